@@ -1,0 +1,232 @@
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::error::{SchedulerError, excerpt};
+use super::options::Options;
+use super::{SchedulerKind, build, dpm_schedule};
+
+/// A model directory's `scheduler/scheduler_config.json`, checked.
+///
+/// Every option in it is either understood or one that only other diffusers schedulers read (diffusers
+/// leaves those behind when it converts a config, and ignores them); anything else is an error.
+#[derive(Debug, Clone)]
+pub struct SchedulerConfig {
+    class: &'static str,
+    default_kind: SchedulerKind,
+    options: Map<String, Value>,
+}
+
+const PNDM: &str = "PNDMScheduler";
+const FLOW: &str = "FlowMatchEulerDiscreteScheduler";
+const DPM: &str = "DPMSolverMultistepScheduler";
+
+/// The classes a config may name, and what each one runs as.
+const CLASSES: [(&str, SchedulerKind); 8] = [
+    ("DDPMScheduler", SchedulerKind::Ddpm),
+    ("DDIMScheduler", SchedulerKind::Ddim),
+    ("EulerDiscreteScheduler", SchedulerKind::Euler),
+    (
+        "EulerAncestralDiscreteScheduler",
+        SchedulerKind::EulerAncestral,
+    ),
+    // Which of the three DPM-Solver++ kinds it is depends on its options.
+    (DPM, SchedulerKind::Dpmpp2m),
+    ("LCMScheduler", SchedulerKind::Lcm),
+    (FLOW, SchedulerKind::FlowEuler),
+    // Stable Diffusion 1.x names it. The second-order multistep method of today solves the same
+    // equation as its fourth-order one, never clips latents and needs no more evaluations.
+    (PNDM, SchedulerKind::Dpmpp2m),
+];
+
+/// Every option that some scheduler of diffusers 0.36.0 takes, of those that share configs.
+/// Sorted.
+const KNOWN_OPTIONS: [&str; 53] = [
+    "algorithm_type",
+    "base_image_seq_len",
+    "base_shift",
+    "beta_end",
+    "beta_schedule",
+    "beta_start",
+    "clip_sample",
+    "clip_sample_range",
+    "disable_corrector",
+    "dynamic_thresholding_ratio",
+    "euler_at_final",
+    "final_sigmas_type",
+    "flow_shift",
+    "interpolation_type",
+    "invert_sigmas",
+    "lambda_min_clipped",
+    "lower_order_final",
+    "max_image_seq_len",
+    "max_shift",
+    "noise_sampler_seed",
+    "num_train_timesteps",
+    "original_inference_steps",
+    "predict_x0",
+    "prediction_type",
+    "rescale_betas_zero_snr",
+    "rho",
+    "sample_max_value",
+    "set_alpha_to_one",
+    "shift",
+    "shift_terminal",
+    "sigma_data",
+    "sigma_max",
+    "sigma_min",
+    "sigma_schedule",
+    "skip_prk_steps",
+    "solver_order",
+    "solver_p",
+    "solver_type",
+    "steps_offset",
+    "stochastic_sampling",
+    "thresholding",
+    "time_shift_type",
+    "timestep_scaling",
+    "timestep_spacing",
+    "timestep_type",
+    "trained_betas",
+    "use_beta_sigmas",
+    "use_dynamic_shifting",
+    "use_exponential_sigmas",
+    "use_flow_sigmas",
+    "use_karras_sigmas",
+    "use_lu_lambdas",
+    "variance_type",
+];
+
+impl SchedulerConfig {
+    /// Reads and checks the text of a `scheduler_config.json`. Python's `-Infinity`, which diffusers
+    /// writes into it, is understood.
+    ///
+    /// # Errors
+    /// It is not a JSON object, names a class or option that easel does not know, or gives an option
+    /// that the class reads a value it cannot have.
+    pub fn from_json(text: &str) -> Result<Self, SchedulerError> {
+        let Value::Object(mut options) = serde_json::from_str(&quote_infinities(text))? else {
+            return Err(SchedulerError::Shape("it must be a JSON object"));
+        };
+        let (class, default_kind) = match options.get("_class_name").and_then(Value::as_str) {
+            None => {
+                return Err(SchedulerError::Shape(
+                    "`_class_name` must name the scheduler's class",
+                ));
+            }
+            Some(name) => *CLASSES
+                .iter()
+                .find(|(class, _)| *class == name)
+                .ok_or_else(|| SchedulerError::UnknownClass(excerpt(name)))?,
+        };
+        // Options that a program copied from its class's defaults do not count as said (diffusers'
+        // `from_config` drops them in the same way).
+        if let Some(Value::Array(defaults)) = options.remove("_use_default_values") {
+            options.retain(|key, _| !defaults.iter().any(|name| name == key.as_str()));
+        }
+        options.retain(|key, _| !key.starts_with('_'));
+        if let Some(key) = options
+            .keys()
+            .find(|key| KNOWN_OPTIONS.binary_search(&key.as_str()).is_err())
+        {
+            return Err(SchedulerError::UnknownOption(excerpt(key)));
+        }
+
+        let mut config = Self {
+            class,
+            default_kind,
+            options,
+        };
+        if class == DPM {
+            config.default_kind = dpm_schedule::kind(&config.options())?;
+        }
+        // A trial build reads every option of the class. Two steps suit every schedule that has any;
+        // whether the number of steps suits is for the request to find out.
+        match build(config.default_kind, &config, 2, (64, 64)) {
+            Ok(_) | Err(SchedulerError::Steps { .. }) => Ok(config),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The scheduler that the model was saved with, or what stands in for it.
+    pub fn default_kind(&self) -> SchedulerKind {
+        self.default_kind
+    }
+
+    /// If easel does not have the model's own scheduler and stands in another, a sentence that says
+    /// so, to show as a warning.
+    pub fn substituted(&self) -> Option<&str> {
+        (self.class == PNDM).then_some(
+            "the model's PNDMScheduler is replaced by dpmpp-2m, which solves the same equation; choose another with --scheduler",
+        )
+    }
+
+    /// Flow matching and noise prediction have no common mathematics, so configs do not carry over.
+    pub(super) fn check_family(&self, kind: SchedulerKind) -> Result<(), SchedulerError> {
+        if (self.class == FLOW) == (kind == SchedulerKind::FlowEuler) {
+            return Ok(());
+        }
+        Err(SchedulerError::Family {
+            kind,
+            class: self.class,
+            family: if self.class == FLOW {
+                "flow-matching"
+            } else {
+                "noise-prediction"
+            },
+        })
+    }
+
+    /// The options as a scheduler reads them.
+    pub(super) fn options(&self) -> Options<'_> {
+        Options(&self.options)
+    }
+}
+
+/// Puts quotes around the three numbers that Python's `json` writes and JSON lacks.
+fn quote_infinities(text: &str) -> Cow<'_, str> {
+    const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+    if !WORDS.iter().any(|word| text.contains(word)) {
+        return Cow::Borrowed(text);
+    }
+    let mut quoted = String::with_capacity(text.len() + 8);
+    let (mut rest, mut in_string) = (text, false);
+    while let Some(c) = rest.chars().next() {
+        let word = WORDS.iter().find(|word| rest.starts_with(**word));
+        let taken = match (in_string, c, word) {
+            (false, _, Some(word)) => {
+                quoted.extend(["\"", word, "\""]);
+                rest = &rest[word.len()..];
+                continue;
+            }
+            (true, '\\', _) => rest.chars().take(2).map(char::len_utf8).sum(),
+            (_, '"', _) => {
+                in_string = !in_string;
+                1
+            }
+            _ => c.len_utf8(),
+        };
+        quoted.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    Cow::Owned(quoted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_list_is_sorted() {
+        assert!(KNOWN_OPTIONS.is_sorted());
+    }
+
+    #[test]
+    fn python_infinities_are_quoted_outside_strings_only() {
+        let text = r#"{"a": -Infinity, "b": [NaN,Infinity], "c": "NaN \" -Infinity\\", "d": NaN}"#;
+        let expected =
+            r#"{"a": "-Infinity", "b": ["NaN","Infinity"], "c": "NaN \" -Infinity\\", "d": "NaN"}"#;
+        assert_eq!(quote_infinities(text), expected);
+        assert_eq!(quote_infinities("\"NaN\\"), "\"NaN\\");
+    }
+}

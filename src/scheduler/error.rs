@@ -1,0 +1,106 @@
+use super::SchedulerKind;
+
+/// What can be wrong with a scheduler's config, or with the way it is called.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchedulerError {
+    /// The name given to `--scheduler`.
+    #[error(
+        "unknown scheduler `{0}`: choose one of ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm, flow-euler"
+    )]
+    UnknownName(String),
+    /// The file is not JSON.
+    #[error("scheduler_config.json is not valid JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The file is JSON, but not a config.
+    #[error("scheduler_config.json: {0}")]
+    Shape(&'static str),
+    /// A class that easel does not have.
+    #[error(
+        "scheduler_config.json: class `{0}` is not supported; easel has DDPMScheduler, DDIMScheduler, EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, DPMSolverMultistepScheduler, LCMScheduler, FlowMatchEulerDiscreteScheduler (save the model with one of them)"
+    )]
+    UnknownClass(String),
+    /// An option that no diffusers scheduler has.
+    #[error(
+        "scheduler_config.json: unknown option `{0}`; remove it if it does not change the mathematics"
+    )]
+    UnknownOption(String),
+    /// A known option with a value outside what it may be.
+    #[error("scheduler_config.json: `{option}` is {value}, but must be {expected}")]
+    BadValue {
+        /// The key in the file.
+        option: &'static str,
+        /// What the file says, shortened.
+        value: String,
+        /// What would be accepted.
+        expected: String,
+    },
+    /// A legal value that easel does not implement, or that fails in diffusers too.
+    #[error("scheduler_config.json: `{option}` = {value} is not supported: {why}")]
+    Unsupported {
+        /// The key in the file.
+        option: &'static str,
+        /// What the file says.
+        value: String,
+        /// The reason.
+        why: &'static str,
+    },
+    /// Flow matching and noise prediction are different kinds of model.
+    #[error("scheduler `{kind}` does not fit this model: its {class} is for {family} models")]
+    Family {
+        /// The scheduler asked for.
+        kind: SchedulerKind,
+        /// The class in the config.
+        class: &'static str,
+        /// What the config's class is for.
+        family: &'static str,
+    },
+    /// More steps than the schedule has room for, or none.
+    #[error("{steps} steps are not possible with this scheduler: choose 1 to {most}")]
+    Steps {
+        /// What was asked for.
+        steps: usize,
+        /// The most that work.
+        most: usize,
+    },
+    /// The options are each legal, but make no usable schedule together.
+    #[error("scheduler_config.json gives no usable noise schedule: {0}")]
+    Schedule(String),
+    /// `step` was called with slices that do not belong together.
+    #[error(
+        "the sample has {sample} values, the model's output {model_output} and the preview {denoised}: they must be equal"
+    )]
+    Length {
+        /// Values in the sample.
+        sample: usize,
+        /// Values in the model's output.
+        model_output: usize,
+        /// Values in the preview.
+        denoised: usize,
+    },
+    /// `step` was called out of order.
+    #[error("step {index} was asked for, but {expected} (or 0) of {count} comes next")]
+    Order {
+        /// The index asked for.
+        index: usize,
+        /// The index that is due.
+        expected: usize,
+        /// Model evaluations in all.
+        count: usize,
+    },
+}
+
+/// Someone else's text for an error message: one line of bounded length.
+pub(super) fn excerpt(text: &str) -> String {
+    const MOST: usize = 60;
+    let line: String = text
+        .chars()
+        .take(MOST)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(MOST).is_some() {
+        line + "…"
+    } else {
+        line
+    }
+}
