@@ -1,0 +1,364 @@
+//! From the files of a model directory to a [`Tokenizer`].
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::{AddedToken, ModelWrapper};
+
+use super::clip::SlowClip;
+use super::{Dialect, Frame, Tokenizer, TokenizerError};
+
+const CLIP_LENGTH: usize = 77;
+/// transformers writes 1e30 for "not set"; no CLIP comes near this.
+const ABSURD_LENGTH: f64 = 4096.0;
+/// CLIP's merges.txt lists more than CLIP uses: the slow tokenizer takes the header and this many lines.
+const CLIP_MERGES: usize = 49_152 - 256 - 2;
+
+pub(super) fn load(model_dir: &Path) -> Result<Tokenizer, TokenizerError> {
+    let dir = model_dir.join("tokenizer");
+    let config = Config::read(model_dir, &dir)?;
+    let file = dir.join("tokenizer.json");
+    let text = read(&file)?;
+    let mut inner = match &text {
+        Some(text) => {
+            let mut inner = tokenizers::Tokenizer::from_bytes(text)
+                .map_err(|error| TokenizerError::malformed(&file, error))?;
+            // Cutting and padding are ours; a file may hold the settings of its last use.
+            inner.with_padding(None);
+            inner
+                .with_truncation(None)
+                .map_err(|error| TokenizerError::malformed(&file, error))?;
+            inner
+        }
+        None => from_clip_files(&dir, &config)?,
+    };
+    let mut added = config.added.clone();
+    if !config.has_decoder {
+        let from_file = inner.get_added_tokens_decoder();
+        added.extend(from_file.into_iter().map(|(id, token)| (token, id)));
+    }
+    let id_of = |role: &'static str, token: &AddedToken| {
+        let text = &token.content;
+        let known = added
+            .iter()
+            .find(|(added, _)| added.content == *text)
+            .map(|(_, id)| *id);
+        known
+            .or_else(|| inner.token_to_id(text))
+            .ok_or_else(|| TokenizerError::UnknownToken {
+                path: dir.clone(),
+                role,
+                token: text.clone(),
+            })
+    };
+    let frame = Frame {
+        bos: id_of("bos", &config.bos)?,
+        eos: id_of("eos", &config.eos)?,
+        pad: id_of("pad", &config.pad)?,
+    };
+    let unknown = id_of("unk", &config.unk)?;
+    let mut special = vec![
+        (config.bos.clone(), frame.bos),
+        (config.eos.clone(), frame.eos),
+        (config.pad.clone(), frame.pad),
+        (config.unk.clone(), unknown),
+    ];
+    for token in &config.additional {
+        special.push((token.clone(), id_of("additional", token)?));
+    }
+
+    let dialect = if config.slow {
+        added.extend(special);
+        let ModelWrapper::BPE(bpe) = inner.get_model() else {
+            return Err(TokenizerError::Unsupported {
+                path: file,
+                what: "a model other than BPE in CLIPTokenizer".to_owned(),
+                supported: "BPE",
+            });
+        };
+        if bpe.end_of_word_suffix.as_deref() != Some("</w>") {
+            return Err(TokenizerError::malformed(
+                &file,
+                "CLIP's BPE ends words with \"</w>\", this one does not",
+            ));
+        }
+        if let Some((token, _)) = added.iter().find(|(token, _)| token.single_word) {
+            return Err(TokenizerError::Unsupported {
+                path: dir,
+                what: format!("\"single_word\" of the token {:?}", token.content),
+                supported: "added tokens that are found anywhere",
+            });
+        }
+        // Stripping beside a token, the other option, changes nothing: cleaning strips too.
+        let added = added
+            .into_iter()
+            .map(|(token, id)| (token.content, id))
+            .collect();
+        Dialect::Slow(Box::new(SlowClip::new(bpe.clone(), added, unknown)))
+    } else {
+        // As transformers does: special tokens that the file does not list are special all the same.
+        let tokens: Vec<AddedToken> = special.into_iter().map(|(token, _)| token).collect();
+        inner.add_special_tokens(&tokens);
+        if text.is_some() {
+            check_framing(&inner, frame, &file)?;
+        }
+        Dialect::Fast
+    };
+    Ok(Tokenizer {
+        inner,
+        dialect,
+        frame,
+        max_length: config.max_length,
+    })
+}
+
+/// A fast tokenizer adds what its post-processor says; we add BOS and EOS, so it must say that.
+fn check_framing(
+    inner: &tokenizers::Tokenizer,
+    frame: Frame,
+    file: &Path,
+) -> Result<(), TokenizerError> {
+    let empty = inner
+        .encode("", true)
+        .map_err(|error| TokenizerError::malformed(file, error))?;
+    if empty.get_ids() == [frame.bos, frame.eos] {
+        return Ok(());
+    }
+    Err(TokenizerError::Unsupported {
+        path: file.to_owned(),
+        what: format!(
+            "a post-processor that makes {:?} of an empty text",
+            empty.get_tokens()
+        ),
+        supported: "those that add the BOS token before and the EOS token after",
+    })
+}
+
+/// What the JSON files around the vocabulary say.
+struct Config {
+    slow: bool,
+    bos: AddedToken,
+    eos: AddedToken,
+    pad: AddedToken,
+    unk: AddedToken,
+    additional: Vec<AddedToken>,
+    /// Tokens with ids that are cut out of the text whole.
+    added: Vec<(AddedToken, u32)>,
+    /// Whether `tokenizer_config.json` lists the added tokens, which then no other file does.
+    has_decoder: bool,
+    max_length: usize,
+}
+
+impl Config {
+    fn read(model_dir: &Path, dir: &Path) -> Result<Self, TokenizerError> {
+        let index = read_object(&model_dir.join("model_index.json"))?;
+        let config_file = dir.join("tokenizer_config.json");
+        let mut config = read_object(&config_file)?;
+        let slow = is_slow(model_dir, dir, &index, &config)?;
+        for side in ["padding_side", "truncation_side"] {
+            if config.get(side).is_some_and(|value| value != "right") {
+                return Err(TokenizerError::Unsupported {
+                    path: config_file,
+                    what: format!("\"{side}\" {}", config[side]),
+                    supported: "\"right\"",
+                });
+            }
+        }
+        let has_decoder = config.get("added_tokens_decoder").is_some();
+        let mut added = Vec::new();
+        if has_decoder {
+            let bad = || {
+                TokenizerError::malformed(
+                    &config_file,
+                    "\"added_tokens_decoder\" maps no ids to tokens",
+                )
+            };
+            for (id, token) in config["added_tokens_decoder"].as_object().ok_or_else(bad)? {
+                let id = id.parse().map_err(|_| bad())?;
+                added.push((added_token(token).ok_or_else(bad)?, id));
+            }
+        } else {
+            // Directories from before that key: the map overrides the config, as for the "!" with which
+            // Stable Diffusion 2.x pads.
+            config.extend(read_object(&dir.join("special_tokens_map.json"))?);
+            let file = dir.join("added_tokens.json");
+            for (token, id) in read_object(&file)? {
+                let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
+                let id = id.ok_or_else(|| {
+                    TokenizerError::malformed(&file, format!("{token:?} has no id"))
+                })?;
+                added.push((AddedToken::from(token, false), id));
+            }
+        }
+        let special = |key: &str, default: &str| match config.get(key) {
+            None | Some(Value::Null) => Ok(AddedToken::from(default, true)),
+            Some(value) => added_token(value).ok_or_else(|| {
+                TokenizerError::malformed(&config_file, format!("\"{key}\" is not a token"))
+            }),
+        };
+        let additional = match config.get("additional_special_tokens") {
+            Some(Value::Array(tokens)) => tokens.iter().filter_map(added_token).collect(),
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            slow,
+            bos: special("bos_token", "<|startoftext|>")?,
+            eos: special("eos_token", "<|endoftext|>")?,
+            pad: special("pad_token", "<|endoftext|>")?,
+            unk: special("unk_token", "<|endoftext|>")?,
+            additional,
+            added,
+            has_decoder,
+            max_length: max_length(model_dir, &config_file, &config)?,
+        })
+    }
+}
+
+type Object = serde_json::Map<String, Value>;
+
+/// The class decides; see the documentation of [`super`].
+fn is_slow(
+    model_dir: &Path,
+    dir: &Path,
+    index: &Object,
+    config: &Object,
+) -> Result<bool, TokenizerError> {
+    let (path, class) = match (index.get("tokenizer"), config.get("tokenizer_class")) {
+        // `["transformers", "CLIPTokenizer"]`
+        (Some(entry), _) => (
+            model_dir.join("model_index.json"),
+            entry.get(1).unwrap_or(entry),
+        ),
+        (None, Some(class)) => (dir.join("tokenizer_config.json"), class),
+        (None, None) => return Ok(true),
+    };
+    match class.as_str() {
+        Some("CLIPTokenizer") => Ok(true),
+        Some("CLIPTokenizerFast" | "PreTrainedTokenizerFast") => Ok(false),
+        _ => Err(TokenizerError::Unsupported {
+            path,
+            what: format!("the tokenizer class {class}"),
+            supported: "CLIPTokenizer, CLIPTokenizerFast and PreTrainedTokenizerFast",
+        }),
+    }
+}
+
+fn max_length(
+    model_dir: &Path,
+    config_file: &Path,
+    config: &Object,
+) -> Result<usize, TokenizerError> {
+    let positions_file = model_dir.join("text_encoder").join("config.json");
+    let positions = read_object(&positions_file)?;
+    let sane =
+        |object: &Object, key: &str, file: &Path| match object.get(key).and_then(Value::as_f64) {
+            Some(length) if length < 3.0 => Err(TokenizerError::malformed(
+                file,
+                format!("\"{key}\" is {length}, but BOS, EOS and one token need 3"),
+            )),
+            Some(length) if length <= ABSURD_LENGTH => Ok(Some(length as usize)),
+            _ => Ok(None),
+        };
+    let lengths = [
+        sane(config, "model_max_length", config_file)?,
+        sane(&positions, "max_position_embeddings", &positions_file)?,
+    ];
+    Ok(lengths.into_iter().flatten().min().unwrap_or(CLIP_LENGTH))
+}
+
+/// A token is written as a string or as `{"content": "…", "normalized": true, …}`.
+fn added_token(value: &Value) -> Option<AddedToken> {
+    let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
+    let flag = |name: &str| value.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let token = AddedToken::from(text, true)
+        .normalized(flag("normalized"))
+        .lstrip(flag("lstrip"))
+        .rstrip(flag("rstrip"))
+        .single_word(flag("single_word"));
+    (!text.is_empty()).then_some(token)
+}
+
+/// Builds from `vocab.json` and `merges.txt` what transformers' converter would write as `tokenizer.json`.
+fn from_clip_files(dir: &Path, config: &Config) -> Result<tokenizers::Tokenizer, TokenizerError> {
+    let (vocab_file, merges_file) = (dir.join("vocab.json"), dir.join("merges.txt"));
+    let (Some(vocab), Some(merges)) = (read(&vocab_file)?, read(&merges_file)?) else {
+        return Err(TokenizerError::Missing(dir.to_owned()));
+    };
+    let vocab: HashMap<String, u32> = serde_json::from_slice(&vocab)
+        .map_err(|error| TokenizerError::malformed(&vocab_file, error))?;
+    let merges = String::from_utf8(merges)
+        .map_err(|error| TokenizerError::malformed(&merges_file, error))?;
+    let merges = merges
+        .trim()
+        .split('\n')
+        .enumerate()
+        .skip(1)
+        .take(CLIP_MERGES)
+        .map(|(line, text)| {
+            let mut parts = text.split_whitespace().map(str::to_owned);
+            match (parts.next(), parts.next(), parts.next()) {
+                (Some(left), Some(right), None) => Ok((left, right)),
+                _ => Err(TokenizerError::malformed(
+                    &merges_file,
+                    format!("line {} is not two symbols", line + 1),
+                )),
+            }
+        });
+    let bpe = BPE::builder()
+        .vocab_and_merges(
+            vocab.into_iter().collect::<Vocab>(),
+            merges.collect::<Result<Vec<_>, _>>()?,
+        )
+        .unk_token(config.unk.content.clone())
+        .end_of_word_suffix("</w>".to_owned())
+        .build()
+        .map_err(|error| TokenizerError::malformed(&merges_file, error))?;
+    let mut inner = tokenizers::Tokenizer::new(bpe);
+    if !config.slow {
+        let clip = "a constant that the tests load";
+        let normalizer: tokenizers::NormalizerWrapper = serde_json::from_value(json!({
+            "type": "Sequence",
+            "normalizers": [
+                {"type": "NFC"},
+                {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+                {"type": "Lowercase"},
+            ],
+        }))
+        .expect(clip);
+        let words = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+        let pre_tokenizer: tokenizers::PreTokenizerWrapper = serde_json::from_value(json!({
+            "type": "Sequence",
+            "pretokenizers": [
+                {"type": "Split", "pattern": {"Regex": words}, "behavior": "Removed", "invert": true},
+                {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+            ],
+        }))
+        .expect(clip);
+        inner.with_normalizer(Some(normalizer));
+        inner.with_pre_tokenizer(Some(pre_tokenizer));
+    }
+    Ok(inner)
+}
+
+/// The bytes of `path`, or nothing if there is no such file.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(TokenizerError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// The JSON object in `path`; an empty one if there is no such file.
+fn read_object(path: &Path) -> Result<Object, TokenizerError> {
+    let Some(bytes) = read(path)? else {
+        return Ok(Object::new());
+    };
+    serde_json::from_slice(&bytes).map_err(|error| TokenizerError::malformed(path, error))
+}
