@@ -1,0 +1,283 @@
+"""torch to ONNX, and the weights' second life: named, int8 or fp16, laid out for mapping.
+
+`trace` runs torch's TorchScript exporter into a scratch directory. `rewrite` then walks the
+graph in execution order and writes `model.onnx` (the graph and small tensors) and
+`model.onnx_data` (the large ones). One tensor is in memory at a time.
+
+Layout of `model.onnx_data`: tensors in the order in which the graph first uses them, so that
+streaming them is one sequential read; each starts on a multiple of 64 bytes (a cache line and
+the widest vector), those of 1 MiB and more on a page.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import load_external_data_for_tensor
+from torch import Tensor, nn
+
+from . import ExportError, __version__
+from .checkpoint import Checkpoint
+from .quantize import MIN_WEIGHTS, quantize
+
+OPSET = 17
+DATA_FILE = "model.onnx_data"
+INLINE_BYTES = 1024
+ALIGN, PAGE_ALIGN, PAGE_FROM = 64, 4096, 1 << 20
+
+
+@dataclass
+class Component:
+    """One network to export. Input and output names are optimum's."""
+
+    name: str
+    module: nn.Module  # whose layer names the manifest uses
+    forward: nn.Module  # positional tensors in, tensors out; holds `module` as `m`
+    inputs: dict[str, dict[int, str]]  # name -> dynamic axes
+    outputs: dict[str, dict[int, str]]
+    example: tuple[Tensor, ...]
+
+
+class _Text(nn.Module):
+    def __init__(self, m: nn.Module) -> None:
+        super().__init__()
+        self.m = m
+
+    def forward(self, input_ids: Tensor) -> tuple[Tensor, ...]:
+        return self.m(input_ids, return_dict=False)[:2]
+
+
+class _Unet(_Text):
+    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor) -> Tensor:
+        return self.m(sample, timestep, encoder_hidden_states, return_dict=False)[0]
+
+
+class _VaeDecoder(_Text):
+    def forward(self, latent_sample: Tensor) -> Tensor:
+        return self.m.decode(latent_sample, return_dict=False)[0]
+
+
+def components(checkpoint: Checkpoint) -> list[Component]:
+    """The three networks, with inputs at which to trace them."""
+    text, unet, vae = checkpoint.text_encoder, checkpoint.unet, checkpoint.vae
+    length = text.config.max_position_embeddings
+    # Even on every level; small, as the trace does not depend on it. Not square, to catch a mix-up.
+    cells = checkpoint.size_multiple() // checkpoint.vae_factor
+    h, w = max(8, cells), max(8, cells) + cells
+    channels = unet.config.in_channels
+    hidden = text.config.hidden_size
+    latent_axes = {0: "batch_size", 2: "height", 3: "width"}
+    return [
+        Component(
+            "text_encoder", text, _Text(text),
+            {"input_ids": {0: "batch_size", 1: "sequence_length"}},
+            {"last_hidden_state": {0: "batch_size", 1: "sequence_length"}, "pooler_output": {0: "batch_size"}},
+            (torch.zeros(2, length, dtype=torch.int64),),
+        ),
+        Component(
+            "unet", unet, _Unet(unet),
+            {"sample": latent_axes, "timestep": {}, "encoder_hidden_states": {0: "batch_size", 1: "sequence_length"}},
+            {"out_sample": latent_axes},
+            (torch.randn(2, channels, h, w), torch.tensor(500.0), torch.randn(2, length, hidden)),
+        ),
+        Component(
+            "vae_decoder", vae, _VaeDecoder(vae),
+            {"latent_sample": {0: "batch_size", 2: "latent_height", 3: "latent_width"}},
+            {"sample": {0: "batch_size", 2: "height", 3: "width"}},
+            (torch.randn(1, channels, h, w),),
+        ),
+    ]
+
+
+@torch.no_grad()
+def trace(component: Component, directory: Path) -> Path:
+    """Writes the plain float32 graph of `component` into the scratch `directory`."""
+    path = directory / "traced.onnx"
+    axes = {k: v for k, v in (component.inputs | component.outputs).items() if v}
+    try:
+        torch.onnx.export(
+            component.forward, component.example, str(path), dynamo=False, opset_version=OPSET,
+            input_names=list(component.inputs), output_names=list(component.outputs), dynamic_axes=axes,
+        )
+    except Exception as error:  # the tracer raises whatever the model's code raises
+        raise ExportError(f"{component.name}: cannot be traced: {str(error).strip().splitlines()[0]}") from error
+    return path
+
+
+def rewrite(component: Component, traced: Path, out: Path, storage: dict[str, str]) -> int:
+    """Rewrites `traced` into the directory `out`; returns the bytes of weights written.
+
+    `storage` maps a layer to "int8"; the key "*" set to "float16" stores every other large
+    float tensor so. What is in neither stays float32.
+    """
+    model = onnx.load(traced, load_external_data=False)
+    graph = model.graph
+    _fold_identities(graph)
+    _lift_constants(graph)
+    initializers = {t.name: t for t in graph.initializer}
+    weights = _layer_weights(component, graph, initializers)
+    missing = set(storage) - {"*"} - {layer for layer, _ in weights.values()}
+    if missing:
+        raise ExportError(f"{component.name}: no weight found in the graph for {sorted(missing)[0]}; this is a bug of easel_export")
+
+    out.mkdir(parents=True, exist_ok=True)
+    nodes, placed, written = [], {}, 0
+    stored: list[TensorProto] = []
+    with open(out / DATA_FILE, "wb") as data:
+        for node in graph.node:
+            for slot, name in enumerate(node.input):
+                if name not in initializers:
+                    continue
+                if name not in placed:
+                    tensor = initializers[name]
+                    load_external_data_for_tensor_if_any(tensor, traced.parent)
+                    layer, axis = weights.get(name, (None, 0))
+                    label = f"{layer}.weight" if layer else name.removeprefix("m.")
+                    tensors, extra, placed[name] = _store(tensor, label, storage, layer, axis)
+                    nodes.extend(extra)
+                    for t in tensors:
+                        written += _place(t, data)
+                        stored.append(t)
+                    initializers[name] = TensorProto()  # free it
+                node.input[slot] = placed[name]
+            nodes.append(node)
+        data.flush()
+        os.fsync(data.fileno())
+        empty = data.tell() == 0
+    if empty:
+        (out / DATA_FILE).unlink()
+
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(stored)
+    graph.name = component.name
+    model.producer_name, model.producer_version = "easel_export", __version__
+    with open(out / "model.onnx", "wb") as file:
+        file.write(model.SerializeToString(deterministic=True))
+        file.flush()
+        os.fsync(file.fileno())
+    onnx.checker.check_model(str(out / "model.onnx"))
+    return written
+
+
+def load_external_data_for_tensor_if_any(tensor: TensorProto, directory: Path) -> None:
+    """Brings an external tensor's bytes into `raw_data`; inline ones stay."""
+    if tensor.data_location == TensorProto.EXTERNAL:
+        load_external_data_for_tensor(tensor, str(directory))
+        tensor.data_location = TensorProto.DEFAULT
+        del tensor.external_data[:]
+
+
+def _store(tensor: TensorProto, label: str, storage: dict[str, str], layer: str | None, axis: int):
+    """Tensors to write for one initializer, nodes that make float32 of them, and the value's name."""
+    kind = storage.get(layer or "", storage.get("*", "float32"))
+    large_float = tensor.data_type == TensorProto.FLOAT and int(np.prod(tensor.dims)) >= MIN_WEIGHTS
+    if kind == "float32" or not large_float:
+        return [_tensor(label, numpy_helper.to_array(tensor))], [], label
+    value = numpy_helper.to_array(tensor)
+    if kind == "float16":
+        half = f"{label}_f16"
+        node = helper.make_node("Cast", [half], [label], name=f"{label}/Cast", to=TensorProto.FLOAT)
+        return [_tensor(half, value.astype(np.float16))], [node], label
+    q, scale = quantize(value, axis)
+    names = [f"{label}_q", f"{label}_scale"]
+    node = helper.make_node("DequantizeLinear", names, [label], name=f"{label}/DequantizeLinear", axis=axis)
+    return [_tensor(names[0], q), _tensor(names[1], scale)], [node], label
+
+
+def _tensor(name: str, value: np.ndarray) -> TensorProto:
+    return numpy_helper.from_array(np.ascontiguousarray(value), name)
+
+
+def _place(tensor: TensorProto, data: BinaryIO) -> int:
+    """Moves a large tensor's bytes to `data`, aligned; returns the tensor's bytes."""
+    raw = tensor.raw_data
+    if len(raw) <= INLINE_BYTES:
+        return len(raw)
+    align = PAGE_ALIGN if len(raw) >= PAGE_FROM else ALIGN
+    data.write(b"\0" * (-data.tell() % align))
+    offset = data.tell()
+    data.write(raw)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", DATA_FILE), ("offset", offset), ("length", len(raw))):
+        tensor.external_data.add(key=key, value=str(value))
+    return len(raw)
+
+
+def _fold_identities(graph: onnx.GraphProto) -> None:
+    """Removes `Identity` of an initializer: the tracer's way of sharing equal tensors."""
+    initializers = {t.name for t in graph.initializer}
+    outputs = {o.name for o in graph.output}
+    alias: dict[str, str] = {}
+    kept = []
+    for node in graph.node:
+        if node.op_type == "Identity" and node.output[0] not in outputs:
+            source = alias.get(node.input[0], node.input[0])
+            if source in initializers:
+                alias[node.output[0]] = source
+                continue
+        kept.append(node)
+    for node in kept:
+        for slot, name in enumerate(node.input):
+            node.input[slot] = alias.get(name, name)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _lift_constants(graph: onnx.GraphProto) -> None:
+    """Turns large `Constant` nodes into initializers, so that they are mapped like weights."""
+    kept = []
+    for node in graph.node:
+        value = next((a.t for a in node.attribute if a.name == "value"), None)
+        if node.op_type == "Constant" and value is not None and len(value.raw_data) > INLINE_BYTES:
+            value.name = node.output[0]
+            graph.initializer.append(value)
+        else:
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def module_path(node_name: str) -> str:
+    """The torch module that a traced node came from: "/m/mid/net/net.0/MatMul" -> "mid.net.0".
+
+    The tracer repeats a container before its child ("net", then "net.0"); the child is enough.
+    """
+    parts = node_name.strip("/").split("/")[:-1]
+    if parts and parts[0] == "m":
+        parts = parts[1:]
+    path = [p for p, following in zip(parts, [*parts[1:], ""]) if not following.startswith(p + ".")]
+    return ".".join(path)
+
+
+def _layer_weights(component: Component, graph: onnx.GraphProto, initializers: dict[str, TensorProto]) -> dict[str, tuple[str, int]]:
+    """Initializer -> (layer, axis of its output channels), for each weight of a known layer.
+
+    A layer is believed only when the shapes agree, transposed or not.
+    """
+    layers = dict(component.module.named_modules())
+    found: dict[str, tuple[str, int]] = {}
+    for node in graph.node:
+        # (slot of the weight, axis of its output channels)
+        place = {"Conv": (1, 0), "MatMul": (1, 1), "Gemm": (1, 1), "Gather": (0, 0)}.get(node.op_type)
+        if place is None or node.input[place[0]] not in initializers:
+            continue
+        slot, axis = place
+        if node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute):
+            axis = 0
+        tensor = initializers[node.input[slot]]
+        path = tensor.name.removeprefix("m.").removesuffix(".weight")
+        if path not in layers:
+            path = module_path(node.name)
+        shape = tuple(getattr(getattr(layers.get(path), "weight", None), "shape", ()))
+        if (shape if axis == 0 else shape[::-1]) == tuple(tensor.dims):
+            found[tensor.name] = (path, axis)
+    return found

@@ -1,0 +1,125 @@
+"""`easel.json`: what an exported directory says about itself.
+
+`defaults` is how easel paints when not told otherwise; `layers` and `check` are the
+measurements behind the precision. No times and no paths: equal exports are equal bytes.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+from . import UsageError, __version__
+from .checkpoint import Checkpoint
+from .quantize import Choice
+
+FORMAT = 1
+
+# diffusers class -> easel's name of the scheduler.
+SCHEDULERS = {
+    "DDPMScheduler": "ddpm",
+    "DDIMScheduler": "ddim",
+    "EulerDiscreteScheduler": "euler",
+    "EulerAncestralDiscreteScheduler": "euler-ancestral",
+    "DPMSolverMultistepScheduler": "dpmpp-2m",
+    "DPMSolverSDEScheduler": "dpmpp-sde",
+    "LCMScheduler": "lcm",
+    "FlowMatchEulerDiscreteScheduler": "flow-euler",
+}
+
+
+def scheduler_name(checkpoint: Checkpoint) -> str | None:
+    """easel's name of the checkpoint's scheduler, None where it has no equal."""
+    config = checkpoint.scheduler.config
+    name = SCHEDULERS.get(type(checkpoint.scheduler).__name__)
+    if name == "dpmpp-2m":
+        if str(config.get("algorithm_type", "")).startswith("sde"):
+            return None
+        if config.get("use_karras_sigmas"):
+            return "dpmpp-2m-karras"
+    return name
+
+
+def defaults(checkpoint: Checkpoint, size: int | None) -> dict[str, Any]:
+    """Size, steps, guidance and scheduler: `--size`, then the source's own, then Stable Diffusion's."""
+    sample = checkpoint.unet.config.sample_size
+    height, width = sample if isinstance(sample, (list, tuple)) else (sample, sample)
+    values: dict[str, Any] = {
+        "width": (width or 64) * checkpoint.vae_factor,
+        "height": (height or 64) * checkpoint.vae_factor,
+        "steps": 20,
+        "guidance": 7.5,
+    }
+    name = scheduler_name(checkpoint)
+    if name:
+        values["scheduler"] = name
+    values |= checkpoint.manifest.get("defaults", {})
+    if size is not None:
+        values |= {"width": size, "height": size}
+    for key in ("width", "height"):
+        if values[key] <= 0 or values[key] % checkpoint.vae_factor:
+            raise UsageError(f"size {values[key]}: must be a positive multiple of {checkpoint.vae_factor}, the VAE's factor")
+    return values
+
+
+def build(
+    checkpoint: Checkpoint,
+    precision: str,
+    size: int | None,
+    choices: dict[str, Choice],
+    check: dict[str, Any],
+) -> dict[str, Any]:
+    """The manifest; unknown keys of the source's own (`latent_rgb_factors` …) are kept."""
+    manifest = dict(checkpoint.manifest)
+    manifest |= {
+        "format": FORMAT,
+        "precision": precision,
+        "source": checkpoint.name,
+        "defaults": defaults(checkpoint, size),
+        "size_multiple": checkpoint.size_multiple(),
+        "check": rounded(check),
+        "exporter": versions(),
+    }
+    manifest.pop("layers", None)
+    if choices:
+        manifest["layers"] = {
+            name: {
+                layer: {"stored": "float32" if layer in choice.kept else "int8", "error": rounded(error)}
+                for layer, error in choice.errors.items()
+            }
+            for name, choice in choices.items()
+        }
+        manifest["quantization"] = {
+            name: {"target": c.target, "error": rounded(c.measured), "float_layers": len(c.kept), "int8_layers": len(c.quantized())}
+            for name, c in choices.items()
+        }
+    return manifest
+
+
+def versions() -> dict[str, str]:
+    """Everything that decides the exported bytes."""
+    packages = ("torch", "diffusers", "transformers", "tokenizers", "onnx", "onnxruntime")
+    # The local part ("+cpu") is the machine's, not the release's.
+    return {"easel_export": __version__} | {p: importlib.metadata.version(p).split("+")[0] for p in packages}
+
+
+def rounded(value: Any) -> Any:
+    """`value` with floats cut to three significant digits: measurements, not identities."""
+    if isinstance(value, dict):
+        return {k: rounded(v) for k, v in value.items()}
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
+def write(manifest: dict[str, Any], path: Path) -> None:
+    """Writes `manifest`; one line a leaf object, so that the layer table reads as a table."""
+    path.write_text(_pretty(manifest) + "\n", encoding="utf-8")
+
+
+def _pretty(value: Any, indent: int = 0) -> str:
+    if isinstance(value, dict) and any(isinstance(v, (dict, list)) for v in value.values()):
+        pad = "  " * (indent + 1)
+        lines = [f"{pad}{json.dumps(k)}: {_pretty(v, indent + 1)}" for k, v in value.items()]
+        return "{\n" + ",\n".join(lines) + "\n" + "  " * indent + "}"
+    return json.dumps(value, ensure_ascii=False)
