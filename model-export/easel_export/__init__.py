@@ -9,6 +9,7 @@ The data's way, one module a stage:
   inputs with torch and later checks ONNX Runtime against them.
 - `quantize`: int8 arithmetic and the per-layer sensitivity test.
 - `export`: torch to ONNX, weights rewritten and laid out for mapping.
+- `convert`: the way through all of them; `directory`, `layout`: the files around the weights.
 - `check`: torch against ONNX Runtime on the written files.
 - `manifest`: `easel.json`, what the directory says about itself.
 """

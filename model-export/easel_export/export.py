@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from . import ExportError, __version__
 from .checkpoint import Checkpoint
-from .quantize import MIN_WEIGHTS, quantize
+from .quantize import quantize
 
 OPSET = 17
 DATA_FILE = "model.onnx_data"
@@ -114,8 +114,7 @@ def trace(component: Component, directory: Path) -> Path:
 def rewrite(component: Component, traced: Path, out: Path, storage: dict[str, str]) -> int:
     """Rewrites `traced` into the directory `out`; returns the bytes of weights written.
 
-    `storage` maps a layer to "int8"; the key "*" set to "float16" stores every other large
-    float tensor so. What is in neither stays float32.
+    `storage` maps a layer's name to "int8" or "float16"; what it lacks stays float32.
     """
     model = onnx.load(traced, load_external_data=False)
     graph = model.graph
@@ -123,9 +122,10 @@ def rewrite(component: Component, traced: Path, out: Path, storage: dict[str, st
     _lift_constants(graph)
     initializers = {t.name: t for t in graph.initializer}
     weights = _layer_weights(component, graph, initializers)
-    missing = set(storage) - {"*"} - {layer for layer, _ in weights.values()}
+    missing = set(storage) - {layer for layer, _ in weights.values()}
     if missing:
-        raise ExportError(f"{component.name}: no weight found in the graph for {sorted(missing)[0]}; this is a bug of easel_export")
+        raise ExportError(
+            f"{component.name}: no weight found in the graph for {sorted(missing)[0]}; this is a bug of easel_export")
 
     out.mkdir(parents=True, exist_ok=True)
     nodes, placed, written = [], {}, 0
@@ -137,7 +137,7 @@ def rewrite(component: Component, traced: Path, out: Path, storage: dict[str, st
                     continue
                 if name not in placed:
                     tensor = initializers[name]
-                    load_external_data_for_tensor_if_any(tensor, traced.parent)
+                    _load_bytes(tensor, traced.parent)
                     layer, axis = weights.get(name, (None, 0))
                     label = f"{layer}.weight" if layer else name.removeprefix("m.")
                     tensors, extra, placed[name] = _store(tensor, label, storage, layer, axis)
@@ -163,11 +163,14 @@ def rewrite(component: Component, traced: Path, out: Path, storage: dict[str, st
         file.write(model.SerializeToString(deterministic=True))
         file.flush()
         os.fsync(file.fileno())
-    onnx.checker.check_model(str(out / "model.onnx"))
+    try:
+        onnx.checker.check_model(str(out / "model.onnx"))
+    except onnx.checker.ValidationError as error:
+        raise ExportError(f"{component.name}: the rewritten graph is not valid: {str(error).splitlines()[0]}") from error
     return written
 
 
-def load_external_data_for_tensor_if_any(tensor: TensorProto, directory: Path) -> None:
+def _load_bytes(tensor: TensorProto, directory: Path) -> None:
     """Brings an external tensor's bytes into `raw_data`; inline ones stay."""
     if tensor.data_location == TensorProto.EXTERNAL:
         load_external_data_for_tensor(tensor, str(directory))
@@ -175,14 +178,19 @@ def load_external_data_for_tensor_if_any(tensor: TensorProto, directory: Path) -
         del tensor.external_data[:]
 
 
-def _store(tensor: TensorProto, label: str, storage: dict[str, str], layer: str | None, axis: int):
+def _store(
+    tensor: TensorProto, label: str, storage: dict[str, str], layer: str | None, axis: int
+) -> tuple[list[TensorProto], list[onnx.NodeProto], str]:
     """Tensors to write for one initializer, nodes that make float32 of them, and the value's name."""
-    kind = storage.get(layer or "", storage.get("*", "float32"))
-    large_float = tensor.data_type == TensorProto.FLOAT and int(np.prod(tensor.dims)) >= MIN_WEIGHTS
-    if kind == "float32" or not large_float:
-        return [_tensor(label, numpy_helper.to_array(tensor))], [], label
+    kind = storage.get(layer or "", "float32")
     value = numpy_helper.to_array(tensor)
+    if layer and not np.isfinite(value).all():
+        raise ExportError(f"{label}: has weights that are not finite; the checkpoint is broken")
+    if kind == "float32":
+        return [_tensor(label, value)], [], label
     if kind == "float16":
+        if np.abs(value).max() > np.finfo(np.float16).max:
+            raise ExportError(f"{label}: has weights too large for float16; use fp32 or int8")
         half = f"{label}_f16"
         node = helper.make_node("Cast", [half], [label], name=f"{label}/Cast", to=TensorProto.FLOAT)
         return [_tensor(half, value.astype(np.float16))], [node], label
@@ -258,7 +266,9 @@ def module_path(node_name: str) -> str:
     return ".".join(path)
 
 
-def _layer_weights(component: Component, graph: onnx.GraphProto, initializers: dict[str, TensorProto]) -> dict[str, tuple[str, int]]:
+def _layer_weights(
+    component: Component, graph: onnx.GraphProto, initializers: dict[str, TensorProto]
+) -> dict[str, tuple[str, int]]:
     """Initializer -> (layer, axis of its output channels), for each weight of a known layer.
 
     A layer is believed only when the shapes agree, transposed or not.

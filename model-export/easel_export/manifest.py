@@ -58,9 +58,10 @@ def defaults(checkpoint: Checkpoint, size: int | None) -> dict[str, Any]:
     values |= checkpoint.manifest.get("defaults", {})
     if size is not None:
         values |= {"width": size, "height": size}
+    multiple = checkpoint.size_multiple()
     for key in ("width", "height"):
-        if values[key] <= 0 or values[key] % checkpoint.vae_factor:
-            raise UsageError(f"size {values[key]}: must be a positive multiple of {checkpoint.vae_factor}, the VAE's factor")
+        if values[key] <= 0 or values[key] % multiple:
+            raise UsageError(f"size {values[key]}: must be a positive multiple of {multiple} for this checkpoint; set --size")
     return values
 
 

@@ -133,11 +133,7 @@ def choose(
 
 def round_weights(module: nn.Module, storage: dict[str, str]) -> None:
     """Puts into `module` the weights that the exported file holds, as `export.rewrite` stores them."""
-    if storage.get("*") == "float16":
-        for parameter in module.parameters():
-            if parameter.numel() >= MIN_WEIGHTS:
-                parameter.data = parameter.data.half().float()
     for name, kind in storage.items():
-        if kind == "int8":
-            layer = module.get_submodule(name)
-            layer.weight.data = int8_round(layer.weight.data)
+        layer = module.get_submodule(name)
+        weight = layer.weight.data
+        layer.weight.data = int8_round(weight) if kind == "int8" else weight.half().float()

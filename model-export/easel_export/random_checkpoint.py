@@ -51,7 +51,7 @@ _WORDS = """a an the and of on in with red green blue yellow white black big sma
 house cat dog bird fish apple flower mountain river night day painting photo light background""".split()
 
 
-def write_tokenizer(directory: Path, max_length: int) -> tuple[int, int]:
+def write_tokenizer(directory: Path) -> tuple[int, int]:
     """Writes `vocab.json` + `merges.txt` in CLIP's format; returns the BOS and EOS ids."""
     from transformers.models.clip.tokenization_clip import bytes_to_unicode
 
@@ -84,7 +84,7 @@ def build(kind: str, directory: Path, seed: int = 0) -> Any:
     text, vae_class, vae, unet, scheduler = ARCHITECTURES[kind]
     torch.manual_seed(seed)
     max_length = 77
-    bos, eos = write_tokenizer(directory / "tokenizer", max_length)
+    bos, eos = write_tokenizer(directory / "tokenizer")
     tokenizer = CLIPTokenizer(
         str(directory / "tokenizer" / "vocab.json"), str(directory / "tokenizer" / "merges.txt"),
         model_max_length=max_length,
