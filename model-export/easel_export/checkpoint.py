@@ -121,13 +121,19 @@ def validate_configs(directory: Path) -> None:
     text = read_json(directory / "text_encoder" / "config.json")
     for option in EXTRA_INPUTS:
         if unet.get(option) is not None:
-            raise UsageError(f"unet/config.json: {option}={unet[option]!r} needs an input that Stable Diffusion 1.x/2.x has not; not supported")
+            raise UsageError(
+                f"unet/config.json: {option}={unet[option]!r} needs an input that Stable Diffusion 1.x and 2.x lack; "
+                "not supported")
     channels = vae.get("latent_channels", 4)
     for key in ("in_channels", "out_channels"):
         if unet.get(key, 4) != channels:
-            raise UsageError(f"unet/config.json: {key} is {unet.get(key, 4)}, the VAE has {channels} latent channels; inpainting and image-conditioned U-Nets are not supported")
+            raise UsageError(
+                f"unet/config.json: {key} is {unet.get(key, 4)}, the VAE has {channels} latent channels; "
+                "inpainting and image-conditioned U-Nets are not supported")
     if unet.get("cross_attention_dim", 1280) != text.get("hidden_size", 512):
-        raise UsageError(f"unet/config.json: cross_attention_dim {unet.get('cross_attention_dim')} is not the text encoder's hidden_size {text.get('hidden_size')}")
+        raise UsageError(
+            f"unet/config.json: cross_attention_dim {unet.get('cross_attention_dim')} is not "
+            f"the text encoder's hidden_size {text.get('hidden_size')}")
 
 
 def load(source: str) -> Checkpoint:

@@ -30,16 +30,20 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 2 the call or the source is wrong, 1 it failed.",
     )
     source = p.add_mutually_exclusive_group(required=True)
-    source.add_argument("--source", metavar="DIR|HUB_ID", help="diffusers checkpoint, Stable Diffusion 1.x or 2.x type")
-    source.add_argument("--random", choices=RANDOM_KINDS, help="make a checkpoint of this architecture with random weights")
-    p.add_argument("--out", type=Path, metavar="DIR", help="where to write; with --random the default is test-models/KIND[-PRECISION]")
-    p.add_argument("--precision", choices=("fp32", "fp16", "int8"), help="how weights are stored; without it --random writes the diffusers checkpoint itself")
+    source.add_argument("--source", metavar="DIR|HUB_ID",
+                        help="diffusers checkpoint, Stable Diffusion 1.x or 2.x type")
+    source.add_argument("--random", choices=RANDOM_KINDS,
+                        help="make a checkpoint of this architecture with random weights")
+    p.add_argument("--out", type=Path, metavar="DIR",
+                   help="where to write; with --random the default is test-models/KIND[-PRECISION]")
+    p.add_argument("--precision", choices=("fp32", "fp16", "int8"),
+                   help="how weights are stored; without it --random writes the diffusers checkpoint")
     p.add_argument("--size", type=int, metavar="N", help="default picture size in pixels, N x N (other sizes work, too)")
     p.add_argument("--force", action="store_true", help="replace --out when it already is a model directory")
     p.add_argument("--seed", type=int, default=0, help="of --random's weights (default 0)")
     int8 = p.add_argument_group("int8")
     int8.add_argument("--target-error", type=float, default=0.02, metavar="E",
-                      help="relative output error allowed for a component; sensitive layers stay float32 to reach it (default 0.02)")
+                      help="relative output error a component may have; sensitive layers stay float32 for it (default 0.02)")
     int8.add_argument("--max-float", type=float, default=0.1, metavar="SHARE",
                       help="largest share of a component's weights that may stay float32 for it (default 0.1)")
     return p

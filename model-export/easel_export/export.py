@@ -166,7 +166,8 @@ def rewrite(component: Component, traced: Path, out: Path, storage: dict[str, st
     try:
         onnx.checker.check_model(str(out / "model.onnx"))
     except onnx.checker.ValidationError as error:
-        raise ExportError(f"{component.name}: the rewritten graph is not valid: {str(error).splitlines()[0]}") from error
+        line = str(error).splitlines()[0]
+        raise ExportError(f"{component.name}: the rewritten graph is not valid: {line}") from error
     return written
 
 

@@ -39,7 +39,8 @@ def write_fast_tokenizer(directory: Path) -> None:
         slow = CLIPTokenizer.from_pretrained(directory)
         fast = CLIPTokenizerFast.from_pretrained(directory)
     except Exception as error:  # transformers raises whatever its parsers raise
-        raise ExportError(f"{directory.name}: cannot be loaded as a CLIP tokenizer: {str(error).splitlines()[0]}") from error
+        line = str(error).splitlines()[0]
+        raise ExportError(f"{directory.name}: cannot be loaded as a CLIP tokenizer: {line}") from error
     if all(slow(text).input_ids == fast(text).input_ids for text in PROBES):
         fast.backend_tokenizer.save(str(directory / "tokenizer.json"))
 

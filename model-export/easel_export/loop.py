@@ -86,7 +86,9 @@ def recording(engine: Engine) -> tuple[Engine, dict[str, Calls]]:
     ), calls
 
 
-def scene(checkpoint: Checkpoint, prompts: int, latent: tuple[int, int], steps: int, guidance: float, seed: int = 0) -> Scene:
+def scene(
+    checkpoint: Checkpoint, prompts: int, latent: tuple[int, int], steps: int, guidance: float, seed: int = 0
+) -> Scene:
     """A scene of the first `prompts` prompts at `latent` (height, width) cells."""
     texts = (checkpoint.manifest.get("calibration_prompts") or PROMPTS)[:prompts]
 

@@ -61,7 +61,8 @@ def defaults(checkpoint: Checkpoint, size: int | None) -> dict[str, Any]:
     multiple = checkpoint.size_multiple()
     for key in ("width", "height"):
         if values[key] <= 0 or values[key] % multiple:
-            raise UsageError(f"size {values[key]}: must be a positive multiple of {multiple} for this checkpoint; set --size")
+            raise UsageError(
+                f"size {values[key]}: must be a positive multiple of {multiple} for this checkpoint; set --size")
     return values
 
 
@@ -93,7 +94,10 @@ def build(
             for name, choice in choices.items()
         }
         manifest["quantization"] = {
-            name: {"target": c.target, "error": rounded(c.measured), "float_layers": len(c.kept), "int8_layers": len(c.quantized())}
+            name: {
+                "target": c.target, "error": rounded(c.measured),
+                "float_layers": len(c.kept), "int8_layers": len(c.quantized()),
+            }
             for name, c in choices.items()
         }
     return manifest
