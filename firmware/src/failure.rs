@@ -1,0 +1,39 @@
+//! How a command fails: one line on standard error and an exit code.
+
+use std::process::ExitCode;
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The call is wrong: exit code 2.
+    Usage(String),
+    /// The work failed: exit code 1.
+    Failed(String),
+}
+
+impl Failure {
+    /// Prints the one line and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (text, code) = match self {
+            Self::Usage(text) => (text, 2),
+            Self::Failed(text) => (text, 1),
+        };
+        // An error may quote a file; its line breaks must not break the one-line promise.
+        let line: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        eprintln!("easel: {line}");
+        ExitCode::from(code)
+    }
+}
+
+impl From<easel::Error> for Failure {
+    fn from(error: easel::Error) -> Self {
+        match error {
+            easel::Error::Cancelled => Self::Failed("cancelled".to_owned()),
+            error if error.is_usage() => Self::Usage(error.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}

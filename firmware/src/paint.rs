@@ -1,0 +1,270 @@
+//! `easel paint`: one prompt, one picture.
+
+use crate::{failure::Failure, model_lookup, peak_memory, progress::Reporter};
+use clap::Args;
+use easel::{CancelToken, Latents, LoadOptions, PaintRequest, Painting, Pipeline, SchedulerKind};
+use serde::Serialize;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Bytes of a prompt read from standard input: one more than the library accepts, so that it, not
+/// this file, says that the prompt is too long.
+const STDIN_LIMIT: u64 = 64 * 1024 + 1;
+
+/// What `easel paint` is told.
+#[derive(Args)]
+pub(crate) struct PaintArguments {
+    /// What to paint; `-` reads it from standard input
+    #[arg(allow_hyphen_values = true)]
+    prompt: String,
+    /// Model directory [default: EASEL_MODEL, models/pocket, then the installed model]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Where the picture goes [default: easel-SEED.png]
+    #[arg(long, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+    /// What to keep out of the picture
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    negative: String,
+    /// Picture size in pixels [default: the model's]
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    size: Option<(u32, u32)>,
+    /// Denoising steps [default: the model's]
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// How closely to follow the prompt; 1 turns guidance off and halves the work [default: the model's]
+    #[arg(long, value_name = "G")]
+    guidance: Option<f32>,
+    /// Pull contrast back after strong guidance, 0 to 1
+    #[arg(long, value_name = "R", default_value_t = 0.0)]
+    guidance_rescale: f32,
+    /// ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm or flow-euler [default: the model's]
+    #[arg(long, value_name = "NAME")]
+    scheduler: Option<SchedulerKind>,
+    /// The same seed gives the same picture [default: random, and printed]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Memory budget: compared with the peak afterwards, not enforced yet
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u64>,
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Initial noise, f32 [1,c,h/f,w/f], standard normal (f is the model's VAE factor)
+    #[arg(long, value_name = "IN.npy")]
+    latents: Option<PathBuf>,
+    /// Save the final latents, before they become a picture
+    #[arg(long, value_name = "OUT.npy")]
+    save_latents: Option<PathBuf>,
+    /// Print one line of JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    image: &'a Path,
+    width: u32,
+    height: u32,
+    seed: u64,
+    steps: usize,
+    scheduler: String,
+    guidance: f32,
+    timings_ms: TimingsMs,
+    peak_rss_mib: Option<u64>,
+    kernel: &'static str,
+}
+
+#[derive(Serialize)]
+struct TimingsMs {
+    load: u64,
+    text: u64,
+    denoise: u64,
+    decode: u64,
+    total: u64,
+}
+
+/// Paints one picture and saves it.
+pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
+    let prompt = prompt(&arguments.prompt)?;
+    let seed = arguments.seed.unwrap_or_else(random_seed);
+    let out = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("easel-{seed}.png")));
+    check_output(&out, "--out", "png")?;
+    if let Some(path) = &arguments.save_latents {
+        check_output(path, "--save-latents", "npy")?;
+    }
+    let request = PaintRequest {
+        negative: arguments.negative.clone(),
+        size: arguments.size,
+        steps: arguments.steps,
+        guidance: arguments.guidance,
+        guidance_rescale: arguments.guidance_rescale,
+        seed,
+        scheduler: arguments.scheduler,
+        latents: arguments
+            .latents
+            .as_deref()
+            .map(Latents::read_npy)
+            .transpose()
+            .map_err(easel::Error::from)?,
+        ..PaintRequest::new(prompt)
+    };
+    let model = model_lookup::find(arguments.model.as_deref())?;
+    if arguments.memory.is_some() {
+        eprintln!("easel: --memory is not enforced yet: the peak is compared with it afterwards");
+    }
+    let cancel = cancel_on_signal()?;
+    let options = LoadOptions {
+        threads: arguments.threads.map(usize::from),
+    };
+    let mut pipeline = Pipeline::load(&model, &options)?;
+    let mut reporter = Reporter::new(arguments.quiet);
+    let painted = pipeline.paint(&request, &cancel, &mut |progress| reporter.show(progress));
+    reporter.finish();
+    let painting = painted?;
+    for warning in &painting.warnings {
+        eprintln!("easel: {warning}");
+    }
+    if cancel.is_cancelled() {
+        return Err(easel::Error::Cancelled.into());
+    }
+    if let Some(path) = &arguments.save_latents {
+        painting
+            .latents
+            .write_npy(path)
+            .map_err(easel::Error::from)?;
+    }
+    painting
+        .picture
+        .write_png(&out)
+        .map_err(easel::Error::from)?;
+    report(arguments, &out, &painting)
+}
+
+fn report(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<(), Failure> {
+    let peak_rss_mib = peak_memory::peak_rss_mib();
+    if let (Some(budget), Some(peak)) = (arguments.memory, peak_rss_mib)
+        && peak > budget
+    {
+        eprintln!("easel: the peak was {peak} MiB, over the budget of {budget} MiB");
+    }
+    let line = if arguments.json {
+        let timings = &painting.timings;
+        let ms =
+            |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let report = Report {
+            image: out,
+            width: painting.picture.width,
+            height: painting.picture.height,
+            seed: painting.seed,
+            steps: painting.steps,
+            scheduler: painting.scheduler.to_string(),
+            guidance: painting.guidance,
+            timings_ms: TimingsMs {
+                load: ms(timings.load),
+                text: ms(timings.text),
+                denoise: ms(timings.denoise),
+                decode: ms(timings.decode),
+                total: ms(timings.total),
+            },
+            peak_rss_mib,
+            kernel: "tract-f32",
+        };
+        serde_json::to_string(&report)
+            .map_err(|error| Failure::Failed(format!("report: {error}")))?
+    } else {
+        let seconds = painting.timings.total.as_secs_f32();
+        format!("{} (seed {}, {seconds:.1} s)", out.display(), painting.seed)
+    };
+    // The picture is saved; a reader that left early must not turn that into a panic.
+    writeln!(std::io::stdout(), "{line}").map_err(|error| {
+        Failure::Failed(format!(
+            "standard output: {error}: the picture is saved at {}",
+            out.display()
+        ))
+    })
+}
+
+fn prompt(argument: &str) -> Result<String, Failure> {
+    if argument != "-" {
+        return Ok(argument.to_owned());
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .take(STDIN_LIMIT)
+        .read_to_string(&mut text)
+        .map_err(|error| {
+            Failure::Usage(format!(
+                "prompt: standard input: {error}: send UTF-8 text, at most 64 KiB"
+            ))
+        })?;
+    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
+    let side = |side: &str| side.parse::<u32>().ok().filter(|&side| side > 0);
+    text.split_once(['x', 'X'])
+        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
+        .ok_or_else(|| "give width and height in pixels, such as 512x512".to_owned())
+}
+
+/// Fails before the minutes of work when the file could not be written after them. Leaves nothing behind.
+fn check_output(path: &Path, flag: &str, extension: &str) -> Result<(), Failure> {
+    let shown = path.display();
+    if !path
+        .extension()
+        .is_some_and(|found| found.eq_ignore_ascii_case(extension))
+    {
+        return Err(Failure::Usage(format!(
+            "{flag}: {shown}: give a file name that ends in .{extension}"
+        )));
+    }
+    if path.is_dir() {
+        return Err(Failure::Usage(format!(
+            "{flag}: {shown}: is a directory: give a file name"
+        )));
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    tempfile::tempfile_in(folder).map(drop).map_err(|error| {
+        Failure::Usage(format!(
+            "{flag}: {}: {error}: choose a folder that can be written",
+            folder.display()
+        ))
+    })
+}
+
+/// The first Ctrl-C (or SIGTERM) asks the pipeline to stop within a step, the second ends the process.
+fn cancel_on_signal() -> Result<CancelToken, Failure> {
+    let cancel = CancelToken::new();
+    let asked = cancel.clone();
+    ctrlc::set_handler(move || {
+        if asked.is_cancelled() {
+            std::process::exit(1);
+        }
+        asked.cancel();
+    })
+    .map_err(|error| Failure::Failed(format!("signals: {error}")))?;
+    Ok(cancel)
+}
+
+/// Not for secrets: std's hash keys come from the system's random source, once per process.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    // 32 bits: short enough to type again.
+    RandomState::new().hash_one(0_u8) >> 32
+}

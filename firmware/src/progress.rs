@@ -1,0 +1,132 @@
+//! Progress on standard error: a bar with time left and a small live preview on a terminal, a few
+//! plain lines elsewhere.
+
+use easel::{Picture, Progress, Stage};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+
+/// Preview size in character cells; each cell shows two pixels, one above the other.
+const PREVIEW_COLUMNS: usize = 32;
+const PREVIEW_ROWS: usize = 16;
+
+/// Shows how far a picture is.
+pub(crate) struct Reporter {
+    mode: Mode,
+}
+
+enum Mode {
+    Quiet,
+    Lines { last_quarter: usize },
+    Bar { bar: ProgressBar, preview: bool },
+}
+
+impl Reporter {
+    /// `quiet` shows nothing. The preview needs a terminal with room for it, and respects `NO_COLOR`
+    /// (no-color.org).
+    pub(crate) fn new(quiet: bool) -> Self {
+        if quiet {
+            return Self { mode: Mode::Quiet };
+        }
+        if !std::io::stderr().is_terminal() {
+            return Self {
+                mode: Mode::Lines { last_quarter: 0 },
+            };
+        }
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        let style =
+            ProgressStyle::with_template("{prefix:9} {bar:24} {pos}/{len}  {eta} left{msg}")
+                .expect("the template is a constant that the tests draw");
+        bar.set_style(style);
+        let (rows, columns) = console::Term::stderr().size();
+        let (rows, columns) = (usize::from(rows), usize::from(columns));
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let preview = !no_color && !dumb && columns >= PREVIEW_COLUMNS && rows > PREVIEW_ROWS + 2;
+        Self {
+            mode: Mode::Bar { bar, preview },
+        }
+    }
+
+    /// Takes one report of the pipeline.
+    pub(crate) fn show(&mut self, progress: &Progress<'_>) {
+        match &mut self.mode {
+            Mode::Quiet => {}
+            Mode::Lines { last_quarter } => {
+                let quarter = if progress.steps == 0 {
+                    0
+                } else {
+                    4 * progress.step / progress.steps
+                };
+                match progress.stage {
+                    Stage::Denoise if quarter > *last_quarter => {
+                        *last_quarter = quarter;
+                        eprintln!("painting: step {} of {}", progress.step, progress.steps);
+                    }
+                    Stage::Denoise => {}
+                    stage => eprintln!("{}", stage_name(stage)),
+                }
+            }
+            Mode::Bar { bar, preview } => {
+                bar.set_prefix(stage_name(progress.stage));
+                bar.set_length(progress.steps as u64);
+                bar.set_position(progress.step as u64);
+                if *preview && let Some(picture) = progress.preview() {
+                    bar.set_message(format!("\n{}", half_blocks(&picture)));
+                }
+            }
+        }
+    }
+
+    /// Removes the bar, so that what is printed next stands alone.
+    pub(crate) fn finish(&self) {
+        if let Mode::Bar { bar, .. } = &self.mode {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Text => "reading",
+        Stage::Denoise => "painting",
+        Stage::Decode => "decoding",
+    }
+}
+
+/// Draws `picture` with upper half blocks: foreground colour above, background colour below
+/// (ECMA-48 SGR with the ISO 8613-6 direct-colour parameters). Nearest pixel, aspect kept.
+fn half_blocks(picture: &Picture) -> String {
+    let (width, height) = (picture.width as usize, picture.height as usize);
+    if width == 0 || height == 0 {
+        return String::new();
+    }
+    let scale =
+        (PREVIEW_COLUMNS as f32 / width as f32).min((2 * PREVIEW_ROWS) as f32 / height as f32);
+    let columns = ((width as f32 * scale) as usize).max(1);
+    let rows = ((height as f32 * scale / 2.0) as usize).max(1);
+    let pixel = |column: usize, line: usize| {
+        let x = column * width / columns;
+        let y = line * height / (2 * rows);
+        let start = 3 * (y * width + x);
+        [
+            picture.rgb[start],
+            picture.rgb[start + 1],
+            picture.rgb[start + 2],
+        ]
+    };
+    let mut text = String::new();
+    for row in 0..rows {
+        for column in 0..columns {
+            let [r, g, b] = pixel(column, 2 * row);
+            let [lr, lg, lb] = pixel(column, 2 * row + 1);
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\x1b[38;2;{r};{g};{b};48;2;{lr};{lg};{lb}m▀");
+        }
+        text.push_str("\x1b[0m");
+        if row + 1 < rows {
+            text.push('\n');
+        }
+    }
+    text
+}
