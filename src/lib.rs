@@ -1,1 +1,55 @@
-//! easel
+//! Text in, picture out, on small boards.
+//!
+//! easel runs latent-diffusion models that diffusers and optimum exported to ONNX:
+//!
+//! ```text
+//! prompt ─► TokenIds ─► TextEmbedding ─► [ Latents ◄─ scheduler ◄─ guidance ◄─ denoiser ]×steps ─► Picture
+//! ```
+//!
+//! ```no_run
+//! use easel::{CancelToken, LoadOptions, PaintRequest, Pipeline};
+//!
+//! let mut pipeline = Pipeline::load("models/pocket".as_ref(), &LoadOptions::default())?;
+//! let request = PaintRequest::new("three red apples on a blue background");
+//! let painting = pipeline.paint(&request, &CancelToken::new(), &mut |progress| {
+//!     eprintln!("{:?} {}/{}", progress.stage, progress.step, progress.steps);
+//! })?;
+//! painting.picture.write_png("apples.png")?;
+//! # Ok::<(), easel::Error>(())
+//! ```
+//!
+//! Where to read on: `pipeline` is the whole way, one line a stage. Each stage has a file and a type of its own, so
+//! that the chain of signatures is the drawing above. [`scheduler`] is arithmetic on slices and knows no networks;
+//! `runtime` makes an ONNX file into something that runs, as a list of passes before tract; `weights` is where their
+//! bytes come from. The library knows no broker, no display and no board: that is `firmware`'s part.
+
+mod autoencoder;
+mod denoiser;
+mod error;
+mod files;
+mod guidance;
+mod latents;
+mod model_dir;
+pub mod noise;
+mod picture;
+mod pipeline;
+mod progress;
+pub mod prompt;
+mod request;
+mod runtime;
+pub mod scheduler;
+mod text_encoder;
+mod tokenizer;
+mod weights;
+
+pub use error::Error;
+pub use latents::{Latents, NpyError};
+pub use model_dir::{ModelDefaults, ModelDirError};
+pub use picture::{Picture, PictureError};
+pub use pipeline::{LoadOptions, Painting, Pipeline, Timings};
+pub use progress::{CancelToken, Progress, Stage};
+pub use request::{LARGEST_SIDE, LONGEST_PROMPT, PaintRequest, RequestError};
+pub use runtime::RuntimeError;
+pub use scheduler::SchedulerKind;
+pub use text_encoder::TextEmbedding;
+pub use tokenizer::{Chunk, TokenIds, Tokenizer, TokenizerError};

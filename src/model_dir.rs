@@ -1,0 +1,265 @@
+//! A model directory as diffusers and optimum write it: what its JSON files say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::scheduler::{SchedulerConfig, SchedulerError, SchedulerKind};
+
+/// A model directory that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct ModelDirError {
+    path: PathBuf,
+    problem: String,
+}
+
+/// What a model paints unless told otherwise.
+#[derive(Debug, Clone)]
+pub struct ModelDefaults {
+    /// Width and height, pixels.
+    pub size: (u32, u32),
+    /// Denoising steps.
+    pub steps: usize,
+    /// Guidance scale.
+    pub guidance: f32,
+    /// Sampling method.
+    pub scheduler: SchedulerKind,
+    /// Pixels per latent, each way.
+    pub vae_factor: u32,
+    /// Channels of the latents.
+    pub latent_channels: usize,
+}
+
+/// Everything the JSON files say that painting needs.
+#[derive(Debug)]
+pub(crate) struct ModelDir {
+    pub(crate) defaults: ModelDefaults,
+    pub(crate) scheduler: SchedulerConfig,
+    /// Latents from the sampler, divided by this, then shifted, are what the decoder takes.
+    pub(crate) scaling_factor: f32,
+    pub(crate) shift_factor: f32,
+    pub(crate) preview: Option<PreviewFactors>,
+}
+
+/// The linear map from latents to colours, for previews.
+#[derive(Debug, Clone)]
+pub(crate) struct PreviewFactors {
+    /// One row a channel: red, green, blue in [-1, 1].
+    pub(crate) rows: Vec<[f32; 3]>,
+    pub(crate) bias: [f32; 3],
+}
+
+#[derive(Deserialize)]
+struct UnetConfig {
+    #[serde(default = "four")]
+    in_channels: usize,
+    sample_size: Option<SampleSize>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(untagged)]
+enum SampleSize {
+    Square(u32),
+    Sides([u32; 2]),
+}
+
+#[derive(Deserialize)]
+struct VaeConfig {
+    #[serde(rename = "_class_name")]
+    class: Option<String>,
+    block_out_channels: Option<Vec<u32>>,
+    decoder_block_out_channels: Option<Vec<u32>>,
+    scaling_factor: Option<f32>,
+    shift_factor: Option<f32>,
+}
+
+#[derive(Deserialize, Default)]
+struct EaselJson {
+    format: Option<u32>,
+    #[serde(default)]
+    defaults: EaselDefaults,
+    latent_rgb_factors: Option<Vec<[f32; 3]>>,
+    latent_rgb_bias: Option<[f32; 3]>,
+}
+
+#[derive(Deserialize, Default)]
+struct EaselDefaults {
+    width: Option<u32>,
+    height: Option<u32>,
+    steps: Option<usize>,
+    guidance: Option<f32>,
+    scheduler: Option<String>,
+}
+
+fn four() -> usize {
+    4
+}
+
+impl ModelDir {
+    /// Reads `model_index.json`, the components' configurations and, if there is one, `easel.json`.
+    pub(crate) fn read(path: &Path) -> Result<Self, ModelDirError> {
+        let fail = |file: &str, problem: String| ModelDirError {
+            path: path.join(file),
+            problem,
+        };
+        if !path.is_dir() {
+            return Err(ModelDirError {
+                path: path.to_owned(),
+                problem: "no such model directory: give one with --model".into(),
+            });
+        }
+        let index: serde_json::Map<String, serde_json::Value> =
+            read_json(&path.join("model_index.json"))?;
+        check_components(&index).map_err(|p| fail("model_index.json", p))?;
+
+        let scheduler_file = "scheduler/scheduler_config.json";
+        let text = read_text(&path.join(scheduler_file))?;
+        let scheduler = SchedulerConfig::from_json(&text)
+            .map_err(|error: SchedulerError| fail(scheduler_file, error.to_string()))?;
+
+        let unet: UnetConfig = read_json(&path.join("unet/config.json"))?;
+        let vae_file = "vae_decoder/config.json";
+        let vae: VaeConfig = read_json(&path.join(vae_file))?;
+        let tiny = match vae.class.as_deref() {
+            None | Some("AutoencoderKL") => false,
+            Some("AutoencoderTiny") => true,
+            Some(class) => {
+                return Err(fail(
+                    vae_file,
+                    format!("`{class}` is not known: AutoencoderKL and AutoencoderTiny are"),
+                ));
+            }
+        };
+        let blocks = if tiny {
+            vae.decoder_block_out_channels
+        } else {
+            vae.block_out_channels
+        };
+        let blocks = blocks
+            .filter(|blocks| (1..=6).contains(&blocks.len()))
+            .ok_or_else(|| fail(vae_file, "has no usable block_out_channels".into()))?;
+        let vae_factor = 1_u32 << (blocks.len() - 1);
+        let scaling_factor = vae
+            .scaling_factor
+            .unwrap_or(if tiny { 1.0 } else { 0.18215 });
+        if !scaling_factor.is_normal() {
+            return Err(fail(
+                vae_file,
+                format!("scaling_factor {scaling_factor} is no scale"),
+            ));
+        }
+
+        let easel_file = path.join("easel.json");
+        let easel: EaselJson = if easel_file.exists() {
+            read_json(&easel_file)?
+        } else {
+            EaselJson::default()
+        };
+        if easel.format.is_some_and(|format| format != 1) {
+            return Err(fail(
+                "easel.json",
+                "was written by a newer easel: update easel, or export the model again".into(),
+            ));
+        }
+        let kind = match &easel.defaults.scheduler {
+            None => scheduler.default_kind(),
+            Some(name) => name
+                .parse()
+                .map_err(|error: SchedulerError| fail("easel.json", error.to_string()))?,
+        };
+        let (rows, columns) = match unet.sample_size {
+            None => (64, 64),
+            Some(SampleSize::Square(side)) => (side, side),
+            Some(SampleSize::Sides([rows, columns])) => (rows, columns),
+        };
+        let defaults = ModelDefaults {
+            size: (
+                easel
+                    .defaults
+                    .width
+                    .unwrap_or(columns.saturating_mul(vae_factor)),
+                easel
+                    .defaults
+                    .height
+                    .unwrap_or(rows.saturating_mul(vae_factor)),
+            ),
+            steps: easel.defaults.steps.unwrap_or(20),
+            guidance: easel.defaults.guidance.unwrap_or(7.5),
+            scheduler: kind,
+            vae_factor,
+            latent_channels: unet.in_channels,
+        };
+        let preview = match easel.latent_rgb_factors {
+            Some(rows) if rows.len() == unet.in_channels => Some(PreviewFactors {
+                rows,
+                bias: easel.latent_rgb_bias.unwrap_or_default(),
+            }),
+            Some(rows) => {
+                let (found, wanted) = (rows.len(), unet.in_channels);
+                let problem = format!("latent_rgb_factors has {found} rows for {wanted} channels");
+                return Err(fail("easel.json", problem));
+            }
+            None => (unet.in_channels == 4 && !tiny).then(PreviewFactors::stable_diffusion),
+        };
+        Ok(Self {
+            defaults,
+            scheduler,
+            scaling_factor,
+            shift_factor: vae.shift_factor.unwrap_or(0.0),
+            preview,
+        })
+    }
+}
+
+impl PreviewFactors {
+    /// For Stable Diffusion 1.x and 2.x latents: the linear approximation that the community has
+    /// settled on (first published on the Hugging Face forum, topic 23204).
+    fn stable_diffusion() -> Self {
+        Self {
+            rows: vec![
+                [0.298, 0.207, 0.208],
+                [0.187, 0.286, 0.173],
+                [-0.158, 0.189, 0.264],
+                [-0.184, -0.271, -0.473],
+            ],
+            bias: [0.0; 3],
+        }
+    }
+}
+
+/// Refuses what would paint something else than the model means.
+fn check_components(index: &serde_json::Map<String, serde_json::Value>) -> Result<(), String> {
+    for (name, value) in index {
+        // ["library", "Class"], or [null, null] for a component that is not used.
+        let Some(class) = value.as_array().and_then(|pair| pair.get(1)?.as_str()) else {
+            continue;
+        };
+        match name.as_str() {
+            "unet" | "vae" | "vae_decoder" | "vae_encoder" | "text_encoder" | "tokenizer"
+            | "scheduler" | "safety_checker" | "feature_extractor" | "image_encoder" => {}
+            _ => {
+                return Err(format!(
+                    "component `{name}` ({class}) is not known: easel paints Stable Diffusion 1.x and 2.x type models"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_text(path: &Path) -> Result<String, ModelDirError> {
+    fs::read_to_string(path).map_err(|error| ModelDirError {
+        path: path.to_owned(),
+        problem: format!("cannot be read: {error}: is this a complete model directory?"),
+    })
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelDirError> {
+    serde_json::from_str(&read_text(path)?).map_err(|error| ModelDirError {
+        path: path.to_owned(),
+        problem: format!("not what it should hold ({error}): copy or export the model again"),
+    })
+}

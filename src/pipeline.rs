@@ -1,0 +1,311 @@
+//! Prompt to picture. Read this second, after the tour in [the crate's documentation](crate).
+
+use std::path::Path;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use tract_linalg::multithread::Executor;
+
+use crate::autoencoder::Autoencoder;
+use crate::denoiser::Denoiser;
+use crate::error::Error;
+use crate::guidance;
+use crate::latents::Latents;
+use crate::model_dir::{ModelDefaults, ModelDir};
+use crate::noise::{NoiseSource, PhiloxNoise};
+use crate::picture::Picture;
+use crate::progress::{CancelToken, Progress, Stage};
+use crate::request::{LARGEST_SIDE, PaintRequest, RequestError};
+use crate::runtime;
+use crate::scheduler::{self, SchedulerKind};
+use crate::text_encoder::{TextEmbedding, TextEncoder};
+use crate::tokenizer::Tokenizer;
+
+/// How to load a model.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Worker threads; `None`: one a core. The picture does not depend on it.
+    pub threads: Option<usize>,
+}
+
+/// A model, ready to paint.
+pub struct Pipeline {
+    model: ModelDir,
+    executor: Executor,
+    tokenizer: Tokenizer,
+    text_encoder: TextEncoder,
+    denoiser: Denoiser,
+    autoencoder: Autoencoder,
+    load: Duration,
+}
+
+/// A painted picture and how it came about.
+#[derive(Debug)]
+pub struct Painting {
+    /// The picture.
+    pub picture: Picture,
+    /// The final latents, before the autoencoder, in the sampler's scale.
+    pub latents: Latents,
+    /// Steps asked for.
+    pub steps: usize,
+    /// Sampling method used.
+    pub scheduler: SchedulerKind,
+    /// Guidance scale used.
+    pub guidance: f32,
+    /// Seed used.
+    pub seed: u64,
+    /// Where the time went.
+    pub timings: Timings,
+    /// What the user should know: a prompt cut short, a scheduler replaced.
+    pub warnings: Vec<String>,
+}
+
+/// Where the time went. `load` has the reading of the model and the building of its networks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timings {
+    /// Reading and building.
+    pub load: Duration,
+    /// Tokenizer and text encoder.
+    pub text: Duration,
+    /// All steps.
+    pub denoise: Duration,
+    /// Autoencoder.
+    pub decode: Duration,
+    /// From the call to the picture, and the load before it.
+    pub total: Duration,
+}
+
+/// A request with the model's defaults filled in.
+struct Job {
+    latents: Latents,
+    steps: usize,
+    guidance: f32,
+    scheduler: SchedulerKind,
+}
+
+impl Pipeline {
+    /// Opens a model directory as diffusers and optimum write it. Networks are built when a size is known.
+    ///
+    /// # Errors
+    /// What is missing, damaged or unknown, by file.
+    pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
+        let start = Instant::now();
+        let model = ModelDir::read(dir)?;
+        let threads = options
+            .threads
+            .unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
+        Ok(Self {
+            executor: runtime::executor(threads),
+            tokenizer: Tokenizer::load(dir)?,
+            text_encoder: TextEncoder::open(dir)?,
+            denoiser: Denoiser::open(dir)?,
+            autoencoder: Autoencoder::open(dir, model.defaults.vae_factor)?,
+            model,
+            load: start.elapsed(),
+        })
+    }
+
+    /// What the model paints unless told otherwise.
+    #[must_use]
+    pub fn defaults(&self) -> &ModelDefaults {
+        &self.model.defaults
+    }
+
+    /// Paints. `progress` is called on this thread.
+    ///
+    /// # Errors
+    /// [`Error::Request`] before any work when the request is wrong; [`Error::Cancelled`] within one pass
+    /// of the denoiser after `cancel`; otherwise what failed.
+    pub fn paint(
+        &mut self,
+        request: &PaintRequest,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<Painting, Error> {
+        let mut noise = PhiloxNoise::new(request.seed);
+        self.paint_with_noise(request, &mut noise, cancel, progress)
+    }
+
+    /// [`paint`](Self::paint) with all noise from `noise` instead of the request's seed: first the initial
+    /// latents (unless the request brings them), then one draw a step for stochastic schedulers.
+    ///
+    /// # Errors
+    /// As [`paint`](Self::paint).
+    pub fn paint_with_noise(
+        &mut self,
+        request: &PaintRequest,
+        noise: &mut dyn NoiseSource,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<Painting, Error> {
+        let start = Instant::now();
+        let mut timings = Timings::default();
+        let mut warnings = Vec::new();
+        let Job {
+            mut latents,
+            steps,
+            guidance: scale,
+            scheduler: kind,
+        } = self.job(request, noise)?;
+        let mut sampler = scheduler::build(
+            kind,
+            &self.model.scheduler,
+            steps,
+            (latents.height, latents.width),
+        )?;
+        if request.scheduler.is_none() {
+            warnings.extend(self.model.scheduler.substituted().map(String::from));
+        }
+        let evaluations = sampler.timesteps().len();
+        let report = |stage, step, sigma| Progress {
+            stage,
+            step,
+            steps: evaluations,
+            sigma,
+            denoised: None,
+            factors: None,
+        };
+
+        check(cancel)?;
+        progress(&report(Stage::Text, 0, sampler.init_noise_sigma()));
+        let clock = Instant::now();
+        let (positive, negative) = self.encode(request, scale, &mut warnings)?;
+        timings.text = clock.elapsed();
+
+        check(cancel)?;
+        let clock = Instant::now();
+        self.denoiser.prepare(&latents, &positive)?;
+        timings.load += clock.elapsed();
+
+        let clock = Instant::now();
+        progress(&report(Stage::Denoise, 0, sampler.init_noise_sigma()));
+        let initial = sampler.init_noise_sigma();
+        latents.data.iter_mut().for_each(|v| *v *= initial);
+        let mut denoised = latents.clone();
+        for index in 0..evaluations {
+            let timestep = sampler.timesteps()[index];
+            let mut input = latents.clone();
+            sampler.scale_model_input(index, &mut input.data);
+            check(cancel)?;
+            let mut prediction =
+                self.denoiser
+                    .predict(&self.executor, &input, timestep, &positive)?;
+            if let Some(negative) = &negative {
+                check(cancel)?;
+                let unguided = self
+                    .denoiser
+                    .predict(&self.executor, &input, timestep, negative)?;
+                guidance::apply(&mut prediction, &unguided, scale, request.guidance_rescale);
+            }
+            sampler.step(
+                index,
+                &prediction,
+                &mut latents.data,
+                &mut denoised.data,
+                noise,
+            )?;
+            if !latents.is_finite() {
+                return Err(Error::NotFinite { step: index + 1 });
+            }
+            progress(&Progress {
+                denoised: Some(&denoised),
+                factors: self.model.preview.as_ref(),
+                ..report(Stage::Denoise, index + 1, sampler.sigma(index))
+            });
+        }
+        timings.denoise = clock.elapsed();
+
+        check(cancel)?;
+        progress(&report(Stage::Decode, evaluations, 0.0));
+        let mut scaled = latents.clone();
+        let (factor, shift) = (self.model.scaling_factor, self.model.shift_factor);
+        scaled
+            .data
+            .iter_mut()
+            .for_each(|v| *v = *v / factor + shift);
+        let clock = Instant::now();
+        self.autoencoder.prepare(&scaled)?;
+        timings.load += clock.elapsed();
+        let clock = Instant::now();
+        let picture = self.autoencoder.decode(&self.executor, &scaled)?;
+        timings.decode = clock.elapsed();
+        timings.load += self.load;
+        timings.total = start.elapsed() + self.load;
+        Ok(Painting {
+            picture,
+            latents,
+            steps,
+            scheduler: kind,
+            guidance: scale,
+            seed: request.seed,
+            timings,
+            warnings,
+        })
+    }
+
+    /// Fills in defaults and checks the request against the model; the initial noise, not yet scaled.
+    fn job(&self, request: &PaintRequest, noise: &mut dyn NoiseSource) -> Result<Job, Error> {
+        request.check()?;
+        let defaults = &self.model.defaults;
+        let (width, height) = request.size.unwrap_or(defaults.size);
+        let factor = defaults.vae_factor;
+        let fits = |side: u32| (1..=LARGEST_SIDE).contains(&side) && side.is_multiple_of(factor);
+        if !fits(width) || !fits(height) {
+            return Err(RequestError::Size {
+                width,
+                height,
+                factor,
+            }
+            .into());
+        }
+        let (rows, columns) = ((height / factor) as usize, (width / factor) as usize);
+        let mut latents = Latents::zeros(defaults.latent_channels, rows, columns);
+        match &request.latents {
+            None => noise.fill(&mut latents.data),
+            Some(given) if given.shape() != latents.shape() => {
+                return Err(RequestError::LatentsShape {
+                    found: given.shape(),
+                    wanted: latents.shape(),
+                }
+                .into());
+            }
+            Some(given) if !given.is_finite() => return Err(Error::NotFinite { step: 0 }),
+            Some(given) => latents = given.clone(),
+        }
+        Ok(Job {
+            latents,
+            steps: request.steps.unwrap_or(defaults.steps),
+            guidance: request.guidance.unwrap_or(defaults.guidance),
+            scheduler: request.scheduler.unwrap_or(defaults.scheduler),
+        })
+    }
+
+    /// The prompt's embedding and, when guidance needs it, the negative prompt's, equally long.
+    fn encode(
+        &mut self,
+        request: &PaintRequest,
+        scale: f32,
+        warnings: &mut Vec<String>,
+    ) -> Result<(TextEmbedding, Option<TextEmbedding>), Error> {
+        let mut positive = self.tokenizer.encode(&request.prompt)?;
+        let mut negative = self.tokenizer.encode(&request.negative)?;
+        let guided = scale != 1.0;
+        warnings.extend(positive.warning().map(|w| format!("prompt: {w}")));
+        if guided {
+            warnings.extend(negative.warning().map(|w| format!("negative prompt: {w}")));
+            self.tokenizer.match_lengths(&mut positive, &mut negative);
+        }
+        let positive = self.text_encoder.encode(&self.executor, &positive)?;
+        let negative = guided
+            .then(|| self.text_encoder.encode(&self.executor, &negative))
+            .transpose()?;
+        Ok((positive, negative))
+    }
+}
+
+fn check(cancel: &CancelToken) -> Result<(), Error> {
+    if cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What a caller learns while a picture is painted, and how it stops it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::latents::Latents;
+use crate::model_dir::PreviewFactors;
+use crate::picture::Picture;
+
+/// Where painting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The prompt is read.
+    Text,
+    /// Noise becomes latents; the long part.
+    Denoise,
+    /// Latents become the picture.
+    Decode,
+}
+
+/// A report, made when a stage begins and after each step.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    /// Where painting is.
+    pub stage: Stage,
+    /// Steps done.
+    pub step: usize,
+    /// Steps in all.
+    pub steps: usize,
+    /// Noise level of the step done.
+    pub sigma: f32,
+    /// The clean latents as the last step saw them.
+    pub denoised: Option<&'a Latents>,
+    pub(crate) factors: Option<&'a PreviewFactors>,
+}
+
+impl Progress<'_> {
+    /// A small picture of what is coming, one pixel a latent: a linear map, so it costs next to nothing.
+    /// `None` before the first step, and for models whose map is not known.
+    #[must_use]
+    pub fn preview(&self) -> Option<Picture> {
+        let (latents, factors) = (self.denoised?, self.factors?);
+        let area = latents.height * latents.width;
+        let mut planes = vec![0.0; 3 * area];
+        for (colour, plane) in planes.chunks_mut(area).enumerate() {
+            plane.fill(factors.bias[colour]);
+            for (row, channel) in factors.rows.iter().zip(latents.data.chunks(area)) {
+                let pairs = plane.iter_mut().zip(channel);
+                pairs.for_each(|(pixel, latent)| *pixel += row[colour] * latent);
+            }
+        }
+        Some(Picture::from_planes(&planes, latents.height, latents.width))
+    }
+}
+
+/// Stops a painting from another thread, within one pass of the denoiser.
+#[derive(Debug, Clone, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// Not cancelled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks whoever paints with this token to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,128 @@
+//! What to paint, checked before any work.
+
+use crate::latents::Latents;
+use crate::scheduler::SchedulerKind;
+
+/// Bytes that a prompt may have. Long enough for any sentence that a text encoder can use a part of.
+pub const LONGEST_PROMPT: usize = 64 * 1024;
+
+/// One picture to paint. `None` means the model's own default.
+#[derive(Debug, Clone)]
+pub struct PaintRequest {
+    /// What to paint; `(word:1.3)` and `[word]` weigh.
+    pub prompt: String,
+    /// What to keep out of the picture.
+    pub negative: String,
+    /// Width and height, pixels; multiples of the autoencoder's factor.
+    pub size: Option<(u32, u32)>,
+    /// Denoising steps, 1 to 1000.
+    pub steps: Option<usize>,
+    /// Guidance scale, 0 to 50 (Ho & Salimans 2022); at 1 one pass a step is enough.
+    pub guidance: Option<f32>,
+    /// Guidance rescale, 0 to 1 (Lin et al., arXiv 2305.08891, section 3.4).
+    pub guidance_rescale: f32,
+    /// All randomness comes from this.
+    pub seed: u64,
+    /// Sampling method.
+    pub scheduler: Option<SchedulerKind>,
+    /// Initial noise, standard normal, instead of the seed's.
+    pub latents: Option<Latents>,
+}
+
+impl PaintRequest {
+    /// The model's defaults, seed 0.
+    #[must_use]
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self {
+            prompt: prompt.into(),
+            negative: String::new(),
+            size: None,
+            steps: None,
+            guidance: None,
+            guidance_rescale: 0.0,
+            seed: 0,
+            scheduler: None,
+            latents: None,
+        }
+    }
+
+    /// Checks what can be checked without a model.
+    pub(crate) fn check(&self) -> Result<(), RequestError> {
+        if self.prompt.trim().is_empty() {
+            return Err(RequestError::EmptyPrompt);
+        }
+        for (what, text) in [
+            ("prompt", &self.prompt),
+            ("negative prompt", &self.negative),
+        ] {
+            if text.len() > LONGEST_PROMPT {
+                return Err(RequestError::LongPrompt {
+                    what,
+                    bytes: text.len(),
+                });
+            }
+        }
+        if let Some(steps) = self.steps
+            && !(1..=1000).contains(&steps)
+        {
+            return Err(RequestError::Steps(steps));
+        }
+        if let Some(guidance) = self.guidance
+            && !(0.0..=50.0).contains(&guidance)
+        {
+            return Err(RequestError::Guidance(guidance));
+        }
+        if !(0.0..=1.0).contains(&self.guidance_rescale) {
+            return Err(RequestError::Rescale(self.guidance_rescale));
+        }
+        Ok(())
+    }
+}
+
+/// A request that cannot be painted.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RequestError {
+    /// Nothing but white space.
+    #[error("prompt: is empty: say what to paint")]
+    EmptyPrompt,
+    /// Over [`LONGEST_PROMPT`].
+    #[error("{what}: {bytes} bytes: at most {LONGEST_PROMPT} are taken; shorten it")]
+    LongPrompt {
+        /// Which text.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
+    /// Out of range.
+    #[error("steps: {0}: give 1 to 1000")]
+    Steps(usize),
+    /// Out of range or not a number.
+    #[error("guidance: {0}: give 0 to 50")]
+    Guidance(f32),
+    /// Out of range or not a number.
+    #[error("guidance rescale: {0}: give 0 to 1")]
+    Rescale(f32),
+    /// Not a multiple of the autoencoder's factor, or out of range.
+    #[error(
+        "size: {width}x{height}: this model paints multiples of {factor} up to {LARGEST_SIDE} pixels each way"
+    )]
+    Size {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Pixels per latent.
+        factor: u32,
+    },
+    /// Initial latents of another shape.
+    #[error("latents: shape is {found:?}, this picture needs {wanted:?}")]
+    LatentsShape {
+        /// As given.
+        found: [usize; 4],
+        /// For the size asked for.
+        wanted: [usize; 4],
+    },
+}
+
+/// Pixels; beyond this no board has the memory.
+pub const LARGEST_SIDE: u32 = 8192;

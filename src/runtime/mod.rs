@@ -1,0 +1,237 @@
+//! ONNX → passes → tract → plan.
+//!
+//! A [`Network`] is a file of the model directory and what it declares; a [`Plan`] is that network built for
+//! concrete shapes: named inputs in, tensors out. What the inputs mean is the stages' business.
+
+mod passes;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use prost::Message as _;
+use tract_core::prelude::{Datum as _, DatumType, Framework as _, Tensor, TypedRunnableModel};
+use tract_linalg::multithread::{Executor, multithread_tract_scope};
+use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
+use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _, IntoRunnable as _};
+use tract_onnx::tract_hir::internal::InferenceModel;
+
+use crate::weights::MappedFile;
+pub(crate) use passes::element_type;
+
+/// A network that cannot be loaded or run.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct RuntimeError {
+    path: PathBuf,
+    problem: String,
+}
+
+/// One input as the file declares it.
+#[derive(Debug, Clone)]
+pub(crate) struct InputSpec {
+    pub(crate) name: String,
+    pub(crate) element: DatumType,
+    /// `None`: a dynamic axis.
+    pub(crate) dims: Vec<Option<usize>>,
+}
+
+/// One ONNX file.
+#[derive(Debug)]
+pub(crate) struct Network {
+    path: PathBuf,
+    inputs: Vec<InputSpec>,
+}
+
+/// A network built for concrete shapes.
+pub(crate) struct Plan {
+    path: PathBuf,
+    inputs: Vec<String>,
+    model: Arc<TypedRunnableModel>,
+}
+
+impl Network {
+    /// Looks at `DIR/COMPONENT/model.onnx`: what it declares, not yet its weights.
+    pub(crate) fn open(model_dir: &Path, component: &str) -> Result<Self, RuntimeError> {
+        let path = model_dir.join(component).join("model.onnx");
+        let proto = parse(&path)?;
+        let graph = proto.graph.as_ref().expect("parse() checks for a graph");
+        let constants: std::collections::HashSet<&str> =
+            graph.initializer.iter().map(|i| i.name.as_str()).collect();
+        let inputs = graph
+            .input
+            .iter()
+            .filter(|input| !constants.contains(input.name.as_str()))
+            .map(input_spec)
+            .collect::<Result<_, _>>()
+            .map_err(|problem| RuntimeError {
+                path: path.clone(),
+                problem,
+            })?;
+        Ok(Self { path, inputs })
+    }
+
+    pub(crate) fn inputs(&self) -> &[InputSpec] {
+        &self.inputs
+    }
+
+    pub(crate) fn error(&self, problem: impl Into<String>) -> RuntimeError {
+        RuntimeError {
+            path: self.path.clone(),
+            problem: problem.into(),
+        }
+    }
+
+    /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs). With `output`, only
+    /// what that output needs is kept.
+    pub(crate) fn build(
+        &self,
+        shapes: &[Vec<usize>],
+        output: Option<&str>,
+    ) -> Result<Plan, RuntimeError> {
+        for (input, shape) in self.inputs.iter().zip(shapes) {
+            let fits = input.dims.len() == shape.len()
+                && input
+                    .dims
+                    .iter()
+                    .zip(shape)
+                    .all(|(declared, wanted)| declared.is_none_or(|n| n == *wanted));
+            if !fits {
+                return Err(self.error(format!(
+                    "input `{}` is declared as {}, this picture needs {shape:?}: use the size it was exported for, or export it with dynamic axes",
+                    input.name,
+                    dims_text(&input.dims)
+                )));
+            }
+        }
+        let mut proto = parse(&self.path)?;
+        passes::run(&mut proto, &self.path).map_err(|problem| self.error(problem))?;
+        let model = tract_onnx::onnx()
+            .with_ignore_output_shapes(true)
+            .with_ignore_value_info(true)
+            .model_for_proto_model(&proto)
+            .and_then(|mut model: InferenceModel| {
+                drop(proto);
+                for (index, (input, shape)) in self.inputs.iter().zip(shapes).enumerate() {
+                    let fact = InferenceFact::dt_shape(input.element, shape);
+                    model.set_input_fact(index, fact)?;
+                }
+                if let Some(name) = output {
+                    model.select_outputs_by_name([name])?;
+                }
+                model.into_optimized()?.into_runnable()
+            })
+            .map_err(|error| self.error(chain(&error)))?;
+        Ok(Plan {
+            path: self.path.clone(),
+            inputs: self.inputs.iter().map(|i| i.name.clone()).collect(),
+            model,
+        })
+    }
+
+    /// Whether the file has an output of this name.
+    pub(crate) fn has_output(&self, name: &str) -> Result<bool, RuntimeError> {
+        let proto = parse(&self.path)?;
+        let graph = proto.graph.expect("parse() checks for a graph");
+        Ok(graph.output.iter().any(|output| output.name == name))
+    }
+}
+
+impl Plan {
+    /// Runs the network: one tensor per input in declared order in, the first output as f32 out.
+    pub(crate) fn run(
+        &self,
+        executor: &Executor,
+        inputs: Vec<Tensor>,
+    ) -> Result<Tensor, RuntimeError> {
+        debug_assert_eq!(inputs.len(), self.inputs.len());
+        let inputs: tract_core::prelude::TVec<_> = inputs.into_iter().map(Into::into).collect();
+        let failed = |error: &tract_core::prelude::TractError| RuntimeError {
+            path: self.path.clone(),
+            problem: chain(error),
+        };
+        let outputs = multithread_tract_scope(executor.clone(), || self.model.run(inputs))
+            .map_err(|error| failed(&error))?;
+        let first = outputs.into_iter().next().ok_or_else(|| RuntimeError {
+            path: self.path.clone(),
+            problem: "has no output".into(),
+        })?;
+        let tensor = Tensor::clone(&first)
+            .cast_to_dt(f32::datum_type())
+            .map_err(|error| failed(&error))?
+            .into_owned();
+        Ok(tensor)
+    }
+}
+
+/// The worker threads that networks run on.
+pub(crate) fn executor(threads: usize) -> Executor {
+    if threads <= 1 {
+        Executor::SingleThread
+    } else {
+        Executor::multithread(threads)
+    }
+}
+
+/// One line: tract's errors are chains with the cause last.
+fn chain(error: &tract_core::prelude::TractError) -> String {
+    let text: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let line = text.join(": ").replace(['\n', '\r'], " ");
+    match line.char_indices().nth(600) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {
+    let fail = |problem: String| RuntimeError {
+        path: path.to_owned(),
+        problem,
+    };
+    let file = MappedFile::open(path).map_err(|error| {
+        fail(format!(
+            "cannot be read: {error}: is this a model directory?"
+        ))
+    })?;
+    let proto = ModelProto::decode(file.bytes()).map_err(|error| {
+        fail(format!(
+            "damaged or not an ONNX file ({error}): copy or export it again"
+        ))
+    })?;
+    match &proto.graph {
+        Some(graph) if !graph.node.is_empty() => Ok(proto),
+        _ => Err(fail(
+            "holds no network: it is empty or cut short; copy or export it again".into(),
+        )),
+    }
+}
+
+fn input_spec(input: &ValueInfoProto) -> Result<InputSpec, String> {
+    use tract_onnx::pb::tensor_shape_proto::dimension::Value;
+    let Some(TypeProto {
+        value: Some(type_proto::Value::TensorType(tensor)),
+        ..
+    }) = &input.r#type
+    else {
+        return Err(format!("input `{}` is not a tensor", input.name));
+    };
+    let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
+    let dims = dims.map(|dim| match dim.value {
+        Some(Value::DimValue(n)) => usize::try_from(n).ok().filter(|n| *n > 0),
+        _ => None,
+    });
+    let element = element_type(tensor.elem_type)
+        .ok_or_else(|| format!("input `{}` has an unknown element type", input.name))?;
+    Ok(InputSpec {
+        name: input.name.clone(),
+        element,
+        dims: dims.collect(),
+    })
+}
+
+fn dims_text(dims: &[Option<usize>]) -> String {
+    let dims: Vec<_> = dims
+        .iter()
+        .map(|d| d.map_or_else(|| "?".to_owned(), |n| n.to_string()))
+        .collect();
+    format!("[{}]", dims.join(", "))
+}

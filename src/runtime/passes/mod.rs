@@ -1,0 +1,43 @@
+//! The passes that rewrite a network before tract imports it, in one ordered list.
+
+mod dequantize;
+mod external_data;
+mod widen_f16;
+
+use std::path::Path;
+
+use tract_core::prelude::{Datum as _, DatumType};
+use tract_onnx::pb::{ModelProto, tensor_proto::DataType};
+
+/// A pass: rewrites the network, or says why it cannot.
+type Pass = fn(&mut ModelProto, &Path) -> Result<(), String>;
+
+/// In order; each works on what the one before it left.
+const PASSES: [(&str, Pass); 3] = [
+    // First, because all that follows looks at values.
+    ("external data", external_data::run),
+    // Before dequantization, whose scales may be fp16.
+    ("widen fp16", widen_f16::run),
+    // Last: it makes the largest tensors.
+    ("dequantize", dequantize::run),
+];
+
+/// Runs all passes on the network read from `path`.
+pub(super) fn run(model: &mut ModelProto, path: &Path) -> Result<(), String> {
+    for (name, pass) in PASSES {
+        pass(model, path).map_err(|problem| format!("{name}: {problem}"))?;
+    }
+    Ok(())
+}
+
+/// tract's type for an ONNX element type, as it is after the passes: fp16 is f32 by then.
+pub(crate) fn element_type(onnx: i32) -> Option<DatumType> {
+    Some(match DataType::try_from(onnx).ok()? {
+        DataType::Float | DataType::Float16 => f32::datum_type(),
+        DataType::Double => f64::datum_type(),
+        DataType::Int64 => i64::datum_type(),
+        DataType::Int32 => i32::datum_type(),
+        DataType::Bool => bool::datum_type(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,75 @@
+//! Turns fp16 networks into f32 ones: constants, casts and declared types. Boards without fp16 arithmetic
+//! would convert at every step otherwise, and accumulate in half precision.
+
+use std::path::Path;
+
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
+    type_proto,
+};
+
+const F16: i32 = DataType::Float16 as i32;
+const F32: i32 = DataType::Float as i32;
+
+pub(super) fn run(model: &mut ModelProto, _path: &Path) -> Result<(), String> {
+    model.graph.iter_mut().try_for_each(graph)
+}
+
+fn graph(graph: &mut GraphProto) -> Result<(), String> {
+    graph.initializer.iter_mut().try_for_each(tensor)?;
+    let values = graph.input.iter_mut().chain(&mut graph.output);
+    values.chain(&mut graph.value_info).for_each(declared);
+    graph.node.iter_mut().try_for_each(node)
+}
+
+fn node(node: &mut NodeProto) -> Result<(), String> {
+    let casts = matches!(
+        node.op_type.as_str(),
+        "Cast" | "RandomNormalLike" | "EyeLike"
+    );
+    for attribute in &mut node.attribute {
+        if casts
+            && matches!(attribute.name.as_str(), "to" | "dtype")
+            && attribute.i == i64::from(F16)
+        {
+            attribute.i = i64::from(F32);
+        }
+        attribute.t.iter_mut().try_for_each(tensor)?;
+        attribute.tensors.iter_mut().try_for_each(tensor)?;
+        attribute.g.iter_mut().try_for_each(graph)?;
+        attribute.graphs.iter_mut().try_for_each(graph)?;
+    }
+    Ok(())
+}
+
+fn tensor(tensor: &mut TensorProto) -> Result<(), String> {
+    if tensor.data_type != F16 {
+        return Ok(());
+    }
+    if tensor.raw_data.len() % 2 != 0 {
+        return Err(format!("tensor `{}` has half a number", tensor.name));
+    }
+    let halves: Vec<f16> = if tensor.raw_data.is_empty() {
+        // ONNX keeps the bits of a half in the low 16 bits of an int32.
+        let bits = tensor.int32_data.drain(..);
+        bits.map(|b| f16::from_bits(b as u16)).collect()
+    } else {
+        let pairs = tensor.raw_data.as_chunks::<2>().0;
+        pairs.iter().map(|b| f16::from_le_bytes(*b)).collect()
+    };
+    let floats = halves.to_f32_vec();
+    tensor.raw_data = floats.iter().flat_map(|v| v.to_le_bytes()).collect();
+    tensor.data_type = F32;
+    Ok(())
+}
+
+fn declared(value: &mut ValueInfoProto) {
+    let tensor = value.r#type.as_mut().and_then(|t| t.value.as_mut());
+    if let Some(type_proto::Value::TensorType(tensor)) = tensor
+        && tensor.elem_type == F16
+    {
+        tensor.elem_type = F32;
+    }
+}
