@@ -49,10 +49,12 @@ impl Error {
     /// Whether the caller can mend it by asking differently (exit code 2), rather than something having failed.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        match self {
-            Self::Request(_) | Self::Scheduler(_) => true,
-            Self::Npy(_) => true,
-            _ => false,
-        }
+        use SchedulerError::{Family, Steps, UnknownName};
+        matches!(
+            self,
+            Self::Request(_)
+                | Self::Npy(_)
+                | Self::Scheduler(Steps { .. } | UnknownName { .. } | Family { .. })
+        )
     }
 }

@@ -39,7 +39,7 @@ mod request;
 mod runtime;
 pub mod scheduler;
 mod text_encoder;
-mod tokenizer;
+pub mod tokenizer;
 mod weights;
 
 pub use error::Error;

@@ -127,7 +127,7 @@ impl Pipeline {
     }
 
     /// [`paint`](Self::paint) with all noise from `noise` instead of the request's seed: first the initial
-    /// latents (unless the request brings them), then one draw a step for stochastic schedulers.
+    /// latents (drawn and dropped when the request brings them), then one draw a step for stochastic schedulers.
     ///
     /// # Errors
     /// As [`paint`](Self::paint).
@@ -260,8 +260,10 @@ impl Pipeline {
         }
         let (rows, columns) = ((height / factor) as usize, (width / factor) as usize);
         let mut latents = Latents::zeros(defaults.latent_channels, rows, columns);
+        // Drawn even when the request brings its own, so that each step draws the same noise either way.
+        noise.fill(&mut latents.data);
         match &request.latents {
-            None => noise.fill(&mut latents.data),
+            None => {}
             Some(given) if given.shape() != latents.shape() => {
                 return Err(RequestError::LatentsShape {
                     found: given.shape(),

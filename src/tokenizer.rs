@@ -39,7 +39,7 @@ use crate::prompt;
 pub use error::TokenizerError;
 
 /// The most chunks that [`Tokenizer::encode`] makes of a prompt; the rest is cut with a warning.
-pub(crate) const MAX_CHUNKS: usize = 8;
+pub const MAX_CHUNKS: usize = 8;
 
 /// What one run of the text encoder sees; both vectors have the tokenizer's `max_length` entries.
 #[derive(Clone, Debug, PartialEq)]

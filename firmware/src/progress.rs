@@ -53,11 +53,7 @@ impl Reporter {
         match &mut self.mode {
             Mode::Quiet => {}
             Mode::Lines { last_quarter } => {
-                let quarter = if progress.steps == 0 {
-                    0
-                } else {
-                    4 * progress.step / progress.steps
-                };
+                let quarter = (4 * progress.step).checked_div(progress.steps).unwrap_or(0);
                 match progress.stage {
                     Stage::Denoise if quarter > *last_quarter => {
                         *last_quarter = quarter;

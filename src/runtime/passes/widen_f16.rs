@@ -48,7 +48,7 @@ fn tensor(tensor: &mut TensorProto) -> Result<(), String> {
     if tensor.data_type != F16 {
         return Ok(());
     }
-    if tensor.raw_data.len() % 2 != 0 {
+    if !tensor.raw_data.len().is_multiple_of(2) {
         return Err(format!("tensor `{}` has half a number", tensor.name));
     }
     let halves: Vec<f16> = if tensor.raw_data.is_empty() {
