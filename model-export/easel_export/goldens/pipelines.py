@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, StableDiffusionPipeline
 
 from easel_export import random_checkpoint
 
@@ -49,7 +49,9 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         checkpoint = folder / "checkpoint"
-        pipeline = random_checkpoint.build(kind, checkpoint)
+        random_checkpoint.build(kind, checkpoint)
+        # From disk: diffusers treats a scheduler's options that were never written down as "not given" when it changes its class.
+        pipeline = StableDiffusionPipeline.from_pretrained(checkpoint, safety_checker=None)
         pipeline.set_progress_bar_config(disable=True)
         reference(pipeline, folder)
         for precision in ("fp32", "fp16", "int8"):
