@@ -31,8 +31,9 @@ TINTS = {
 }  # fmt: skip
 STYLES = ("flat", "night", "pixel", "pastel")
 COUNTS = {1: "one", 2: "two", 3: "three", 4: "four"}
-SIZES = {1: {"small": 40, "medium": 64, "large": 88}, 2: {"small": 32, "medium": 48, "large": 56},
-         3: {"small": 32, "medium": 40, "large": 56}, 4: {"small": 32, "medium": 40, "large": 56}}  # fmt: skip
+# Few distinct sizes, so that a small model can learn each object at each of them.
+SIZES = {1: {"small": 32, "medium": 64, "large": 96}, 2: {"small": 32, "medium": 48, "large": 64},
+         3: {"small": 32, "medium": 48, "large": 64}, 4: {"small": 32, "medium": 48, "large": 64}}  # fmt: skip
 PLACES = ("left", "right", "top", "bottom")
 
 
@@ -190,7 +191,7 @@ def _corners(scene: Scene, side: int, rng: random.Random) -> list[tuple[int, int
         y = free / 2 + jitter()
         return [(_snap(low), _snap(y)), (_snap(high), _snap(y))]
     if total == 3:
-        if scene.layout == 0 and side <= 40:
+        if scene.layout == 0 and side <= 32:
             y = _snap(free / 2 + jitter())
             return [(0, y), (_snap(free / 2), y), (_snap(free), y)]
         return [(_snap(free / 2), _snap(low)), (_snap(low), _snap(high)), (_snap(high), _snap(high))]

@@ -12,50 +12,55 @@ import copy
 import json
 import random
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from tokenizers import Tokenizer
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from tqdm import tqdm
 from transformers import CLIPTextConfig, CLIPTextModel
 
 import scenes
 import tokenizer as captions
+from muon import Optimizer
+from pool import pool
 
 WIDTH = 192  # of the text encoder
 EMPTY = 0.1  # fraction of captions left out
 
 
 class Bank:
-    """Scenes with their latents, encoded once: encoding costs as much as a training step. Captions are worded anew at each draw."""
+    """The pool's scenes with their latents, encoded once: encoding costs as much as a training step. Captions are worded anew at each draw."""
 
-    def __init__(self, path: Path, size: int, tokens, vae, object_count: int, seed: int):
-        self.tokens, self.object_count = tokens, object_count
+    def __init__(self, run: Path, size: int, vae, object_count: int, seed: int):
+        drawn = pool(run / "pool", size, object_count)
+        self.scenes, self.object_count = drawn.scenes, object_count
         self.rng = random.Random(f"{seed}/captions")
+        self.tokens = Tokenizer.from_file(str(run / "tokenizer" / "tokenizer.json"))
+        path = run / f"latents-{size}.pt"
         if not path.exists():
-            rng = random.Random(f"{seed}/scenes")
-            found, latents = [], []
-            for _ in tqdm(range(0, size, 64), desc="encoding scenes"):
-                batch = [scenes.sample(rng, object_count) for _ in range(64)]
-                pictures = np.stack([np.asarray(scenes.render(scene, rng, object_count)) for scene in batch])
-                x = torch.from_numpy(pictures).to(vae.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+            latents = []
+            for at in tqdm(range(0, size, 64), desc="encoding scenes", unit_scale=64):
+                x = torch.from_numpy(drawn.pictures[at : at + 64].copy()).to(vae.device).permute(0, 3, 1, 2).float() / 127.5 - 1
                 with torch.no_grad(), torch.autocast(vae.device.type, torch.bfloat16):
-                    latents.append(vae.encode(x).latents.half().cpu() * vae.config.scaling_factor)
-                found.extend(batch)
-            torch.save({"scenes": found, "latents": torch.cat(latents)}, path)
-        saved = torch.load(path, weights_only=False)
-        self.scenes, self.latents = saved["scenes"], saved["latents"]
+                    latents.append((vae.encode(x).latents * vae.config.scaling_factor).half().cpu())
+            torch.save(torch.cat(latents), path)
+        self.latents = torch.load(path)
 
     def draw(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Latents f32 [count, 4, 16, 16] of unit variance, token ids [count, 32]."""
+        """Latents f32 [count, 8, 16, 16] of unit variance, token ids [count, 32]."""
         picks = [self.rng.randrange(len(self.scenes)) for _ in range(count)]
         texts = ["" if self.rng.random() < EMPTY else scenes.caption(self.scenes[i], self.rng, self.object_count) for i in picks]
-        ids = self.tokens(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        return self.latents[picks].float(), ids
+        end = self.tokens.token_to_id(captions.EOS)
+        ids = [e.ids[: captions.MAX_LENGTH] for e in self.tokens.encode_batch(texts)]
+        ids = [i[:-1] + [end] * (captions.MAX_LENGTH - len(i) + 1) for i in ids]
+        return self.latents[picks].float(), torch.tensor(ids)
 
 
-def networks(tokens) -> tuple[CLIPTextModel, UNet2DConditionModel]:
+def networks(tokens, channels: int) -> tuple[CLIPTextModel, UNet2DConditionModel]:
     text = CLIPTextModel(CLIPTextConfig(
         vocab_size=len(tokens), hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=3, num_attention_heads=6,
         max_position_embeddings=captions.MAX_LENGTH, bos_token_id=tokens.bos_token_id, eos_token_id=tokens.eos_token_id,
@@ -64,10 +69,10 @@ def networks(tokens) -> tuple[CLIPTextModel, UNet2DConditionModel]:
     # CLIP starts its embeddings at 0.02; ours learn from nothing in little time, so they start where layer norm leaves them.
     torch.nn.init.normal_(text.text_model.embeddings.token_embedding.weight, std=0.2)
     unet = UNet2DConditionModel(
-        sample_size=scenes.SIZE // 8, in_channels=4, out_channels=4, block_out_channels=(64, 128, 256), layers_per_block=1,
+        sample_size=scenes.SIZE // 8, in_channels=channels, out_channels=channels, block_out_channels=(48, 128, 192), layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=WIDTH, attention_head_dim=(2, 4, 8), norm_num_groups=16, use_linear_projection=True,
+        cross_attention_dim=WIDTH, attention_head_dim=(2, 4, 6), norm_num_groups=16, use_linear_projection=True,
     )  # fmt: skip
     return text, unet
 
@@ -88,20 +93,23 @@ def preview_factors(vae: AutoencoderTiny, latents: torch.Tensor, pictures: torch
     return {"latent_rgb_factors": solution[:-1].tolist(), "latent_rgb_bias": solution[-1].tolist()}
 
 
-def save(run: Path, tokens, vae, text, unet, name: str = "checkpoint") -> None:
-    """A diffusers directory plus `easel.json`, as `easel_export --source` takes it."""
-    out = run / name
-    contiguous = copy.deepcopy(unet).to("cpu", memory_format=torch.contiguous_format)
+@torch.no_grad()
+def save(run: Path, tokens, vae, text, unet, averaged: list[torch.Tensor]) -> None:
+    """The averaged weights as a diffusers directory plus `easel.json`, as `easel_export --source` takes it."""
+    out = run / "checkpoint"
+    text, unet = copy.deepcopy(text), copy.deepcopy(unet)
+    for p, a in zip([*text.parameters(), *unet.parameters()], averaged, strict=True):
+        p.copy_(a)
+    unet = unet.to("cpu", memory_format=torch.contiguous_format)
     StableDiffusionPipeline(
-        vae=vae, text_encoder=copy.deepcopy(text).cpu(), tokenizer=tokens, unet=contiguous, scheduler=scheduler(),
+        vae=vae, text_encoder=text.cpu(), tokenizer=tokens, unet=unet, scheduler=scheduler(),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(out)  # fmt: skip
     (out / "tokenizer" / "tokenizer.json").write_bytes((run / "tokenizer" / "tokenizer.json").read_bytes())
     rng = random.Random(11)
-    some = [scenes.render(scenes.sample(rng, 104), rng, 104) for _ in range(64)]
-    pictures = torch.stack([torch.from_numpy(np.asarray(p).transpose(2, 0, 1).copy()) for p in some]).float() / 127.5 - 1
-    with torch.no_grad():
-        latents = vae.encode(pictures).latents * vae.config.scaling_factor
+    some = np.stack([np.asarray(scenes.render(scenes.sample(rng, 100), rng, 100)) for _ in range(64)])
+    pictures = torch.from_numpy(some).permute(0, 3, 1, 2).float() / 127.5 - 1
+    latents = vae.encode(pictures).latents * vae.config.scaling_factor
     manifest = {"format": 1, "defaults": {"width": scenes.SIZE, "height": scenes.SIZE, "steps": 16, "guidance": 3.0, "scheduler": "ddim"}}
     (out / "easel.json").write_text(json.dumps(manifest | preview_factors(vae, latents, pictures), indent=1))
 
@@ -111,9 +119,9 @@ def main() -> None:
     args.add_argument("--run", type=Path, required=True)
     args.add_argument("--minutes", type=float, default=60, help="in all; the learning rate falls to its end by then")
     args.add_argument("--objects", type=int, default=104)
-    args.add_argument("--scenes", type=int, default=16384, help="made and encoded once, then drawn from")
+    args.add_argument("--scenes", type=int, default=32768, help="the pool that train_vae.py made")
     args.add_argument("--batch", type=int, default=64)
-    args.add_argument("--lr", type=float, default=8e-4)
+    args.add_argument("--lr", type=float, default=1.5e-3)
     args.add_argument("--seed", type=int, default=1)
     args = args.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -121,10 +129,10 @@ def main() -> None:
     tokens = captions.make(args.run / "tokenizer")
     vae = AutoencoderTiny.from_pretrained(args.run / "vae").eval().requires_grad_(False)
     encoder = copy.deepcopy(vae).to(device, memory_format=torch.channels_last)
-    text, unet = (m.to(device) for m in networks(tokens))
+    text, unet = (m.to(device) for m in networks(tokens, vae.config.latent_channels))
     unet.to(memory_format=torch.channels_last)
     parameters = [*text.parameters(), *unet.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=args.lr, betas=(0.9, 0.99), weight_decay=1e-3)
+    optimizer = Optimizer([text, unet], args.lr, outer=("embedding", "conv_in.", "conv_out."), weight_decay=0.01)
     averaged = [p.detach().clone() for p in parameters]
     step, spent, state = 0, 0.0, args.run / "unet.pt"
     if state.exists():
@@ -133,47 +141,39 @@ def main() -> None:
         averaged, step, spent = saved["averaged"], saved["step"], saved["spent"]
         print(f"resumed at step {step}, {spent / 60:.1f} minutes spent")
     alphas = scheduler().alphas_cumprod.to(device)
-    bank = Bank(args.run / "scenes.pt", args.scenes, tokens, encoder, args.objects, args.seed)
-    start, last, saved_at, average = time.time() - spent, time.time(), time.time(), None
-
-    def averaged_weights():
-        backup = [p.detach().clone() for p in parameters]
-        for p, a in zip(parameters, averaged, strict=True):
-            p.data.copy_(a)
-        return backup
-
+    bank = Bank(args.run, args.scenes, encoder, args.objects, args.seed)
+    start, told, saved_at, average = time.time() - spent, time.time(), time.time(), None
+    began = step
     while (fraction := (time.time() - start) / (args.minutes * 60)) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = args.lr * min(1.0, (step + 1) / 100) * (1 - max(0.0, fraction - 0.4) / 0.6) + 1e-6
+        factor = min(1.0, (step + 1) / 50) * (1 - max(0.0, fraction - 0.35) / 0.65) + 1e-3
         clean, ids = (x.to(device) for x in bank.draw(args.batch))
         clean = clean.contiguous(memory_format=torch.channels_last)
         timestep = torch.randint(0, len(alphas), (len(clean),), device=device)
         signal, noise_level = alphas[timestep].sqrt()[:, None, None, None], (1 - alphas[timestep]).sqrt()[:, None, None, None]
         noise = torch.randn_like(clean)
-        with torch.autocast(device, torch.bfloat16):
-            context = text(ids.to(device)).last_hidden_state
+        # On a CPU the fused attention's backward pass costs twice what the plain one does.
+        plain = sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
+        with torch.autocast(device, torch.bfloat16), plain:
+            context = text(ids).last_hidden_state
             prediction = unet(signal * clean + noise_level * noise, timestep, context).sample.float()
         loss = (prediction - (signal * noise - noise_level * clean)).square().mean()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step(), optimizer.zero_grad()
+        optimizer.step(factor)
         step += 1
         decay = min(0.998, (step + 1) / (step + 20))
         torch._foreach_lerp_(averaged, [p.detach() for p in parameters], 1 - decay)
         average = loss.item() if average is None else average + 0.02 * (loss.item() - average)
-        if time.time() - last > 30:
-            last = time.time()
-            print(f"step {step} {fraction:.1%} loss {average:.4f} {step * args.batch / (last - start):.1f} pictures/s", flush=True)
-        if time.time() - saved_at > 180:
+        if time.time() - told > 30:
+            told = time.time()
+            rate = (step - began) * args.batch / (told - start - spent)
+            print(f"step {step} {fraction:.1%} loss {average:.4f} {rate:.1f} pictures/s", flush=True)
+        if time.time() - saved_at > 300:
             saved_at = time.time()
             torch.save({"text": text.state_dict(), "unet": unet.state_dict(), "optimizer": optimizer.state_dict(),
-                        "averaged": averaged, "step": step, "spent": time.time() - start}, state)  # fmt: skip
-            backup = averaged_weights()
-            save(args.run, tokens, vae, text, unet)
-            for p, b in zip(parameters, backup, strict=True):
-                p.data.copy_(b)
-    averaged_weights()
-    save(args.run, tokens, vae, text, unet)
+                        "averaged": averaged, "step": step, "spent": time.time() - start}, state.with_suffix(".part"))  # fmt: skip
+            state.with_suffix(".part").rename(state)
+            save(args.run, tokens, vae, text, unet, averaged)
+    save(args.run, tokens, vae, text, unet, averaged)
     print(f"done: {args.run / 'checkpoint'}")
 
 

@@ -1,4 +1,4 @@
-"""Train the default model's autoencoder: `AutoencoderTiny`, factor 8, four latent channels.
+"""Train the default model's autoencoder: `AutoencoderTiny`, factor 8, eight latent channels.
 
 Why not `AutoencoderKL`: its group norms wipe out what a flat ground is made of (in a group of two channels only the order of
 the two survives), and pictures of these scenes are mostly flat ground. The tiny one has no norms, and decodes faster on a board.
@@ -11,7 +11,6 @@ decode alike, as the sampling of a variational encoder does. Resumes from the ru
 from __future__ import annotations
 
 import argparse
-import random
 import time
 from pathlib import Path
 
@@ -19,36 +18,32 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
-from torch.utils.data import DataLoader, IterableDataset
 
 import scenes
+from muon import Optimizer
+from pool import pool
 
 CROP = 64
+LATENT_CHANNELS = 8
 NOISE = 0.05  # standard deviation of the noise on latents of unit variance
 
 
-class Crops(IterableDataset):
-    """Endless random crops, float32 [3, 64, 64] in [-1, 1]."""
-
-    def __init__(self, object_count: int, seed: int):
-        self.object_count, self.seed = object_count, seed
-
-    def __iter__(self):
-        info = torch.utils.data.get_worker_info()
-        rng = random.Random(f"{self.seed}/{info.id if info else 0}")
-        while True:
-            scene = scenes.sample(rng, self.object_count)
-            picture = np.asarray(scenes.render(scene, rng, self.object_count), dtype=np.float32)
-            for _ in range(2):
-                x, y = (rng.randrange(0, scenes.SIZE - CROP + 1) for _ in range(2))
-                yield torch.from_numpy(picture[y : y + CROP, x : x + CROP].transpose(2, 0, 1) / 127.5 - 1)
+def crops(pictures: np.ndarray, count: int, rng: np.random.Generator) -> torch.Tensor:
+    """Random crops, float32 [count, 3, 64, 64] in [-1, 1]: of four tries each, the one with most to see."""
+    made = np.empty((count, CROP, CROP, 3), np.uint8)
+    for i in range(count):
+        picture = pictures[rng.integers(len(pictures))]
+        corners = rng.integers(0, scenes.SIZE - CROP + 1, (4, 2))
+        tries = [picture[y : y + CROP, x : x + CROP] for x, y in corners]
+        made[i] = max(tries, key=lambda t: t[::4, ::4].std())
+    return torch.from_numpy(made).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def autoencoder() -> AutoencoderTiny:
     channels = (48,) * 4
     model = AutoencoderTiny(
         encoder_block_out_channels=channels, decoder_block_out_channels=channels,
-        num_encoder_blocks=(0, 1, 2, 2), num_decoder_blocks=(2, 2, 1, 0), latent_channels=4,
+        num_encoder_blocks=(0, 0, 3, 5), num_decoder_blocks=(6, 3, 1, 0), latent_channels=LATENT_CHANNELS,
     )  # fmt: skip
     # torch's default start is three times too small for layers without norms: signals die on the way, and so do gradients.
     for module in model.modules():
@@ -68,60 +63,63 @@ def gradients(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
 
 
+def save(path: Path, state: dict) -> None:
+    """Written beside and renamed, so that a run that is cut off here can still be resumed."""
+    torch.save(state, path.with_suffix(".part"))
+    path.with_suffix(".part").rename(path)
+
+
 def main() -> None:
     args = argparse.ArgumentParser(description=__doc__)
     args.add_argument("--run", type=Path, required=True, help="run directory: checkpoints in, checkpoints out")
     args.add_argument("--minutes", type=float, default=20)
     args.add_argument("--objects", type=int, default=104)
-    args.add_argument("--batch", type=int, default=24)
-    args.add_argument("--lr", type=float, default=1.5e-3)
+    args.add_argument("--scenes", type=int, default=32768)
+    args.add_argument("--batch", type=int, default=32)
+    args.add_argument("--lr", type=float, default=2e-3)
     args.add_argument("--seed", type=int, default=1)
     args = args.parse_args()
     args.run.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(args.seed)
     model = autoencoder().to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=1e-4)
     step, spent, state = 0, 0.0, args.run / "vae.pt"
     if state.exists():
         saved = torch.load(state, map_location=device)
-        model.load_state_dict(saved["model"]), optimizer.load_state_dict(saved["optimizer"])
+        model.load_state_dict(saved["model"])
         step, spent = saved["step"], saved["spent"]
         print(f"resumed at step {step}, {spent / 60:.1f} minutes spent")
-    loader = iter(DataLoader(Crops(args.objects, args.seed + step), batch_size=args.batch, num_workers=1, prefetch_factor=8))
-    start, last, average = time.time() - spent, time.time(), None
+    optimizer = Optimizer([model], args.lr, outer=("encoder.layers.0.", f"decoder.layers.{len(model.decoder.layers) - 1}."))
+    if state.exists():
+        optimizer.load_state_dict(saved["optimizer"])
+    pictures = pool(args.run / "pool", args.scenes, args.objects).pictures
+    rng = np.random.default_rng([args.seed, step])
+    start, told, average = time.time() - spent, time.time(), None
     while (fraction := (time.time() - start) / (args.minutes * 60)) < 1:
         # The decay follows the clock, so that whatever time there is ends in a fine-tuned model.
-        for group in optimizer.param_groups:
-            group["lr"] = args.lr * min(1.0, (step + 1) / 100) * (1 - fraction) ** 0.75 + 1e-6
-        x = next(loader).to(device, memory_format=torch.channels_last)
+        factor = min(1.0, (step + 1) / 50) * (1 - fraction) ** 0.75 + 1e-3
+        x = crops(pictures, args.batch, rng).to(device, memory_format=torch.channels_last)
         with torch.autocast(device, torch.bfloat16):
             z = model.encode(x).latents
             y = model.decode(z + NOISE * torch.randn_like(z)).sample
         y, z = y.float(), z.float()
         edges = sum((a - b).abs().mean() for a, b in zip(gradients(x), gradients(y), strict=True))
-        error = (x - y).abs().mean()
         # Latents stay near unit variance: this is what the noise above is measured against.
-        loss = error + 0.5 * edges + 0.01 * (z.square().mean() - 1).relu()
+        loss = (x - y).abs().mean() + 0.5 * edges + 0.01 * (z.square().mean() - 1).relu()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step(), optimizer.zero_grad()
+        optimizer.step(factor)
         step += 1
         psnr = -10 * torch.log10(((x - y) / 2).square().mean()).item()
         average = psnr if average is None else average + 0.02 * (psnr - average)
-        if step % 100 == 0 or time.time() - last > 60:
-            print(f"step {step} {fraction:.0%} PSNR {average:.2f} dB, l1 {error:.4f}, latent std {z.std():.2f}", flush=True)
-        if time.time() - last > 60:
-            last = time.time()
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent": time.time() - start}, state)
+        if time.time() - told > 20:
+            told = time.time()
+            print(f"step {step} {fraction:.0%} PSNR {average:.2f} dB, loss {loss:.4f}, latent std {z.std():.2f}", flush=True)
+            save(state, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent": time.time() - start})
     # The factor that gives latents unit variance, measured as Stable Diffusion's was.
     model.eval()
-    rng, latents = random.Random(7), []
     with torch.no_grad():
-        for _ in range(64):
-            scene = scenes.sample(rng, args.objects)
-            x = torch.from_numpy(np.asarray(scenes.render(scene, rng, args.objects), dtype=np.float32).transpose(2, 0, 1).copy()) / 127.5 - 1
-            latents.append(model.encode(x[None].to(device)).latents)
+        some = torch.from_numpy(pictures[:256].copy()).permute(0, 3, 1, 2).float().to(device) / 127.5 - 1
+        latents = [model.encode(part).latents for part in some.split(32)]
     std, mean = torch.cat(latents).std().item(), torch.cat(latents).mean(dim=(0, 2, 3)).tolist()
     model.register_to_config(scaling_factor=round(1 / std, 5))
     print(f"scaling factor {1 / std:.4f}, means {mean}")

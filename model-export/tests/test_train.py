@@ -1,0 +1,104 @@
+"""The default model's data and optimizer: what must hold before hours of training are spent on it."""
+
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
+
+import objects  # noqa: E402
+import scenes  # noqa: E402
+import tokenizer as captions  # noqa: E402
+from classifier import Classifier, labels, read  # noqa: E402
+from muon import Optimizer, orthogonal  # noqa: E402
+from pool import pool  # noqa: E402
+
+COUNT = 104
+
+
+def test_objects_have_distinct_names_and_the_full_run_has_over_300():
+    names = [name for _, name in objects.objects(300)]
+    assert len(set(names)) == 300
+    assert objects.objects(COUNT) == objects.objects(300)[:COUNT]
+    with pytest.raises(SystemExit):
+        objects.objects(100_000)
+
+
+def test_training_scenes_never_show_a_held_out_combination_and_measured_ones_always_do():
+    rng = random.Random(1)
+    for train in (True, False):
+        for _ in range(2000):
+            scene = scenes.sample(rng, COUNT, train=train)
+            assert any(scenes.held_out(*c) for c in scenes.combinations(scene)) != train
+    held = [scenes.held_out(i, f"on {g}") for i in range(COUNT) for g in scenes.BACKGROUNDS]
+    assert 0.07 < np.mean(held) < 0.13
+
+
+def test_a_caption_names_all_that_the_scene_shows():
+    rng = random.Random(2)
+    names = [name for _, name in objects.objects(COUNT)]
+    for _ in range(500):
+        scene = scenes.sample(rng, COUNT)
+        text = scenes.caption(scene, rng, COUNT)
+        assert scene.background in text
+        for thing in scene.things:
+            name = names[thing.index]
+            assert (name if thing.count == 1 else objects.plural(name)) in text, text
+            assert thing.tint is None or thing.tint in text
+            assert thing.count == 1 or scenes.COUNTS[thing.count] in text or str(thing.count) in text
+
+
+def test_renders_repeat_and_show_the_background():
+    for seed in range(40):
+        scene = scenes.sample(random.Random(seed), COUNT)
+        one, two = (np.asarray(scenes.render(scene, random.Random(7), COUNT)) for _ in range(2))
+        assert one.shape == (scenes.SIZE, scenes.SIZE, 3) and (one == two).all()
+        if scene.style == "flat" and scene.size == "medium":
+            corner = one[:4, :4].reshape(-1, 3).astype(int).mean(0)
+            assert np.abs(corner - scenes.BACKGROUNDS[scene.background]).max() < 12
+
+
+def test_a_pool_is_drawn_once(tmp_path):
+    first = pool(tmp_path, 300, COUNT)
+    again = pool(tmp_path, 300, COUNT)
+    assert first.scenes == again.scenes and (first.pictures == again.pictures).all()
+    assert first.pictures.shape == (300, 128, 128, 3)
+    assert first.scenes != pool(tmp_path, 300, COUNT, train=False).scenes
+
+
+def test_the_tokenizer_spells_any_text_and_keeps_common_words_whole(tmp_path):
+    tokens = captions.make(tmp_path)
+    assert len(tokens) <= 2048
+    for text in ("three red apples on a blue background", "Ünïcode 漢字 🦊", "\x00\n\t"):
+        ids = tokens(text).input_ids
+        assert ids[0] == tokens.bos_token_id and ids[-1] == tokens.eos_token_id
+        assert tokens.unk_token_id not in ids[1:-1] or text == "\x00\n\t"
+    assert len(tokens("three red apples on a blue background").input_ids) == 9
+
+
+def test_muon_updates_are_nearly_orthogonal_and_training_reduces_a_loss():
+    values = torch.linalg.svdvals(orthogonal(torch.randn(24, 96, generator=torch.Generator().manual_seed(1))))
+    assert values.min() > 0.5 and values.max() < 1.35
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 3, 3))
+    optimizer = Optimizer([model], 1e-2, outer=("0.",))
+    x = torch.randn(4, 3, 12, 12)
+    losses = []
+    for _ in range(60):
+        loss = (model(x) - x[..., 2:-2, 2:-2]).square().mean()
+        loss.backward()
+        optimizer.step(1.0)
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_the_classifier_answers_for_each_head():
+    scene = next(s for s in iter(lambda: scenes.sample(random.Random(3), COUNT), None) if len(s.things) == 1)
+    picture = np.asarray(scenes.render(scene, random.Random(0), COUNT))
+    index, ground, count = labels(scene)
+    assert index < COUNT and ground < 12 and 0 <= count < 4
+    assert read(Classifier(COUNT).eval(), np.stack([picture] * 3)).shape == (3, 3)
