@@ -12,8 +12,12 @@ use crate::text_encoder::{TextEmbedding, values};
 /// What a denoiser can be told; others ask for more (SDXL: pooled text, time ids), and are refused by name.
 const KNOWN_INPUTS: [&str; 3] = ["sample", "timestep", "encoder_hidden_states"];
 
+/// Tokens, or features of a token.
+const LARGEST_AXIS: usize = 1 << 16;
+
 pub(crate) struct Denoiser {
     network: Network,
+    batch: usize,
     plan: Option<(Vec<Vec<usize>>, Plan)>,
 }
 
@@ -28,10 +32,48 @@ impl Denoiser {
                 )));
             }
         }
+        for name in KNOWN_INPUTS {
+            if network.inputs().iter().all(|input| input.name != name) {
+                return Err(network.error(format!(
+                    "has no input `{name}`: this is not a Stable Diffusion 1.x or 2.x type model"
+                )));
+            }
+        }
+        let batched = network.inputs().iter().filter(|i| i.name != "timestep");
+        let declared = batched.filter_map(|input| input.dims.first().copied().flatten());
+        let batch = declared.max().unwrap_or(1);
+        if batch > 2 {
+            return Err(network.error(format!(
+                "is fixed to batches of {batch}, easel feeds 1, or 2 for guidance: export it with a dynamic batch axis"
+            )));
+        }
         Ok(Self {
             network,
+            batch,
             plan: None,
         })
+    }
+
+    /// Embeddings that one pass takes: 1, or 2 where the file is fixed to both halves of guidance.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// The embedding that the network declares to take: tokens (`None`: any number) and width.
+    pub(crate) fn text_shape(&self) -> Result<(Option<usize>, usize), RuntimeError> {
+        let mut inputs = self.network.inputs().iter();
+        let text = inputs.find(|input| input.name == "encoder_hidden_states");
+        match text.map(|input| &input.dims[..]) {
+            // What a text encoder may sensibly give; a damaged file may declare anything.
+            Some(&[_, tokens, Some(width)])
+                if width <= LARGEST_AXIS && tokens.is_none_or(|n| n <= LARGEST_AXIS) =>
+            {
+                Ok((tokens, width))
+            }
+            _ => Err(self.network.error(
+                "does not declare a usable width of input `encoder_hidden_states`: export it with that axis fixed",
+            )),
+        }
     }
 
     /// Builds the network for these sizes, unless it stands already.
@@ -41,12 +83,26 @@ impl Denoiser {
         text: &TextEmbedding,
     ) -> Result<(), RuntimeError> {
         let shape = |input: &InputSpec| match input.name.as_str() {
-            "sample" => latents.shape().to_vec(),
-            "timestep" => vec![1; input.dims.len().min(1)],
-            _ => vec![1, text.tokens, text.width],
+            "sample" => {
+                let [_, channels, height, width] = latents.shape();
+                vec![self.batch, channels, height, width]
+            }
+            // A scalar, or one for each of the batch; one by itself is broadcast.
+            "timestep" => input.dims.iter().map(|n| n.unwrap_or(1)).collect(),
+            _ => vec![self.batch, text.tokens, text.width],
         };
         let shapes: Vec<_> = self.network.inputs().iter().map(shape).collect();
         if self.plan.as_ref().is_none_or(|(built, _)| *built != shapes) {
+            let mut inputs = self.network.inputs().iter();
+            let declared = inputs.find(|input| input.name == "encoder_hidden_states");
+            if let Some(tokens) = declared.and_then(|input| *input.dims.get(1)?)
+                && tokens != text.tokens
+            {
+                return Err(self.network.error(format!(
+                    "is fixed to {tokens} tokens of text, this prompt has {}: shorten it, or export the network with dynamic axes",
+                    text.tokens
+                )));
+            }
             self.plan = None; // never two at once in memory
             let plan = self.network.build(&shapes, None)?;
             self.plan = Some((shapes, plan));
@@ -54,23 +110,28 @@ impl Denoiser {
         Ok(())
     }
 
-    /// The model's prediction for noisy `latents` at `timestep`, f32 `[1, c, h, w]`.
+    /// What the model predicts for noisy `latents` at `timestep`: f32 `[1, c, h, w]` for each of `texts`, which are 1 to
+    /// [`batch`](Self::batch) and equally long. A batch that they do not fill repeats the last.
     pub(crate) fn predict(
         &mut self,
         executor: &Executor,
         latents: &Latents,
         timestep: f32,
-        text: &TextEmbedding,
-    ) -> Result<Vec<f32>, RuntimeError> {
-        self.prepare(latents, text)?;
+        texts: &[&TextEmbedding],
+    ) -> Result<Vec<Vec<f32>>, RuntimeError> {
+        debug_assert!((1..=self.batch).contains(&texts.len()));
+        self.prepare(latents, texts[0])?;
         let (shapes, plan) = self.plan.as_ref().expect("prepare() builds it");
         let tensor = |(input, shape): (&InputSpec, &Vec<usize>)| {
-            let data: &[f32] = match input.name.as_str() {
-                "sample" => &latents.data,
-                "timestep" => &[timestep],
-                _ => &text.data,
+            let data = match input.name.as_str() {
+                "sample" => latents.data.repeat(self.batch),
+                "timestep" => vec![timestep; shape.iter().product()],
+                _ => (0..self.batch)
+                    .flat_map(|n| &texts[n.min(texts.len() - 1)].data)
+                    .copied()
+                    .collect(),
             };
-            let tensor = Tensor::from_shape(shape, data)?;
+            let tensor = Tensor::from_shape(shape, &data)?;
             Ok(tensor.cast_to_dt(input.element)?.into_owned())
         };
         let inputs = self.network.inputs().iter().zip(shapes).map(tensor);
@@ -78,13 +139,15 @@ impl Denoiser {
             .collect::<Result<_, tract_core::prelude::TractError>>()
             .map_err(|error| self.network.error(error.to_string()))?;
         let output = plan.run(executor, inputs)?;
-        if output.shape() != latents.shape() {
+        let [_, channels, height, width] = latents.shape();
+        if output.shape() != [self.batch, channels, height, width] {
             return Err(self.network.error(format!(
                 "prediction is {:?}, the latents are {:?}",
                 output.shape(),
                 latents.shape()
             )));
         }
-        Ok(values(&output).to_vec())
+        let each = values(&output).chunks(latents.data.len());
+        Ok(each.take(texts.len()).map(<[f32]>::to_vec).collect())
     }
 }

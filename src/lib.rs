@@ -24,6 +24,7 @@
 //! bytes come from. The library knows no broker, no display and no board: that is `firmware`'s part.
 
 mod autoencoder;
+mod bench;
 mod denoiser;
 mod error;
 mod files;
@@ -42,6 +43,7 @@ mod text_encoder;
 pub mod tokenizer;
 mod weights;
 
+pub use bench::{BenchRequest, Benchmark, Component, UnknownComponent, bench};
 pub use error::Error;
 pub use latents::{Latents, NpyError};
 pub use model_dir::{ModelDefaults, ModelDirError};

@@ -117,8 +117,12 @@ impl ModelDir {
 
         let scheduler_file = "scheduler/scheduler_config.json";
         let text = read_text(&path.join(scheduler_file))?;
-        let scheduler = SchedulerConfig::from_json(&text)
-            .map_err(|error: SchedulerError| fail(scheduler_file, error.to_string()))?;
+        let scheduler = SchedulerConfig::from_json(&text).map_err(|error: SchedulerError| {
+            // Both name the file; once is enough, with its whole path.
+            let text = error.to_string();
+            let problem = text.strip_prefix("scheduler_config.json: ");
+            fail(scheduler_file, problem.unwrap_or(&text).to_owned())
+        })?;
 
         let unet: UnetConfig = read_json(&path.join("unet/config.json"))?;
         let vae_file = "vae_decoder/config.json";

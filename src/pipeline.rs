@@ -28,6 +28,13 @@ pub struct LoadOptions {
     pub threads: Option<usize>,
 }
 
+impl LoadOptions {
+    pub(crate) fn worker_count(&self) -> usize {
+        let cores = || available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(cores)
+    }
+}
+
 /// A model, ready to paint.
 pub struct Pipeline {
     model: ModelDir,
@@ -91,11 +98,8 @@ impl Pipeline {
     pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
         let start = Instant::now();
         let model = ModelDir::read(dir)?;
-        let threads = options
-            .threads
-            .unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
         Ok(Self {
-            executor: runtime::executor(threads),
+            executor: runtime::executor(options.worker_count()),
             tokenizer: Tokenizer::load(dir)?,
             text_encoder: TextEncoder::open(dir)?,
             denoiser: Denoiser::open(dir)?,
@@ -162,6 +166,7 @@ impl Pipeline {
             step,
             steps: evaluations,
             sigma,
+            latents: None,
             denoised: None,
             factors: None,
         };
@@ -170,6 +175,7 @@ impl Pipeline {
         progress(&report(Stage::Text, 0, sampler.init_noise_sigma()));
         let clock = Instant::now();
         let (positive, negative) = self.encode(request, scale, &mut warnings)?;
+        let texts: Vec<_> = std::iter::once(&positive).chain(&negative).collect();
         timings.text = clock.elapsed();
 
         check(cancel)?;
@@ -186,20 +192,20 @@ impl Pipeline {
             let timestep = sampler.timesteps()[index];
             let mut input = latents.clone();
             sampler.scale_model_input(index, &mut input.data);
-            check(cancel)?;
-            let mut prediction =
-                self.denoiser
-                    .predict(&self.executor, &input, timestep, &positive)?;
-            if let Some(negative) = &negative {
+            let mut predictions = Vec::with_capacity(texts.len());
+            for texts in texts.chunks(self.denoiser.batch()) {
                 check(cancel)?;
-                let unguided = self
+                let predicted = self
                     .denoiser
-                    .predict(&self.executor, &input, timestep, negative)?;
-                guidance::apply(&mut prediction, &unguided, scale, request.guidance_rescale);
+                    .predict(&self.executor, &input, timestep, texts)?;
+                predictions.extend(predicted);
+            }
+            if let [prediction, unguided] = &mut predictions[..] {
+                guidance::apply(prediction, unguided, scale, request.guidance_rescale);
             }
             sampler.step(
                 index,
-                &prediction,
+                &predictions[0],
                 &mut latents.data,
                 &mut denoised.data,
                 noise,
@@ -208,6 +214,7 @@ impl Pipeline {
                 return Err(Error::NotFinite { step: index + 1 });
             }
             progress(&Progress {
+                latents: Some(&latents),
                 denoised: Some(&denoised),
                 factors: self.model.preview.as_ref(),
                 ..report(Stage::Denoise, index + 1, sampler.sigma(index))
@@ -247,19 +254,7 @@ impl Pipeline {
     fn job(&self, request: &PaintRequest, noise: &mut dyn NoiseSource) -> Result<Job, Error> {
         request.check()?;
         let defaults = &self.model.defaults;
-        let (width, height) = request.size.unwrap_or(defaults.size);
-        let factor = defaults.vae_factor;
-        let fits = |side: u32| (1..=LARGEST_SIDE).contains(&side) && side.is_multiple_of(factor);
-        if !fits(width) || !fits(height) {
-            return Err(RequestError::Size {
-                width,
-                height,
-                factor,
-            }
-            .into());
-        }
-        let (rows, columns) = ((height / factor) as usize, (width / factor) as usize);
-        let mut latents = Latents::zeros(defaults.latent_channels, rows, columns);
+        let mut latents = blank_latents(defaults, request.size)?;
         // Drawn even when the request brings its own, so that each step draws the same noise either way.
         noise.fill(&mut latents.data);
         match &request.latents {
@@ -303,6 +298,25 @@ impl Pipeline {
             .transpose()?;
         Ok((positive, negative))
     }
+}
+
+/// Latents of a picture of `size`, the model's default unless given; all zero.
+pub(crate) fn blank_latents(
+    defaults: &ModelDefaults,
+    size: Option<(u32, u32)>,
+) -> Result<Latents, RequestError> {
+    let (width, height) = size.unwrap_or(defaults.size);
+    let factor = defaults.vae_factor;
+    let fits = |side: u32| (1..=LARGEST_SIDE).contains(&side) && side.is_multiple_of(factor);
+    if !fits(width) || !fits(height) {
+        return Err(RequestError::Size {
+            width,
+            height,
+            factor,
+        });
+    }
+    let (rows, columns) = ((height / factor) as usize, (width / factor) as usize);
+    Ok(Latents::zeros(defaults.latent_channels, rows, columns))
 }
 
 fn check(cancel: &CancelToken) -> Result<(), Error> {

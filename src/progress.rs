@@ -29,7 +29,9 @@ pub struct Progress<'a> {
     pub steps: usize,
     /// Noise level of the step done.
     pub sigma: f32,
-    /// The clean latents as the last step saw them.
+    /// The noisy latents after the step done, in the sampler's scale; `None` when a stage begins.
+    pub latents: Option<&'a Latents>,
+    /// The clean latents as the last step saw them; `None` when a stage begins.
     pub denoised: Option<&'a Latents>,
     pub(crate) factors: Option<&'a PreviewFactors>,
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 /// Why a command did not do its work.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The call is wrong: exit code 2.
+    /// The call or a configuration file is wrong: exit code 2.
     Usage(String),
     /// The work failed: exit code 1.
     Failed(String),
@@ -35,5 +35,21 @@ impl From<easel::Error> for Failure {
             error if error.is_usage() => Self::Usage(error.to_string()),
             error => Self::Failed(error.to_string()),
         }
+    }
+}
+
+/// clap explains a wrong call in paragraphs; the promise is one line. Its usage summary is left out.
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let paragraphs: Vec<String> = text
+            .split("\n\n")
+            .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
+            .take_while(|paragraph| !paragraph.starts_with("Usage:"))
+            .filter(|paragraph| !paragraph.starts_with("For more information"))
+            .collect();
+        let line = paragraphs.join("; ");
+        let line = line.strip_prefix("error: ").unwrap_or(&line);
+        Self::Usage(format!("{line}; see --help"))
     }
 }

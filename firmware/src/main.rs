@@ -1,14 +1,21 @@
 //! The `easel` command: paints a picture from a prompt.
 //!
-//! The flags, the JSON line and the exit codes are a contract for scripts; `docs/command-line.md` states it.
+//! The flags, the JSON lines and the exit codes are a contract for scripts; `docs/command-line.md` states it.
 
+mod bench;
+mod board;
+mod cpu;
+mod doctor;
 mod failure;
+mod interrupt;
+mod memory;
 mod model_lookup;
 mod paint;
-mod peak_memory;
 mod progress;
+mod report;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, error::ErrorKind};
+use failure::Failure;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -26,15 +33,34 @@ struct Arguments {
 enum Command {
     /// Paint one picture from a prompt
     Paint(paint::PaintArguments),
+    /// Time one network of a model
+    Bench(bench::BenchArguments),
+    /// Check a board's configuration, its model and this machine
+    Doctor(doctor::DoctorArguments),
 }
 
 fn main() -> ExitCode {
-    // clap itself exits with 2 on a wrong call and 0 after --help.
-    let result = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return not_parsed(error),
+    };
+    let result = match arguments.command {
         Command::Paint(arguments) => paint::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+/// Help and the version are for reading, in full; they exit with 0 when asked for. All else is a wrong call.
+fn not_parsed(error: clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        _ => Failure::from(error).report(),
     }
 }

@@ -30,12 +30,13 @@ pub(crate) fn find(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     ];
     places.into_iter().flatten().find(|dir| is_model(dir)).ok_or_else(|| {
         Failure::Usage(format!(
-            "model: none at {DEFAULT_MODEL} or {INSTALLED}: name a model directory with --model DIR"
+            "model: none at {DEFAULT_MODEL} or {INSTALLED}: name a model directory with --model DIR or EASEL_MODEL, for a board with model.dir"
         ))
     })
 }
 
-fn named(dir: &Path, source: &str) -> Result<PathBuf, Failure> {
+/// The directory that `source` names, when it is a model's.
+pub(crate) fn named(dir: &Path, source: &str) -> Result<PathBuf, Failure> {
     if is_model(dir) {
         return Ok(dir.to_owned());
     }

@@ -1,15 +1,14 @@
 //! `easel paint`: one prompt, one picture.
 
-use crate::{failure::Failure, model_lookup, peak_memory, progress::Reporter};
+use crate::{failure::Failure, interrupt, model_lookup, progress::Reporter, report};
 use clap::Args;
-use easel::{CancelToken, Latents, LoadOptions, PaintRequest, Painting, Pipeline, SchedulerKind};
+use easel::{Latents, LoadOptions, PaintRequest, Painting, Pipeline, SchedulerKind};
 use serde::Serialize;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a prompt read from standard input: one more than the library accepts, so that it, not
-/// this file, says that the prompt is too long.
-const STDIN_LIMIT: u64 = 64 * 1024 + 1;
+/// Bytes of a prompt read from standard input: one more than the library takes, to see that there are more.
+const STDIN_LIMIT: u64 = easel::LONGEST_PROMPT as u64 + 1;
 
 /// What `easel paint` is told.
 #[derive(Args)]
@@ -39,10 +38,15 @@ pub(crate) struct PaintArguments {
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
     /// How closely to follow the prompt; 1 turns guidance off and halves the work [default: the model's]
-    #[arg(long, value_name = "G")]
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
     guidance: Option<f32>,
     /// Pull contrast back after strong guidance, 0 to 1
-    #[arg(long, value_name = "R", default_value_t = 0.0)]
+    #[arg(
+        long,
+        value_name = "R",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     guidance_rescale: f32,
     /// ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm or flow-euler [default: the model's]
     #[arg(long, value_name = "NAME")]
@@ -122,10 +126,8 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
         ..PaintRequest::new(prompt)
     };
     let model = model_lookup::find(arguments.model.as_deref())?;
-    if arguments.memory.is_some() {
-        eprintln!("easel: --memory is not enforced yet: the peak is compared with it afterwards");
-    }
-    let cancel = cancel_on_signal()?;
+    report::announce_budget(arguments.memory);
+    let cancel = interrupt::cancel_on_signal()?;
     let options = LoadOptions {
         threads: arguments.threads.map(usize::from),
     };
@@ -150,16 +152,11 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
         .picture
         .write_png(&out)
         .map_err(easel::Error::from)?;
-    report(arguments, &out, &painting)
+    say(arguments, &out, &painting)
 }
 
-fn report(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<(), Failure> {
-    let peak_rss_mib = peak_memory::peak_rss_mib();
-    if let (Some(budget), Some(peak)) = (arguments.memory, peak_rss_mib)
-        && peak > budget
-    {
-        eprintln!("easel: the peak was {peak} MiB, over the budget of {budget} MiB");
-    }
+fn say(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<(), Failure> {
+    let peak_rss_mib = report::peak_within(arguments.memory);
     let line = if arguments.json {
         let timings = &painting.timings;
         let ms =
@@ -180,7 +177,7 @@ fn report(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result
                 total: ms(timings.total),
             },
             peak_rss_mib,
-            kernel: "tract-f32",
+            kernel: report::KERNEL,
         };
         serde_json::to_string(&report)
             .map_err(|error| Failure::Failed(format!("report: {error}")))?
@@ -188,32 +185,35 @@ fn report(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result
         let seconds = painting.timings.total.as_secs_f32();
         format!("{} (seed {}, {seconds:.1} s)", out.display(), painting.seed)
     };
-    // The picture is saved; a reader that left early must not turn that into a panic.
-    writeln!(std::io::stdout(), "{line}").map_err(|error| {
-        Failure::Failed(format!(
-            "standard output: {error}: the picture is saved at {}",
-            out.display()
-        ))
-    })
+    report::print(&line, &format!("the picture is saved at {}", out.display()))
 }
 
 fn prompt(argument: &str) -> Result<String, Failure> {
     if argument != "-" {
         return Ok(argument.to_owned());
     }
-    let mut text = String::new();
+    let advice = "send UTF-8 text, at most 64 KiB";
+    let mut bytes = Vec::new();
     std::io::stdin()
         .take(STDIN_LIMIT)
-        .read_to_string(&mut text)
-        .map_err(|error| {
-            Failure::Usage(format!(
-                "prompt: standard input: {error}: send UTF-8 text, at most 64 KiB"
-            ))
-        })?;
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::Usage(format!("prompt: standard input: {error}: {advice}")))?;
+    // Asked first: the limit may have cut a character in two.
+    if bytes.len() as u64 == STDIN_LIMIT {
+        return Err(Failure::Usage(format!(
+            "prompt: standard input has more than {} bytes: {advice}",
+            STDIN_LIMIT - 1
+        )));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let error = error.utf8_error();
+        Failure::Usage(format!("prompt: standard input: {error}: {advice}"))
+    })?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-fn parse_size(text: &str) -> Result<(u32, u32), String> {
+/// Reads `WxH`.
+pub(crate) fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let side = |side: &str| side.parse::<u32>().ok().filter(|&side| side > 0);
     text.split_once(['x', 'X'])
         .and_then(|(width, height)| Some((side(width)?, side(height)?)))
@@ -246,20 +246,6 @@ fn check_output(path: &Path, flag: &str, extension: &str) -> Result<(), Failure>
             folder.display()
         ))
     })
-}
-
-/// The first Ctrl-C (or SIGTERM) asks the pipeline to stop within a step, the second ends the process.
-fn cancel_on_signal() -> Result<CancelToken, Failure> {
-    let cancel = CancelToken::new();
-    let asked = cancel.clone();
-    ctrlc::set_handler(move || {
-        if asked.is_cancelled() {
-            std::process::exit(1);
-        }
-        asked.cancel();
-    })
-    .map_err(|error| Failure::Failed(format!("signals: {error}")))?;
-    Ok(cancel)
 }
 
 /// Not for secrets: std's hash keys come from the system's random source, once per process.

@@ -9,6 +9,9 @@ use std::io::IsTerminal as _;
 /// Preview size in character cells; each cell shows two pixels, one above the other.
 const PREVIEW_COLUMNS: usize = 32;
 const PREVIEW_ROWS: usize = 16;
+/// Columns that the longest line with a bar needs: `painting`, the bar, `1000/1000` and `59m left`. A line that the
+/// terminal breaks in two is not erased cleanly.
+const BAR_COLUMNS: usize = 56;
 
 /// Shows how far a picture is.
 pub(crate) struct Reporter {
@@ -33,13 +36,17 @@ impl Reporter {
                 mode: Mode::Lines { last_quarter: 0 },
             };
         }
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        let style =
-            ProgressStyle::with_template("{prefix:9} {bar:24} {pos}/{len}  {eta} left{msg}")
-                .expect("the template is a constant that the tests draw");
-        bar.set_style(style);
         let (rows, columns) = console::Term::stderr().size();
         let (rows, columns) = (usize::from(rows), usize::from(columns));
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        let template = if columns >= BAR_COLUMNS {
+            "{prefix:9} {bar:24} {pos}/{len}  {eta} left{msg}"
+        } else {
+            "{prefix:9} {pos}/{len}  {eta} left{msg}"
+        };
+        let style = ProgressStyle::with_template(template)
+            .expect("the templates are constants that the tests draw");
+        bar.set_style(style);
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let preview = !no_color && !dumb && columns >= PREVIEW_COLUMNS && rows > PREVIEW_ROWS + 2;

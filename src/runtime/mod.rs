@@ -198,7 +198,8 @@ fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {
         ))
     })?;
     match &proto.graph {
-        Some(graph) if !graph.node.is_empty() => Ok(proto),
+        // The operator versions stand behind the graph: without them the end of the file is missing.
+        Some(graph) if !graph.node.is_empty() && !proto.opset_import.is_empty() => Ok(proto),
         _ => Err(fail(
             "holds no network: it is empty or cut short; copy or export it again".into(),
         )),

@@ -10,7 +10,7 @@ pub enum SchedulerError {
     )]
     UnknownName(String),
     /// The file is not JSON.
-    #[error("scheduler_config.json is not valid JSON: {0}")]
+    #[error("scheduler_config.json: not valid JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// The file is JSON, but not a config.
     #[error("scheduler_config.json: {0}")]

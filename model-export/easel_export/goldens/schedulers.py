@@ -16,19 +16,14 @@ from pathlib import Path
 import diffusers
 import numpy as np
 import torch
-from diffusers.schedulers import (
-    scheduling_ddpm,
-    scheduling_dpmsolver_multistep,
-    scheduling_euler_ancestral_discrete,
-    scheduling_lcm,
-)
+
+from easel_export.goldens.noise import injected, normals
 
 OUT = Path(__file__).resolve().parents[3] / "tests" / "goldens" / "schedulers"
 SHAPE = (1, 4, 4, 4)
 SIZE = math.prod(SHAPE)
 SEED = 0x0123_4567_89AB_CDEF
 DRAWS = 32
-MASK = 0xFFFF_FFFF
 
 KINDS = {
     "ddpm": ("DDPMScheduler", {}),
@@ -41,27 +36,6 @@ KINDS = {
     "lcm": ("LCMScheduler", {}),
     "flow-euler": ("FlowMatchEulerDiscreteScheduler", {}),
 }
-
-
-def philox(counter, key):
-    """Ten rounds of Philox4x32, written from the paper and independently of the Rust."""
-    c, k = list(counter), list(key)
-    for _ in range(10):
-        p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & MASK, (p0 >> 32) ^ c[3] ^ k[1], p0 & MASK]
-        k = [(k[0] + 0x9E3779B9) & MASK, (k[1] + 0xBB67AE85) & MASK]
-    return c
-
-
-def normals(seed, draw):
-    out = []
-    for block in range(SIZE // 4):
-        words = philox([block, 0, draw, 0], [seed & MASK, seed >> 32])
-        u = [(word + 0.5) / 2**32 for word in words]
-        for a, b in ((u[0], u[1]), (u[2], u[3])):
-            r = math.sqrt(-2 * math.log(a))
-            out += [r * math.cos(2 * math.pi * b), r * math.sin(2 * math.pi * b)]
-    return np.array(out, np.float32)
 
 
 def model(x, t):
@@ -154,15 +128,7 @@ def cases():
 def run(kind, config, steps, noise):
     cls, override = KINDS[kind]
     scheduler = getattr(diffusers, cls).from_config(config, **override)
-    draws = iter(noise[1:])
-
-    def injected(shape, **_):
-        return torch.from_numpy(next(draws)).reshape(SHAPE)
-
-    for module in (scheduling_ddpm, scheduling_dpmsolver_multistep, scheduling_euler_ancestral_discrete, scheduling_lcm):
-        module.randn_tensor = injected
-    like, torch.randn_like = torch.randn_like, lambda sample: injected(SHAPE)
-    try:
+    with injected(iter(torch.from_numpy(noise[1:]))):
         # Dynamic shifting as StableDiffusion3Pipeline: 2×2 patches of 32×48 latents.
         extra = {}
         if scheduler.config.get("use_dynamic_shifting"):
@@ -195,8 +161,6 @@ def run(kind, config, steps, noise):
                     clean = scheduler.model_outputs[-1]
             sample = result.prev_sample
             latents.append(sample.reshape(-1).numpy())
-    finally:
-        torch.randn_like = like
     return np.concatenate([
         scheduler.timesteps.float().numpy(), np.array(levels, np.float32),
         np.array([start], np.float32), *latents, clean.reshape(-1).numpy(),
@@ -206,7 +170,7 @@ def run(kind, config, steps, noise):
 def main():
     logging.getLogger("diffusers").setLevel(logging.ERROR)
     torch.set_num_threads(1)
-    noise = [normals(SEED, draw) for draw in range(DRAWS)]
+    noise = np.stack([normals(SEED, draw, SIZE) for draw in range(DRAWS)])
     data, index, offset, failed = [*noise], [], SIZE * DRAWS, []
     for kind, config, steps in cases():
         config = {"_class_name": KINDS[kind][0], **config}

@@ -126,7 +126,8 @@ fn dequantized(
     }))
 }
 
-fn integers(tensor: &TensorProto) -> Option<Vec<i32>> {
+/// The values of an int8, uint8 or int32 tensor.
+pub(super) fn integers(tensor: &TensorProto) -> Option<Vec<i32>> {
     let raw = &tensor.raw_data;
     Some(match DataType::try_from(tensor.data_type).ok()? {
         DataType::Int8 if !raw.is_empty() => {

@@ -1,7 +1,9 @@
 //! The passes that rewrite a network before tract imports it, in one ordered list.
 
+mod crop_upsampled;
 mod dequantize;
 mod external_data;
+mod split_dequantize;
 mod widen_f16;
 
 use std::path::Path;
@@ -13,13 +15,17 @@ use tract_onnx::pb::{ModelProto, tensor_proto::DataType};
 type Pass = fn(&mut ModelProto, &Path) -> Result<(), String>;
 
 /// In order; each works on what the one before it left.
-const PASSES: [(&str, Pass); 3] = [
+const PASSES: [(&str, Pass); 5] = [
     // First, because all that follows looks at values.
     ("external data", external_data::run),
     // Before dequantization, whose scales may be fp16.
     ("widen fp16", widen_f16::run),
-    // Last: it makes the largest tensors.
+    // Looks at structure alone.
+    ("crop upsampled", crop_upsampled::run),
+    // It makes the largest tensors: nothing looks at weights after it.
     ("dequantize", dequantize::run),
+    // What the one before it left: activations.
+    ("split dequantize", split_dequantize::run),
 ];
 
 /// Runs all passes on the network read from `path`.

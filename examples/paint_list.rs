@@ -1,0 +1,46 @@
+//! Paints a list of prompts with one loaded model: `paint_list MODEL < list.jsonl`.
+//!
+//! Each line of standard input is `{"prompt", "out", "seed"}` and, if wanted, `"negative"`, `"steps"`, `"guidance"`,
+//! `"scheduler"`; each picture painted is answered with its file name on standard output.
+
+use std::io::{BufRead as _, Write as _};
+use std::path::PathBuf;
+
+use easel::{CancelToken, LoadOptions, PaintRequest, Pipeline};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    prompt: String,
+    out: PathBuf,
+    seed: u64,
+    #[serde(default)]
+    negative: String,
+    steps: Option<usize>,
+    guidance: Option<f32>,
+    scheduler: Option<String>,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let model = std::env::args_os()
+        .nth(1)
+        .ok_or("usage: paint_list MODEL < list.jsonl")?;
+    let mut pipeline = Pipeline::load(model.as_ref(), &LoadOptions::default())?;
+    for (number, line) in std::io::stdin().lock().lines().enumerate() {
+        let line: Line = serde_json::from_str(&line?)
+            .map_err(|error| format!("standard input, line {}: {error}", number + 1))?;
+        let request = PaintRequest {
+            negative: line.negative,
+            steps: line.steps,
+            guidance: line.guidance,
+            seed: line.seed,
+            scheduler: line.scheduler.as_deref().map(str::parse).transpose()?,
+            ..PaintRequest::new(line.prompt)
+        };
+        let painting = pipeline.paint(&request, &CancelToken::new(), &mut |_| {})?;
+        painting.picture.write_png(&line.out)?;
+        writeln!(std::io::stdout(), "{}", line.out.display())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! `easel bench`: one network of a model, timed by itself.
+
+use crate::paint::parse_size;
+use crate::{failure::Failure, interrupt, model_lookup, report};
+use clap::Args;
+use easel::{BenchRequest, Benchmark, Component, LoadOptions};
+use serde::Serialize;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What `easel bench` is told.
+#[derive(Args)]
+pub(crate) struct BenchArguments {
+    /// Model directory [default: EASEL_MODEL, models/pocket, then the installed model]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// text_encoder, unet or vae_decoder
+    #[arg(long, value_name = "NAME", default_value_t = Component::Unet)]
+    component: Component,
+    /// Picture size in pixels; the text encoder works alike for all [default: the model's]
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    size: Option<(u32, u32)>,
+    /// Memory budget: compared with the peak afterwards, not enforced yet
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u64>,
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Passes to time, 1 to 10000, after one that is not timed
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    repeat: u16,
+    /// Print one line of JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    component: &'static str,
+    median_ms: f64,
+    min_ms: f64,
+    max_ms: f64,
+    repeat: usize,
+    threads: usize,
+    peak_rss_mib: Option<u64>,
+    kernel: &'static str,
+}
+
+/// Times one network and prints the result.
+pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
+    let model = model_lookup::find(arguments.model.as_deref())?;
+    report::announce_budget(arguments.memory);
+    let cancel = interrupt::cancel_on_signal()?;
+    let options = LoadOptions {
+        threads: arguments.threads.map(usize::from),
+    };
+    let request = BenchRequest {
+        component: arguments.component,
+        size: arguments.size,
+        // The flag's range begins at 1.
+        repeat: NonZeroUsize::new(arguments.repeat.into()).unwrap_or(NonZeroUsize::MIN),
+    };
+    let measured = easel::bench(&model, &options, &request, &cancel)?;
+    let peak_rss_mib = report::peak_within(arguments.memory);
+    let text = if arguments.json {
+        let report = Report {
+            component: measured.component.name(),
+            median_ms: milliseconds(measured.median()),
+            min_ms: milliseconds(measured.min()),
+            max_ms: milliseconds(measured.max()),
+            repeat: measured.repeat(),
+            threads: measured.threads,
+            peak_rss_mib,
+            kernel: report::KERNEL,
+        };
+        serde_json::to_string(&report)
+            .map_err(|error| Failure::Failed(format!("report: {error}")))?
+    } else {
+        readable(&measured, peak_rss_mib)
+    };
+    report::print(&text, "the result is lost; send it where it can be written")
+}
+
+fn readable(measured: &Benchmark, peak_rss_mib: Option<u64>) -> String {
+    let (width, height) = measured.size;
+    let what = match measured.component {
+        Component::TextEncoder => "text_encoder".to_owned(),
+        component => format!("{component} at {width}x{height}"),
+    };
+    let peak = peak_rss_mib.map_or_else(String::new, |peak| format!(", peak {peak} MiB"));
+    format!(
+        "{what}: median {:.1} ms, min {:.1} ms, max {:.1} ms of {} (threads {}, {})\nready after {:.2} s{peak}",
+        milliseconds(measured.median()),
+        milliseconds(measured.min()),
+        milliseconds(measured.max()),
+        measured.repeat(),
+        measured.threads,
+        report::KERNEL,
+        measured.ready.as_secs_f64(),
+    )
+}
+
+/// To the microsecond: what is finer is noise.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,31 @@
+//! What the commands that run a model say alike.
+
+use crate::{failure::Failure, memory};
+use std::io::Write as _;
+
+/// The arithmetic that networks run on.
+pub(crate) const KERNEL: &str = "tract-f32";
+
+/// Says beforehand what `--memory` does, and does not.
+pub(crate) fn announce_budget(budget_mib: Option<u64>) {
+    if budget_mib.is_some() {
+        eprintln!("easel: --memory is not enforced yet: the peak is compared with it afterwards");
+    }
+}
+
+/// The process's peak resident set; warns when it is over the budget.
+pub(crate) fn peak_within(budget_mib: Option<u64>) -> Option<u64> {
+    let peak = memory::peak_rss_mib();
+    if let (Some(budget), Some(peak)) = (budget_mib, peak)
+        && peak > budget
+    {
+        eprintln!("easel: the peak was {peak} MiB, over the budget of {budget} MiB");
+    }
+    peak
+}
+
+/// Prints a result; `advice` ends the error. A reader that left early must not turn a result into a panic.
+pub(crate) fn print(text: &str, advice: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{text}")
+        .map_err(|error| Failure::Failed(format!("standard output: {error}: {advice}")))
+}

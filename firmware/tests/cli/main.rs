@@ -1,0 +1,11 @@
+//! Drives the real binary as a script or a person would: flags, files, standard streams, signals, a terminal.
+
+mod bench;
+mod doctor;
+mod models;
+mod outputs;
+mod painting;
+mod requests;
+mod signals;
+mod support;
+mod terminal;

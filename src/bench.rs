@@ -1,0 +1,230 @@
+//! One network by itself, timed.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use crate::autoencoder::Autoencoder;
+use crate::denoiser::Denoiser;
+use crate::error::Error;
+use crate::model_dir::ModelDir;
+use crate::noise::{NoiseSource as _, PhiloxNoise};
+use crate::pipeline::{LoadOptions, blank_latents};
+use crate::progress::CancelToken;
+use crate::runtime;
+use crate::text_encoder::{TextEmbedding, TextEncoder};
+use crate::tokenizer::Tokenizer;
+
+/// The middle of the usual 1000 training steps; the time a pass takes does not depend on it.
+const TIMESTEP: f32 = 500.0;
+/// One chunk of ids, whatever the tokenizer: the encoder always sees a chunk at its full length.
+const PROMPT: &str = "a";
+
+/// A network of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Component {
+    /// `text_encoder/`: one prompt of one chunk.
+    TextEncoder,
+    /// `unet/`: one pass of the denoiser, of which painting makes one or two a step.
+    Unet,
+    /// `vae_decoder/`: latents to a picture.
+    VaeDecoder,
+}
+
+impl Component {
+    /// Every component, in the order in which painting needs them.
+    pub const ALL: [Self; 3] = [Self::TextEncoder, Self::Unet, Self::VaeDecoder];
+
+    /// Its folder in a model directory, and its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TextEncoder => "text_encoder",
+            Self::Unet => "unet",
+            Self::VaeDecoder => "vae_decoder",
+        }
+    }
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Component {
+    type Err = UnknownComponent;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL
+            .into_iter()
+            .find(|component| component.name() == name);
+        found.ok_or_else(|| UnknownComponent(name.to_owned()))
+    }
+}
+
+/// A name that is not a [`Component`]'s.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown component `{0}`: choose text_encoder, unet or vae_decoder")]
+pub struct UnknownComponent(String);
+
+/// What to time.
+#[derive(Debug, Clone)]
+pub struct BenchRequest {
+    /// The network.
+    pub component: Component,
+    /// Width and height of the picture it works on, pixels; `None`: the model's default. The text encoder works alike for all.
+    pub size: Option<(u32, u32)>,
+    /// Passes to time, after one that is not timed.
+    pub repeat: NonZeroUsize,
+}
+
+/// What [`bench()`] measured.
+#[derive(Debug, Clone)]
+pub struct Benchmark {
+    /// The network.
+    pub component: Component,
+    /// Width and height of the picture it worked on, pixels.
+    pub size: (u32, u32),
+    /// Worker threads used.
+    pub threads: usize,
+    /// From the call to the end of the first pass, which is not timed: reading, building, touching every weight once.
+    pub ready: Duration,
+    /// Ascending, at least one.
+    passes: Vec<Duration>,
+}
+
+impl Benchmark {
+    /// The fastest pass.
+    #[must_use]
+    pub fn min(&self) -> Duration {
+        self.passes[0]
+    }
+
+    /// The slowest pass.
+    #[must_use]
+    pub fn max(&self) -> Duration {
+        self.passes[self.passes.len() - 1]
+    }
+
+    /// The pass in the middle; of an even number, the mean of the two.
+    #[must_use]
+    pub fn median(&self) -> Duration {
+        let (low, high) = ((self.passes.len() - 1) / 2, self.passes.len() / 2);
+        (self.passes[low] + self.passes[high]) / 2
+    }
+
+    /// Passes timed.
+    #[must_use]
+    pub fn repeat(&self) -> usize {
+        self.passes.len()
+    }
+}
+
+/// Builds one network of the model in `dir` for a picture size and times it on noise that is the same every time.
+/// The other networks are not opened, so that the process's peak memory is this one's.
+///
+/// # Errors
+/// [`Error::Request`] when the size is none that the model paints; [`Error::Cancelled`] within one pass after
+/// `cancel`; otherwise what is missing, damaged or failed.
+pub fn bench(
+    dir: &Path,
+    options: &LoadOptions,
+    request: &BenchRequest,
+    cancel: &CancelToken,
+) -> Result<Benchmark, Error> {
+    let start = Instant::now();
+    let model = ModelDir::read(dir)?;
+    let mut latents = blank_latents(&model.defaults, request.size)?;
+    let mut noise = PhiloxNoise::new(0);
+    noise.fill(&mut latents.data);
+    let threads = options.worker_count();
+    let executor = runtime::executor(threads);
+
+    let mut pass: Box<dyn FnMut() -> Result<(), Error>> = match request.component {
+        Component::TextEncoder => {
+            let ids = Tokenizer::load(dir)?.encode(PROMPT)?;
+            let mut encoder = TextEncoder::open(dir)?;
+            Box::new(move || Ok(encoder.encode(&executor, &ids).map(drop)?))
+        }
+        Component::Unet => {
+            let mut denoiser = Denoiser::open(dir)?;
+            let (tokens, width) = denoiser.text_shape()?;
+            let tokens = match tokens {
+                Some(tokens) => tokens,
+                None => Tokenizer::load(dir)?.max_length(),
+            };
+            let mut data = vec![0.0; tokens * width];
+            noise.fill(&mut data);
+            let text = TextEmbedding {
+                tokens,
+                width,
+                data,
+            };
+            Box::new(move || {
+                let prediction = denoiser.predict(&executor, &latents, TIMESTEP, &[&text]);
+                Ok(prediction.map(drop)?)
+            })
+        }
+        Component::VaeDecoder => {
+            let mut autoencoder = Autoencoder::open(dir, model.defaults.vae_factor)?;
+            Box::new(move || Ok(autoencoder.decode(&executor, &latents).map(drop)?))
+        }
+    };
+
+    let mut timed = || {
+        if cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let clock = Instant::now();
+        pass()?;
+        Ok(clock.elapsed())
+    };
+    timed()?;
+    let ready = start.elapsed();
+    let mut passes = (0..request.repeat.get())
+        .map(|_| timed())
+        .collect::<Result<Vec<_>, Error>>()?;
+    passes.sort_unstable();
+    Ok(Benchmark {
+        component: request.component,
+        size: request.size.unwrap_or(model.defaults.size),
+        threads,
+        ready,
+        passes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(passes: &[u64]) -> Benchmark {
+        Benchmark {
+            component: Component::Unet,
+            size: (8, 8),
+            threads: 1,
+            ready: Duration::ZERO,
+            passes: passes.iter().copied().map(Duration::from_millis).collect(),
+        }
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_is_between_the_two_in_the_middle() {
+        assert_eq!(measured(&[7]).median().as_millis(), 7);
+        assert_eq!(measured(&[1, 2, 90]).median().as_millis(), 2);
+        assert_eq!(measured(&[1, 2, 4, 90]).median().as_millis(), 3);
+        let range = measured(&[1, 2, 90]);
+        assert_eq!((range.min().as_millis(), range.max().as_millis()), (1, 90));
+    }
+
+    #[test]
+    fn every_component_is_found_by_its_name() {
+        for component in Component::ALL {
+            assert_eq!(component.name().parse(), Ok(component));
+        }
+        assert!("vae".parse::<Component>().is_err());
+    }
+}
