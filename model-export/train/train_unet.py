@@ -110,7 +110,8 @@ def save(run: Path, tokens, vae, text, unet, averaged: list[torch.Tensor]) -> No
     some = np.stack([np.asarray(scenes.render(scenes.sample(rng, 100), rng, 100)) for _ in range(64)])
     pictures = torch.from_numpy(some).permute(0, 3, 1, 2).float() / 127.5 - 1
     latents = vae.encode(pictures).latents * vae.config.scaling_factor
-    manifest = {"format": 1, "defaults": {"width": scenes.SIZE, "height": scenes.SIZE, "steps": 16, "guidance": 3.0, "scheduler": "ddim"}}
+    manifest = {"format": 1, "defaults": {"width": scenes.SIZE, "height": scenes.SIZE, "steps": 10, "guidance": 2.0, "scheduler": "ddim"},
+                "calibration_prompts": [scenes.caption(scenes.sample(rng, 100), rng, 100) for _ in range(4)]}  # fmt: skip
     (out / "easel.json").write_text(json.dumps(manifest | preview_factors(vae, latents, pictures), indent=1))
 
 
