@@ -142,16 +142,17 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
     if cancel.is_cancelled() {
         return Err(easel::Error::Cancelled.into());
     }
+    // The picture first: on a disk that is full now, no latents are left without it.
+    painting
+        .picture
+        .write_png(&out)
+        .map_err(easel::Error::from)?;
     if let Some(path) = &arguments.save_latents {
         painting
             .latents
             .write_npy(path)
             .map_err(easel::Error::from)?;
     }
-    painting
-        .picture
-        .write_png(&out)
-        .map_err(easel::Error::from)?;
     say(arguments, &out, &painting)
 }
 
