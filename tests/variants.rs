@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{case, distance, distance_from_golden, load, models, paint, request};
+use common::{Distance, case, distance, distance_from_golden, load, models, paint, request};
 use easel::{CancelToken, LoadOptions, PaintRequest, Pipeline};
 
 /// Largest relative error of the latents after any step, smallest PSNR in dB.
@@ -41,21 +41,24 @@ const EXACT: [&str; 14] = [
     "timestep-rank-1",
 ];
 
-fn compare(name: &str, case_name: &str, (latents, psnr): Limits) -> Option<String> {
-    let mut pipeline = load(&models("tiny").join(name));
-    let (painting, steps) = paint(&mut pipeline, &request(&case(case_name)));
-    let found = distance_from_golden(&painting, &steps, "tiny", case_name);
-    println!(
-        "| {name} | {case_name} | diffusers | {:.1e} | {:.1} |",
-        found.latents, found.psnr
-    );
-    (found.latents > latents || found.psnr < psnr).then(|| {
+/// Prints a line of the table; says what is wrong with it, if something is.
+fn verdict(what: &str, found: &Distance, (latents, psnr): Limits) -> Option<String> {
+    println!("| {what} | {:.1e} | {:.1} |", found.latents, found.psnr);
+    let wrong = found.latents > latents || found.psnr < psnr;
+    wrong.then(|| {
         let (latents, psnr) = (found.latents, found.psnr);
-        format!("{name} {case_name}: relative error {latents:.1e}, {psnr:.1} dB")
+        format!("{what}: relative error {latents:.1e}, {psnr:.1} dB")
     })
 }
 
-fn compare_with_onnx_runtime(name: &str, (latents, psnr): Limits) -> Option<String> {
+fn compare(name: &str, case_name: &str, limits: Limits) -> Option<String> {
+    let mut pipeline = load(&models("tiny").join(name));
+    let (painting, steps) = paint(&mut pipeline, &request(&case(case_name)));
+    let found = distance_from_golden(&painting, &steps, "tiny", case_name);
+    verdict(&format!("{name} | {case_name} | diffusers"), &found, limits)
+}
+
+fn compare_with_onnx_runtime(name: &str, limits: Limits) -> Option<String> {
     let folder = models("tiny").join(name);
     let mut pipeline = load(&folder);
     let three = PaintRequest {
@@ -65,14 +68,7 @@ fn compare_with_onnx_runtime(name: &str, (latents, psnr): Limits) -> Option<Stri
     let (painting, steps) = paint(&mut pipeline, &three);
     let (npy, png) = (folder.join("steps.npy"), folder.join("picture.png"));
     let found = distance(&painting, &steps, &npy, &png);
-    println!(
-        "| {name} | ddim | ONNX Runtime | {:.1e} | {:.1} |",
-        found.latents, found.psnr
-    );
-    (found.latents > latents || found.psnr < psnr).then(|| {
-        let (latents, psnr) = (found.latents, found.psnr);
-        format!("{name}: relative error {latents:.1e}, {psnr:.1} dB")
-    })
+    verdict(&format!("{name} | ddim | ONNX Runtime"), &found, limits)
 }
 
 #[test]

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 import scenes
 from muon import Optimizer
-from pool import Pool, pool
+from pool import Pool, pixels, pool
 
 GROUNDS = list(scenes.BACKGROUNDS)
 HEADS = ("object", "background", "count")
@@ -62,10 +62,6 @@ def labels(scene: scenes.Scene) -> tuple[int, int, int]:
 def single(drawn: Pool) -> list[int]:
     """The pool's scenes with one kind of object: those that have one answer."""
     return [i for i, scene in enumerate(drawn.scenes) if len(scene.things) == 1]
-
-
-def pixels(pictures: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 @torch.no_grad()

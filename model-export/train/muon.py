@@ -1,8 +1,8 @@
 """The optimizer: Muon for the weights of hidden layers, AdamW for everything else.
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) replaces a matrix's momentum by the nearest orthogonal matrix,
-so that all directions learn at one speed. On these networks it reaches AdamW's loss in about half the steps, which on a CPU is what
-counts. A convolution's weight is the matrix [out, in · kh · kw]. torch's own `Muon` takes no convolutions. The step is scaled
+so that all directions learn at one speed. The autoencoder had 20.4 dB after 327 steps with it and after 871 with AdamW (one run each,
+learning rates 2e-3 and 1.5e-3); the U-Net was not compared. A convolution's weight is the matrix [out, in · kh · kw]. torch's own `Muon` takes no convolutions. The step is scaled
 to AdamW's usual size, 0.2 · sqrt(larger side) (Liu et al., arXiv 2502.16982, section 2.2), so both share a learning rate.
 """
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 import scenes
@@ -20,6 +21,17 @@ class Pool:
 
     scenes: list[scenes.Scene]
     pictures: np.ndarray
+
+
+def pixels(pictures: np.ndarray) -> torch.Tensor:
+    """uint8 [n, h, w, 3] → float32 [n, 3, h, w] in [-1, 1]: what the networks see."""
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def keep(path: Path, state: dict) -> None:
+    """Saves a training's state beside and renames it, so that a run that is cut off here can still be resumed."""
+    torch.save(state, path.with_suffix(".part"))
+    path.with_suffix(".part").rename(path)
 
 
 def _draw(task: tuple[int, int, int, bool]) -> list[tuple[scenes.Scene, np.ndarray]]:

@@ -12,12 +12,10 @@ import copy
 import json
 import random
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from tokenizers import Tokenizer
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from tqdm import tqdm
@@ -26,7 +24,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 import scenes
 import tokenizer as captions
 from muon import Optimizer
-from pool import pool
+from pool import keep, pixels, pool
 
 WIDTH = 192  # of the text encoder
 EMPTY = 0.1  # fraction of captions left out
@@ -44,7 +42,7 @@ class Bank:
         if not path.exists():
             latents = []
             for at in tqdm(range(0, size, 64), desc="encoding scenes", unit_scale=64):
-                x = torch.from_numpy(drawn.pictures[at : at + 64].copy()).to(vae.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+                x = pixels(drawn.pictures[at : at + 64]).to(vae.device)
                 with torch.no_grad(), torch.autocast(vae.device.type, torch.bfloat16):
                     latents.append((vae.encode(x).latents * vae.config.scaling_factor).half().cpu())
             torch.save(torch.cat(latents), path)
@@ -69,7 +67,7 @@ def networks(tokens, channels: int) -> tuple[CLIPTextModel, UNet2DConditionModel
     # CLIP starts its embeddings at 0.02; ours learn from nothing in little time, so they start where layer norm leaves them.
     torch.nn.init.normal_(text.text_model.embeddings.token_embedding.weight, std=0.2)
     unet = UNet2DConditionModel(
-        sample_size=scenes.SIZE // 8, in_channels=channels, out_channels=channels, block_out_channels=(48, 128, 192), layers_per_block=1,
+        sample_size=scenes.SIZE // scenes.GRID, in_channels=channels, out_channels=channels, block_out_channels=(48, 128, 192), layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=WIDTH, attention_head_dim=(2, 4, 6), norm_num_groups=16, use_linear_projection=True,
@@ -86,7 +84,7 @@ def scheduler() -> DDIMScheduler:
 
 def preview_factors(vae: AutoencoderTiny, latents: torch.Tensor, pictures: torch.Tensor) -> dict:
     """Least-squares map from a latent to the mean colour under it: easel's cheap preview while painting."""
-    colours = torch.nn.functional.avg_pool2d(pictures, 8).permute(0, 2, 3, 1).reshape(-1, 3)
+    colours = torch.nn.functional.avg_pool2d(pictures, scenes.GRID).permute(0, 2, 3, 1).reshape(-1, 3)
     flat = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
     known = torch.cat([flat, torch.ones(len(flat), 1)], dim=1)
     solution = torch.linalg.lstsq(known, colours).solution
@@ -94,7 +92,7 @@ def preview_factors(vae: AutoencoderTiny, latents: torch.Tensor, pictures: torch
 
 
 @torch.no_grad()
-def save(run: Path, tokens, vae, text, unet, averaged: list[torch.Tensor]) -> None:
+def save(run: Path, tokens, vae, text, unet, averaged: list[torch.Tensor], object_count: int) -> None:
     """The averaged weights as a diffusers directory plus `easel.json`, as `easel_export --source` takes it."""
     out = run / "checkpoint"
     text, unet = copy.deepcopy(text), copy.deepcopy(unet)
@@ -107,11 +105,11 @@ def save(run: Path, tokens, vae, text, unet, averaged: list[torch.Tensor]) -> No
     ).save_pretrained(out)  # fmt: skip
     (out / "tokenizer" / "tokenizer.json").write_bytes((run / "tokenizer" / "tokenizer.json").read_bytes())
     rng = random.Random(11)
-    some = np.stack([np.asarray(scenes.render(scenes.sample(rng, 100), rng, 100)) for _ in range(64)])
-    pictures = torch.from_numpy(some).permute(0, 3, 1, 2).float() / 127.5 - 1
+    some = np.stack([np.asarray(scenes.render(scenes.sample(rng, object_count), rng, object_count)) for _ in range(64)])
+    pictures = pixels(some)
     latents = vae.encode(pictures).latents * vae.config.scaling_factor
     manifest = {"format": 1, "defaults": {"width": scenes.SIZE, "height": scenes.SIZE, "steps": 10, "guidance": 2.0, "scheduler": "ddim"},
-                "calibration_prompts": [scenes.caption(scenes.sample(rng, 100), rng, 100) for _ in range(4)]}  # fmt: skip
+                "calibration_prompts": [scenes.caption(scenes.sample(rng, object_count), rng, object_count) for _ in range(4)]}  # fmt: skip
     (out / "easel.json").write_text(json.dumps(manifest | preview_factors(vae, latents, pictures), indent=1))
 
 
@@ -152,9 +150,7 @@ def main() -> None:
         timestep = torch.randint(0, len(alphas), (len(clean),), device=device)
         signal, noise_level = alphas[timestep].sqrt()[:, None, None, None], (1 - alphas[timestep]).sqrt()[:, None, None, None]
         noise = torch.randn_like(clean)
-        # On a CPU the fused attention's backward pass costs twice what the plain one does.
-        plain = sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
-        with torch.autocast(device, torch.bfloat16), plain:
+        with torch.autocast(device, torch.bfloat16):
             context = text(ids).last_hidden_state
             prediction = unet(signal * clean + noise_level * noise, timestep, context).sample.float()
         loss = (prediction - (signal * noise - noise_level * clean)).square().mean()
@@ -170,11 +166,10 @@ def main() -> None:
             print(f"step {step} {fraction:.1%} loss {average:.4f} {rate:.1f} pictures/s", flush=True)
         if time.time() - saved_at > 300:
             saved_at = time.time()
-            torch.save({"text": text.state_dict(), "unet": unet.state_dict(), "optimizer": optimizer.state_dict(),
-                        "averaged": averaged, "step": step, "spent": time.time() - start}, state.with_suffix(".part"))  # fmt: skip
-            state.with_suffix(".part").rename(state)
-            save(args.run, tokens, vae, text, unet, averaged)
-    save(args.run, tokens, vae, text, unet, averaged)
+            keep(state, {"text": text.state_dict(), "unet": unet.state_dict(), "optimizer": optimizer.state_dict(),
+                         "averaged": averaged, "step": step, "spent": time.time() - start})  # fmt: skip
+            save(args.run, tokens, vae, text, unet, averaged, args.objects)
+    save(args.run, tokens, vae, text, unet, averaged, args.objects)
     print(f"done: {args.run / 'checkpoint'}")
 
 

@@ -21,7 +21,7 @@ from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
 
 import scenes
 from muon import Optimizer
-from pool import pool
+from pool import keep, pixels, pool
 
 CROP = 64
 LATENT_CHANNELS = 8
@@ -36,7 +36,7 @@ def crops(pictures: np.ndarray, count: int, rng: np.random.Generator) -> torch.T
         corners = rng.integers(0, scenes.SIZE - CROP + 1, (4, 2))
         tries = [picture[y : y + CROP, x : x + CROP] for x, y in corners]
         made[i] = max(tries, key=lambda t: t[::4, ::4].std())
-    return torch.from_numpy(made).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return pixels(made)
 
 
 def autoencoder() -> AutoencoderTiny:
@@ -63,12 +63,6 @@ def gradients(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
 
 
-def save(path: Path, state: dict) -> None:
-    """Written beside and renamed, so that a run that is cut off here can still be resumed."""
-    torch.save(state, path.with_suffix(".part"))
-    path.with_suffix(".part").rename(path)
-
-
 def main() -> None:
     args = argparse.ArgumentParser(description=__doc__)
     args.add_argument("--run", type=Path, required=True, help="run directory: checkpoints in, checkpoints out")
@@ -83,15 +77,13 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(args.seed)
     model = autoencoder().to(device, memory_format=torch.channels_last)
+    optimizer = Optimizer([model], args.lr, outer=("encoder.layers.0.", f"decoder.layers.{len(model.decoder.layers) - 1}."))
     step, spent, state = 0, 0.0, args.run / "vae.pt"
     if state.exists():
         saved = torch.load(state, map_location=device)
-        model.load_state_dict(saved["model"])
+        model.load_state_dict(saved["model"]), optimizer.load_state_dict(saved["optimizer"])
         step, spent = saved["step"], saved["spent"]
         print(f"resumed at step {step}, {spent / 60:.1f} minutes spent")
-    optimizer = Optimizer([model], args.lr, outer=("encoder.layers.0.", f"decoder.layers.{len(model.decoder.layers) - 1}."))
-    if state.exists():
-        optimizer.load_state_dict(saved["optimizer"])
     pictures = pool(args.run / "pool", args.scenes, args.objects).pictures
     rng = np.random.default_rng([args.seed, step])
     start, told, average = time.time() - spent, time.time(), None
@@ -114,11 +106,11 @@ def main() -> None:
         if time.time() - told > 20:
             told = time.time()
             print(f"step {step} {fraction:.0%} PSNR {average:.2f} dB, loss {loss:.4f}, latent std {z.std():.2f}", flush=True)
-            save(state, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent": time.time() - start})
+            keep(state, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent": time.time() - start})
     # The factor that gives latents unit variance, measured as Stable Diffusion's was.
     model.eval()
     with torch.no_grad():
-        some = torch.from_numpy(pictures[:256].copy()).permute(0, 3, 1, 2).float().to(device) / 127.5 - 1
+        some = pixels(pictures[:256]).to(device)
         latents = [model.encode(part).latents for part in some.split(32)]
     std, mean = torch.cat(latents).std().item(), torch.cat(latents).mean(dim=(0, 2, 3)).tolist()
     model.register_to_config(scaling_factor=round(1 / std, 5))

@@ -11,6 +11,8 @@ use std::path::Path;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
+use super::node;
+
 pub(super) fn run(model: &mut ModelProto, _path: &Path) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
@@ -85,16 +87,6 @@ fn integers(name: &str, values: &[i64]) -> TensorProto {
         data_type: DataType::Int64 as i32,
         raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
         ..TensorProto::default()
-    }
-}
-
-fn node(op: &str, input: &[&str], output: &str) -> NodeProto {
-    NodeProto {
-        name: output.to_owned(),
-        op_type: op.to_owned(),
-        input: input.iter().copied().map(String::from).collect(),
-        output: vec![output.to_owned()],
-        ..NodeProto::default()
     }
 }
 

@@ -12,11 +12,7 @@ pub(super) fn run(model: &mut ModelProto, _path: &Path) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
-    let constants: HashMap<&str, &TensorProto> = graph
-        .initializer
-        .iter()
-        .map(|t| (t.name.as_str(), t))
-        .collect();
+    let constants = super::constants(&graph.initializer);
     let mut made = Vec::new();
     let mut gone = HashSet::new();
     for (index, node) in graph.node.iter().enumerate() {

@@ -6,10 +6,11 @@ mod external_data;
 mod split_dequantize;
 mod widen_f16;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use tract_core::prelude::{Datum as _, DatumType};
-use tract_onnx::pb::{ModelProto, tensor_proto::DataType};
+use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
 /// A pass: rewrites the network, or says why it cannot.
 type Pass = fn(&mut ModelProto, &Path) -> Result<(), String>;
@@ -34,6 +35,23 @@ pub(super) fn run(model: &mut ModelProto, path: &Path) -> Result<(), String> {
         pass(model, path).map_err(|problem| format!("{name}: {problem}"))?;
     }
     Ok(())
+}
+
+/// Initializers by name.
+fn constants(initializers: &[TensorProto]) -> HashMap<&str, &TensorProto> {
+    let named = initializers.iter().map(|t| (t.name.as_str(), t));
+    named.collect()
+}
+
+/// A node named after its one output, no attributes.
+fn node(op: &str, input: &[&str], output: &str) -> NodeProto {
+    NodeProto {
+        name: output.to_owned(),
+        op_type: op.to_owned(),
+        input: input.iter().copied().map(String::from).collect(),
+        output: vec![output.to_owned()],
+        ..NodeProto::default()
+    }
 }
 
 /// tract's type for an ONNX element type, as it is after the passes: fp16 is f32 by then.

@@ -18,11 +18,7 @@ pub(super) fn run(model: &mut ModelProto, _path: &Path) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
-    let constants: HashMap<&str, &TensorProto> = graph
-        .initializer
-        .iter()
-        .map(|t| (t.name.as_str(), t))
-        .collect();
+    let constants = super::constants(&graph.initializer);
     let mut made = Vec::new();
     let mut nodes = Vec::with_capacity(graph.node.len());
     for node in std::mem::take(&mut graph.node) {
@@ -71,14 +67,7 @@ fn split(
         raw_data: (zero as f32).to_le_bytes().to_vec(),
         ..TensorProto::default()
     };
-    let made = |op: &str, input: Vec<String>, output: String| NodeProto {
-        name: output.clone(),
-        op_type: op.to_owned(),
-        input,
-        output: vec![output],
-        ..NodeProto::default()
-    };
-    let mut to_float = made("Cast", vec![input.clone()], cast.clone());
+    let mut to_float = super::node("Cast", &[input], &cast);
     to_float.attribute.push(AttributeProto {
         name: "to".into(),
         r#type: AttributeType::Int as i32,
@@ -87,8 +76,8 @@ fn split(
     });
     let nodes = [
         to_float,
-        made("Sub", vec![cast, zero_point], shifted.clone()),
-        made("Mul", vec![shifted, scale.clone()], output.clone()),
+        super::node("Sub", &[&cast, &zero_point], &shifted),
+        super::node("Mul", &[&shifted, scale], output),
     ];
     Some((tensor, nodes))
 }
