@@ -3,11 +3,13 @@
 //! A [`Network`] is a file of the model directory and what it declares; a [`Plan`] is that network built for
 //! concrete shapes: named inputs in, tensors out. What the inputs mean is the stages' business.
 
+mod ops;
 mod passes;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use easel_kernels::threads::Threads;
 use prost::Message as _;
 use tract_core::prelude::{Datum as _, DatumType, Framework as _, Tensor, TypedRunnableModel};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
@@ -104,10 +106,12 @@ impl Network {
             }
         }
         let mut proto = parse(&self.path)?;
-        passes::run(&mut proto, &self.path).map_err(|problem| self.error(problem))?;
-        let model = tract_onnx::onnx()
+        let weights = passes::run(&mut proto, &self.path).map_err(|problem| self.error(problem))?;
+        let mut onnx = tract_onnx::onnx()
             .with_ignore_output_shapes(true)
-            .with_ignore_value_info(true)
+            .with_ignore_value_info(true);
+        ops::register_all(&mut onnx.op_register);
+        let model = onnx
             .model_for_proto_model(&proto)
             .and_then(|mut model: InferenceModel| {
                 drop(proto);
@@ -118,7 +122,9 @@ impl Network {
                 if let Some(name) = output {
                     model.select_outputs_by_name([name])?;
                 }
-                model.into_optimized()?.into_runnable()
+                let model = model.into_optimized()?;
+                ops::pack(&model, &weights, &Threads::single())?;
+                model.into_runnable()
             })
             .map_err(|error| self.error(chain(&error)))?;
         Ok(Plan {

@@ -7,13 +7,12 @@
 //! The pattern is `Concat(Conv(Resize(x)), skip)` along the channels.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-use super::node;
+use super::{Setting, node};
 
-pub(super) fn run(model: &mut ModelProto, _path: &Path) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
@@ -125,14 +124,14 @@ mod tests {
     #[test]
     fn an_upsampler_that_meets_a_skip_is_cropped_and_nothing_else() {
         let mut model = network(1, b"nearest");
-        run(&mut model, Path::new("")).expect("valid");
+        run(&mut model, &mut Setting::new(std::path::Path::new(""))).expect("valid");
         let graph = model.graph.expect("it had one");
         assert_eq!(graph.node.len(), 6);
         assert_eq!(graph.node[0].output, ["up/whole"]);
         assert_eq!(graph.node[1].input, ["up", "w"]);
         assert_eq!(graph.node[5].output, ["up"]);
         for mut other in [network(2, b"nearest"), network(1, b"linear")] {
-            run(&mut other, Path::new("")).expect("valid");
+            run(&mut other, &mut Setting::new(std::path::Path::new(""))).expect("valid");
             assert_eq!(other.graph.expect("it had one").node.len(), 3);
         }
     }

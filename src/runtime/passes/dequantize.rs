@@ -4,11 +4,12 @@
 //! take this pass's place.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-pub(super) fn run(model: &mut ModelProto, _path: &Path) -> Result<(), String> {
+use super::Setting;
+
+pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };

@@ -1,9 +1,12 @@
 //! The passes that rewrite a network before tract imports it, in one ordered list.
 
+mod channels_last;
 mod crop_upsampled;
 mod dequantize;
 mod external_data;
 mod split_dequantize;
+mod upsample;
+mod weights;
 mod widen_f16;
 
 use std::collections::HashMap;
@@ -12,29 +15,58 @@ use std::path::Path;
 use tract_core::prelude::{Datum as _, DatumType};
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
+use crate::weights::TensorSource;
+pub(super) use weights::{Values, Weight};
+
 /// A pass: rewrites the network, or says why it cannot.
-type Pass = fn(&mut ModelProto, &Path) -> Result<(), String>;
+type Pass = fn(&mut ModelProto, &mut Setting) -> Result<(), String>;
+
+/// What passes know besides the network, and leave for those who build it.
+pub(super) struct Setting {
+    /// Where the bytes of tensors come from.
+    pub(super) tensors: TensorSource,
+    /// Weights that nodes of ours refer to by their place here.
+    pub(super) weights: Vec<Weight>,
+}
+
+impl Setting {
+    /// For a network in this folder.
+    fn new(folder: &Path) -> Self {
+        Self {
+            tensors: TensorSource::new(folder),
+            weights: Vec::new(),
+        }
+    }
+}
 
 /// In order; each works on what the one before it left.
-const PASSES: [(&str, Pass); 5] = [
-    // First, because all that follows looks at values.
+const PASSES: [(&str, Pass); 8] = [
+    // Looks at structure alone, and knows the standard's operators.
+    ("crop upsampled", crop_upsampled::run),
+    // First of those that look at values: what becomes ours here is never copied.
+    ("weights", weights::run),
+    // Before all that looks at the values that are left.
     ("external data", external_data::run),
     // Before dequantization, whose scales may be fp16.
     ("widen fp16", widen_f16::run),
-    // Looks at structure alone.
-    ("crop upsampled", crop_upsampled::run),
+    // After the cropping.
+    ("upsample", upsample::run),
+    // After all that makes image operators ours.
+    ("channels last", channels_last::run),
     // It makes the largest tensors: nothing looks at weights after it.
     ("dequantize", dequantize::run),
     // What the one before it left: activations.
     ("split dequantize", split_dequantize::run),
 ];
 
-/// Runs all passes on the network read from `path`.
-pub(super) fn run(model: &mut ModelProto, path: &Path) -> Result<(), String> {
+/// Runs all passes on the network read from `path`; gives the weights that its nodes refer to.
+pub(super) fn run(model: &mut ModelProto, path: &Path) -> Result<Vec<Weight>, String> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut setting = Setting::new(folder);
     for (name, pass) in PASSES {
-        pass(model, path).map_err(|problem| format!("{name}: {problem}"))?;
+        pass(model, &mut setting).map_err(|problem| format!("{name}: {problem}"))?;
     }
-    Ok(())
+    Ok(setting.weights)
 }
 
 /// Initializers by name.
@@ -44,7 +76,7 @@ fn constants(initializers: &[TensorProto]) -> HashMap<&str, &TensorProto> {
 }
 
 /// A node named after its one output, no attributes.
-fn node(op: &str, input: &[&str], output: &str) -> NodeProto {
+pub(super) fn node(op: &str, input: &[&str], output: &str) -> NodeProto {
     NodeProto {
         name: output.to_owned(),
         op_type: op.to_owned(),
@@ -64,4 +96,39 @@ pub(crate) fn element_type(onnx: i32) -> Option<DatumType> {
         DataType::Bool => bool::datum_type(),
         _ => return None,
     })
+}
+
+/// The nodes so that each stands behind those whose outputs it reads, otherwise in their order.
+fn sorted(nodes: Vec<NodeProto>) -> Result<Vec<NodeProto>, String> {
+    let mut waiting: HashMap<String, usize> = HashMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        waiting.extend(node.output.iter().map(|name| (name.clone(), index)));
+    }
+    let mut nodes: Vec<Option<NodeProto>> = nodes.into_iter().map(Some).collect();
+    let mut sorted = Vec::with_capacity(nodes.len());
+    let mut opened = vec![false; nodes.len()];
+    for start in 0..nodes.len() {
+        // Depth first, with a stack of our own: a damaged file may chain any number of nodes.
+        let mut stack = vec![start];
+        while let Some(&index) = stack.last() {
+            let Some(node) = &nodes[index] else {
+                stack.pop();
+                continue;
+            };
+            let before = node
+                .input
+                .iter()
+                .filter_map(|name| waiting.get(name).copied());
+            let before: Vec<usize> = before.filter(|other| nodes[*other].is_some()).collect();
+            if before.is_empty() {
+                stack.pop();
+                sorted.extend(nodes[index].take());
+            } else if std::mem::replace(&mut opened[index], true) {
+                return Err(format!("node `{}` waits for itself", node.name));
+            } else {
+                stack.extend(before.into_iter().rev());
+            }
+        }
+    }
+    Ok(sorted)
 }

@@ -5,16 +5,16 @@
 //! would look its probabilities up one value at a time.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use tract_onnx::pb::{
     AttributeProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
     tensor_proto::DataType,
 };
 
+use super::Setting;
 use super::dequantize::integers;
 
-pub(super) fn run(model: &mut ModelProto, _path: &Path) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };

@@ -1,8 +1,6 @@
 //! Turns fp16 networks into f32 ones: constants, casts and declared types. Boards without fp16 arithmetic
 //! would convert at every step otherwise, and accumulate in half precision.
 
-use std::path::Path;
-
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use tract_onnx::pb::{
@@ -10,10 +8,12 @@ use tract_onnx::pb::{
     type_proto,
 };
 
+use super::Setting;
+
 const F16: i32 = DataType::Float16 as i32;
 const F32: i32 = DataType::Float as i32;
 
-pub(super) fn run(model: &mut ModelProto, _path: &Path) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
     model.graph.iter_mut().try_for_each(graph)
 }
 

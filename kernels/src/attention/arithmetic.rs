@@ -1,0 +1,161 @@
+//! What attention asks of the instructions, and that in plain Rust.
+
+use super::exp2::exp2;
+use crate::vector::{Level, Vectorized, madd};
+
+/// What a tile of sums begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start<'a, const L: usize> {
+    /// Zeros.
+    Zero,
+    /// The sums that are there.
+    Kept,
+    /// The sums that are there, each times the factor of its lane.
+    Scaled(&'a [f32; L]),
+}
+
+/// Four bytes, as tensors and units are made of.
+pub(super) trait Word: Copy + Default + Send + Sync {}
+
+impl Word for f32 {}
+impl Word for u32 {}
+
+/// Sums of products, `T` × `L` at a time: `T` keys (or features of values) by `L` queries.
+///
+/// The summed dimension goes in units of `DEPTH` neighbours.
+pub(super) trait Arithmetic<const T: usize, const L: usize>: Copy + Sync {
+    /// How many neighbours a unit holds, 1 or 2; `T` is a multiple of it.
+    const DEPTH: usize;
+
+    /// Neighbours along the summed dimension, as they are multiplied. The default is zeros.
+    type Unit: Word;
+
+    /// Runs the computation with the instructions that the other methods are for.
+    fn run<V: Vectorized>(self, computation: V) -> V::Output;
+
+    /// The unit of the first `DEPTH` elements.
+    fn unit(elements: [f32; 2]) -> Self::Unit;
+
+    /// Adds `Σ a[s][t] · b[s][l]` over the units s to `sums[t][l]`.
+    fn accumulate<const FMA: bool>(
+        self,
+        a: &[[Self::Unit; T]],
+        b: &[[Self::Unit; L]],
+        start: Start<L>,
+        sums: &mut [[f32; L]; T],
+    );
+
+    /// Turns the scores of keys into weights, 2^(score - maximum), and gives the sums of these; `weights` has a row for
+    /// each `DEPTH` of `scores`, the last filled with zeros.
+    fn weigh<const FMA: bool>(
+        self,
+        scores: &[[f32; L]],
+        maximum: &[f32; L],
+        weights: &mut [[Self::Unit; L]],
+    ) -> [f32; L];
+
+    /// Copies column c of `from`, whose rows have `from_stride` words, to the first words of row c of `to`.
+    #[inline(always)]
+    fn transpose<W: Word>(
+        self,
+        from: &[W],
+        from_stride: usize,
+        to: &mut [W],
+        to_stride: usize,
+        columns: usize,
+    ) {
+        for (column, to) in to.chunks_mut(to_stride).take(columns).enumerate() {
+            for (from, to) in from.chunks(from_stride).zip(to) {
+                *to = from[column];
+            }
+        }
+    }
+}
+
+/// f32 and loops that the compiler turns into vector code. Tiles of more than 64 sums it leaves in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plain(pub(super) Level);
+
+impl<const T: usize, const L: usize> Arithmetic<T, L> for Plain {
+    const DEPTH: usize = 1;
+
+    type Unit = f32;
+
+    #[inline(always)]
+    fn run<V: Vectorized>(self, computation: V) -> V::Output {
+        self.0.run(computation)
+    }
+
+    #[inline(always)]
+    fn unit(elements: [f32; 2]) -> f32 {
+        elements[0]
+    }
+
+    #[inline(always)]
+    fn accumulate<const FMA: bool>(
+        self,
+        a: &[[f32; T]],
+        b: &[[f32; L]],
+        start: Start<L>,
+        sums: &mut [[f32; L]; T],
+    ) {
+        // Copies, which the compiler keeps in registers.
+        let mut kept = match start {
+            Start::Zero => [[0.0; L]; T],
+            Start::Kept => *sums,
+            Start::Scaled(factors) => sums.map(|mut sums| {
+                for (sum, factor) in sums.iter_mut().zip(factors) {
+                    *sum *= factor;
+                }
+                sums
+            }),
+        };
+        for (a, b) in a.iter().zip(b) {
+            for (kept, &a) in kept.iter_mut().zip(a) {
+                let mut row = *kept;
+                for (sum, &b) in row.iter_mut().zip(b) {
+                    *sum = madd::<FMA>(a, b, *sum);
+                }
+                *kept = row;
+            }
+        }
+        *sums = kept;
+    }
+
+    #[inline(always)]
+    fn weigh<const FMA: bool>(
+        self,
+        scores: &[[f32; L]],
+        maximum: &[f32; L],
+        weights: &mut [[f32; L]],
+    ) -> [f32; L] {
+        weigh::<L, FMA>(scores, maximum, weights)
+    }
+}
+
+/// [`Arithmetic::weigh`] in f32.
+#[inline(always)]
+pub(super) fn weigh<const L: usize, const FMA: bool>(
+    scores: &[[f32; L]],
+    maximum: &[f32; L],
+    weights: &mut [[f32; L]],
+) -> [f32; L] {
+    /// Lanes at a time, whose sums stay in registers.
+    const PART: usize = 16;
+
+    let mut sums = [0.0; L];
+    let maxima = maximum.as_chunks::<PART>().0;
+    for (part, sums) in sums.as_chunks_mut::<PART>().0.iter_mut().enumerate() {
+        let mut kept = *sums;
+        for (scores, weights) in scores.iter().zip(&mut *weights) {
+            let scores = &scores.as_chunks::<PART>().0[part];
+            let weights = &mut weights.as_chunks_mut::<PART>().0[part];
+            for lane in 0..PART {
+                weights[lane] = exp2::<FMA>(scores[lane] - maxima[part][lane]);
+                kept[lane] += weights[lane];
+            }
+        }
+        *sums = kept;
+    }
+    sums
+}

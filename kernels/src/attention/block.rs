@@ -1,0 +1,246 @@
+//! The algorithm: how a block of queries passes over the keys and values.
+
+#![allow(
+    unsafe_code,
+    reason = "a task holds the rows of the output that are its own"
+)]
+
+use std::ops::Range;
+
+use super::arithmetic::{Arithmetic, Start};
+use super::exp2::exp2;
+use super::output::Rows;
+use super::pack::{Aligned, Plan, pack_row};
+use super::{Inputs, Mask};
+use crate::vector::Vectorized;
+
+/// Units of features that are summed before the next tile of keys: their queries fit a first-level cache.
+const PART_STEPS: usize = 128;
+
+/// What a thread needs for a task: the queries, and what is known of them so far.
+pub(super) struct Scratch<U> {
+    /// `[group][unit of features][lane]`
+    queries: Aligned<U>,
+    /// `[group][lane]`: the largest score.
+    maximum: Aligned<f32>,
+    /// `[group][lane]`: the sum of weights relative to it.
+    total: Aligned<f32>,
+    /// `[group][feature][lane]`: the sum of values by these weights.
+    weighted: Aligned<f32>,
+    /// `[key][lane]`, of one block and group.
+    scores: Aligned<f32>,
+    /// `[unit of keys][lane]`, of one block and group.
+    weights: Aligned<U>,
+    /// `[lane][unit of features]`: the queries of a group.
+    query_rows: Aligned<U>,
+    /// `[lane][feature]`: the results of a group.
+    result_rows: Aligned<f32>,
+}
+
+impl<U: Copy + Default> Scratch<U> {
+    pub(super) fn new<const L: usize>(plan: &Plan, groups: usize) -> Self {
+        Self {
+            queries: Aligned::new(groups * plan.steps * L),
+            maximum: Aligned::new(groups * L),
+            total: Aligned::new(groups * L),
+            weighted: Aligned::new(groups * plan.features * L),
+            scores: Aligned::new(plan.block_keys * L),
+            weights: Aligned::new(plan.key_steps() * L),
+            query_rows: Aligned::new(plan.steps * L),
+            result_rows: Aligned::new(plan.features * L),
+        }
+    }
+}
+
+/// Groups of `L` queries and all that they attend to.
+pub(super) struct QueryBlock<'a, A: Arithmetic<T, L>, const T: usize, const L: usize> {
+    pub(super) inputs: Inputs<'a>,
+    pub(super) plan: &'a Plan,
+    pub(super) arithmetic: A,
+    /// Picture and head.
+    pub(super) sequence: (usize, usize),
+    /// The numbers of the groups; no other task has them.
+    pub(super) groups: Range<usize>,
+    /// The keys and values of this picture and head, packed.
+    pub(super) packed: &'a [A::Unit],
+    pub(super) scratch: &'a mut Scratch<A::Unit>,
+    pub(super) output: &'a Rows<'a>,
+}
+
+impl<A: Arithmetic<T, L>, const T: usize, const L: usize> Vectorized for QueryBlock<'_, A, T, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FMA: bool>(mut self) {
+        for slot in 0..self.groups.len() {
+            self.start(slot);
+        }
+        for block in 0..self.plan.blocks {
+            let keys = self.plan.keys(block);
+            for slot in 0..self.groups.len() {
+                self.score::<FMA>(slot, block, keys.clone());
+                let rescale = self.weigh::<FMA>(slot, keys.len());
+                self.sum_values::<FMA>(slot, block, keys.len(), &rescale);
+            }
+        }
+        for slot in 0..self.groups.len() {
+            self.finish(slot);
+        }
+    }
+}
+
+impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L> {
+    /// The queries of the group in this slot of the scratch.
+    #[inline(always)]
+    fn queries(&self, slot: usize) -> Range<usize> {
+        let start = (self.groups.start + slot) * L;
+        start..self.inputs.attention.shape.queries.min(start + L)
+    }
+
+    /// Lays the queries out by lane, scaled; nothing is known of them yet.
+    #[inline(always)]
+    fn start(&mut self, slot: usize) {
+        let (shape, steps) = (&self.inputs.attention.shape, self.plan.steps);
+        let scale = self.inputs.attention.scale * std::f32::consts::LOG2_E;
+        let queries = self.queries(slot);
+        let scratch = &mut *self.scratch;
+        for (lane, to) in scratch.query_rows.chunks_exact_mut(steps).enumerate() {
+            let query = queries.start + lane;
+            if query < queries.end {
+                let features = self
+                    .inputs
+                    .queries
+                    .row(self.sequence, query, shape.head_dim);
+                pack_row::<A, T, L>(features, scale, to);
+            } else {
+                to.fill(A::Unit::default());
+            }
+        }
+        let to = &mut scratch.queries[slot * steps * L..][..steps * L];
+        self.arithmetic
+            .transpose(&scratch.query_rows, steps, to, L, steps);
+        // Finite, so that no difference of two maxima is NaN.
+        scratch.maximum.as_chunks_mut()[slot] = [f32::MIN; L];
+        scratch.total.as_chunks_mut()[slot] = [0.0; L];
+        let features = self.plan.features * L;
+        scratch.weighted[slot * features..][..features].fill(0.0);
+    }
+
+    /// The scores of a block of keys, masked.
+    #[inline(always)]
+    fn score<const FMA: bool>(&mut self, slot: usize, block: usize, keys: Range<usize>) {
+        let plan = self.plan;
+        let units = plan.packed_keys::<_, T>(self.packed, block);
+        let queries = &self.scratch.queries.as_chunks::<L>()[slot * plan.steps..][..plan.steps];
+        let scores = self.scratch.scores.as_chunks_mut::<L>();
+        let sums = scores[..keys.len().next_multiple_of(T)]
+            .as_chunks_mut::<T>()
+            .0;
+        for (part, queries) in queries.chunks(PART_STEPS).enumerate() {
+            for (tile, sums) in units.chunks_exact(plan.steps).zip(&mut *sums) {
+                let tile = &tile[part * PART_STEPS..][..queries.len()];
+                let start = if part == 0 { Start::Zero } else { Start::Kept };
+                self.arithmetic
+                    .accumulate::<FMA>(tile, queries, start, sums);
+            }
+        }
+        if let Some(mask) = &self.inputs.attention.mask {
+            let scores = &mut scores[..keys.len()];
+            let start = (self.groups.start + slot) * L;
+            let queries = start..self.inputs.attention.shape.queries.min(start + L);
+            mask.add(self.sequence, queries, keys.start, scores);
+        }
+    }
+
+    /// Turns the scores into weights relative to the largest score so far. Where that rose, what was summed before has to
+    /// shrink: the factors, by lane.
+    #[inline(always)]
+    fn weigh<const FMA: bool>(&mut self, slot: usize, keys: usize) -> [f32; L] {
+        let scratch = &mut *self.scratch;
+        let scores = &scratch.scores.as_chunks::<L>()[..keys];
+        let before = scratch.maximum.as_chunks::<L>()[slot];
+        let mut maximum = before;
+        for scores in scores {
+            for (maximum, &score) in maximum.iter_mut().zip(scores) {
+                *maximum = if score > *maximum { score } else { *maximum };
+            }
+        }
+        let weights = &mut scratch.weights.as_chunks_mut::<L>()[..keys.div_ceil(A::DEPTH)];
+        let sums = self.arithmetic.weigh::<FMA>(scores, &maximum, weights);
+
+        let mut rescale = [0.0; L];
+        for (lane, rescale) in rescale.iter_mut().enumerate() {
+            *rescale = exp2::<FMA>(before[lane] - maximum[lane]);
+        }
+        scratch.maximum.as_chunks_mut()[slot] = maximum;
+        let totals = &mut scratch.total.as_chunks_mut::<L>()[slot];
+        for (lane, total) in totals.iter_mut().enumerate() {
+            *total = *total * rescale[lane] + sums[lane];
+        }
+        rescale
+    }
+
+    /// Adds the values of a block of keys by their weights.
+    #[inline(always)]
+    fn sum_values<const FMA: bool>(
+        &mut self,
+        slot: usize,
+        block: usize,
+        keys: usize,
+        rescale: &[f32; L],
+    ) {
+        let plan = self.plan;
+        let units = plan.packed_values::<_, T>(self.packed, block);
+        let weights = &self.scratch.weights.as_chunks::<L>()[..keys.div_ceil(A::DEPTH)];
+        let weighted = self.scratch.weighted.as_chunks_mut::<L>();
+        let weighted = &mut weighted[slot * plan.features..][..plan.features];
+        let tiles = units.chunks_exact(plan.key_steps());
+        for (tile, sums) in tiles.zip(weighted.as_chunks_mut::<T>().0) {
+            let tile = &tile[..weights.len()];
+            self.arithmetic
+                .accumulate::<FMA>(tile, weights, Start::Scaled(rescale), sums);
+        }
+    }
+
+    /// Writes the means of the values.
+    #[inline(always)]
+    fn finish(&mut self, slot: usize) {
+        let features = self.plan.features;
+        let queries = self.queries(slot);
+        let scratch = &mut *self.scratch;
+        let from = &scratch.weighted[slot * features * L..][..features * L];
+        self.arithmetic
+            .transpose(from, L, &mut scratch.result_rows, features, queries.len());
+        let total = &scratch.total.as_chunks::<L>()[slot];
+        let rows = scratch.result_rows.chunks_exact(features);
+        for ((query, row), total) in queries.zip(rows).zip(total) {
+            // SAFETY: no other task has this query, and this loop comes to it once.
+            let output = unsafe { self.output.row(self.sequence, query) };
+            for (output, weighted) in output.iter_mut().zip(row) {
+                *output = weighted / total;
+            }
+        }
+    }
+}
+
+impl Mask<'_> {
+    /// Adds the mask of these queries, by lane, to the scores of the keys from `key` on.
+    #[inline(always)]
+    fn add<const L: usize>(
+        &self,
+        (batch, head): (usize, usize),
+        queries: Range<usize>,
+        key: usize,
+        scores: &mut [[f32; L]],
+    ) {
+        let start = batch * self.batch + head * self.head;
+        for (index, scores) in scores.iter_mut().enumerate() {
+            let start = start + (key + index) * self.key;
+            for (score, query) in scores.iter_mut().zip(queries.clone()) {
+                let mask = self.data[start + query * self.query] * std::f32::consts::LOG2_E;
+                let masked = *score + mask;
+                *score = if masked < f32::MIN { f32::MIN } else { masked };
+            }
+        }
+    }
+}

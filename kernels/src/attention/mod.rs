@@ -1,0 +1,272 @@
+//! Attention, `softmax(scale · Q Kᵀ + mask) V`, in memory that grows with the tokens and not with their square.
+//!
+//! The scores never exist at once: keys pass in blocks, and each query keeps the largest score so far, the sum of its
+//! weights and the sum of its weighted values, rescaled whenever a larger score comes (the online softmax of
+//! arXiv 1805.02867, as FlashAttention, arXiv 2205.14135, uses it).
+//!
+//! The lanes of a vector are queries. Keys and values are read an element at a time and broadcast, so that the largest
+//! score, the exponentials and the sums need no work across lanes, and a head dimension of 40 wastes nothing.
+//!
+//! Scores are in units of log2 e: the queries are scaled by `scale · log2 e` and the weights are powers of 2.
+//!
+//! Where to read on: `block` is the algorithm, for one block of queries; `arithmetic` is what it asks of the instructions,
+//! and that in plain Rust; `x86` is the same for AVX-512, in f32 and bfloat16; `pack` is how keys and values lie; `exp2` is the exponential; `output` is how
+//! threads share the result.
+
+mod arithmetic;
+mod block;
+mod exp2;
+mod output;
+mod pack;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use crate::isa::Isa;
+use crate::threads::Threads;
+use crate::vector::Level;
+
+use arithmetic::{Arithmetic, Plain};
+use block::{QueryBlock, Scratch};
+use output::Rows;
+use pack::{Aligned, KeyBlock, Plan};
+
+/// Where the elements of one [batch, token, head, feature] tensor stand in a slice, in elements; features are adjacent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strides {
+    /// From one picture to the next.
+    pub batch: usize,
+    /// From one token to the next.
+    pub token: usize,
+    /// From one head to the next.
+    pub head: usize,
+}
+
+impl Strides {
+    /// Of a dense `[batch, tokens, heads, features]` tensor.
+    #[must_use]
+    pub const fn token_major(tokens: usize, heads: usize, features: usize) -> Self {
+        Self {
+            batch: tokens * heads * features,
+            token: heads * features,
+            head: features,
+        }
+    }
+
+    /// Of a dense `[batch, heads, tokens, features]` tensor.
+    #[must_use]
+    pub const fn head_major(tokens: usize, heads: usize, features: usize) -> Self {
+        Self {
+            batch: heads * tokens * features,
+            token: features,
+            head: tokens * features,
+        }
+    }
+
+    /// Where the features of a token begin.
+    fn at(&self, (batch, head): (usize, usize), token: usize) -> usize {
+        batch * self.batch + head * self.head + token * self.token
+    }
+}
+
+/// How much of everything there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Pictures.
+    pub batch: usize,
+    /// Heads of each.
+    pub heads: usize,
+    /// Tokens that ask.
+    pub queries: usize,
+    /// Tokens that answer, at least 1.
+    pub keys: usize,
+    /// Features of a query and of a key.
+    pub head_dim: usize,
+    /// Features of a value and of a result.
+    pub value_dim: usize,
+}
+
+/// A tensor that is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Operand<'a> {
+    /// Where its elements are.
+    pub data: &'a [f32],
+    /// How they lie there.
+    pub strides: Strides,
+}
+
+impl<'a> Operand<'a> {
+    /// The features of one token.
+    #[inline(always)]
+    fn row(&self, of: (usize, usize), token: usize, features: usize) -> &'a [f32] {
+        &self.data[self.strides.at(of, token)..][..features]
+    }
+}
+
+/// A tensor that is written. No two of its elements may share a place.
+#[derive(Debug)]
+pub struct Output<'a> {
+    /// Where its elements go.
+    pub data: &'a mut [f32],
+    /// How they lie there.
+    pub strides: Strides,
+}
+
+/// What is added to the scores: that of picture b, head h, query q and key k is at
+/// `b·batch + h·head + q·query + k·key`, so that a stride of 0 shares it.
+///
+/// Minus infinity is taken for [`f32::MIN`], which drops the key just as well; so a query that may see no key gets the
+/// mean of all values instead of NaN.
+#[derive(Debug, Clone, Copy)]
+pub struct Mask<'a> {
+    /// Where its elements are.
+    pub data: &'a [f32],
+    /// From one picture to the next.
+    pub batch: usize,
+    /// From one head to the next.
+    pub head: usize,
+    /// From one query to the next.
+    pub query: usize,
+    /// From one key to the next.
+    pub key: usize,
+}
+
+/// How exact the products are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// All in f32.
+    Float,
+    /// Products of bfloat16, summed in f32, where the CPU multiplies them (AVX-512 BF16); f32 elsewhere. Rounding moves
+    /// a score by up to 2⁻⁸ Σ|qₖ kₖ| · scale and a result by up to 2⁻⁷ of its largest value beyond that.
+    Reduced,
+}
+
+/// Attention of one kind; see the [module](self).
+#[derive(Debug, Clone, Copy)]
+pub struct Attention<'a> {
+    /// How much of everything there is.
+    pub shape: Shape,
+    /// What the products of queries and keys are multiplied with: 1 / √`head_dim` as a rule.
+    pub scale: f32,
+    /// What is added to the scores.
+    pub mask: Option<Mask<'a>>,
+    /// How exact the products are.
+    pub precision: Precision,
+}
+
+impl Attention<'_> {
+    /// Writes the attention of `queries` to `keys` and `values` into `output`. The result is the same, bit for bit, for any
+    /// number of threads.
+    ///
+    /// # Panics
+    /// A tensor is shorter than its shape and strides say, places of the output coincide, or there are no keys.
+    pub fn run(
+        &self,
+        isa: Isa,
+        threads: &Threads,
+        queries: &Operand,
+        keys: &Operand,
+        values: &Operand,
+        output: Output,
+    ) {
+        let inputs = Inputs {
+            attention: self,
+            queries,
+            keys,
+            values,
+        };
+        let output = Rows::new(output, &self.shape);
+        #[cfg(target_arch = "x86_64")]
+        if isa == Isa::Avx512Vnni
+            && self.precision == Precision::Reduced
+            && let Some(bf16) = x86::Bf16::detect()
+        {
+            return inputs.run(bf16, threads, &output);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if isa == Isa::Avx512Vnni
+            && let Some(avx512) = x86::Avx512::detect()
+        {
+            return inputs.run(avx512, threads, &output);
+        }
+        // The sums of a tile and what they are summed from fill the registers: 16 of 4 lanes, or more.
+        match isa {
+            Isa::Reference => inputs.run::<2, 16, _>(Plain(Level::of(isa)), threads, &output),
+            _ => inputs.run::<4, 16, _>(Plain(Level::of(isa)), threads, &output),
+        }
+    }
+}
+
+/// What is read.
+#[derive(Debug, Clone, Copy)]
+struct Inputs<'a> {
+    attention: &'a Attention<'a>,
+    queries: &'a Operand<'a>,
+    keys: &'a Operand<'a>,
+    values: &'a Operand<'a>,
+}
+
+/// How many queries a task takes at most: enough to use keys and values several times while they are in the cache.
+const TASK_QUERIES: usize = 64;
+
+impl Inputs<'_> {
+    /// Packs all keys and values, then takes the queries block by block.
+    fn run<const T: usize, const L: usize, A: Arithmetic<T, L>>(
+        self,
+        arithmetic: A,
+        threads: &Threads,
+        output: &Rows,
+    ) {
+        let shape = &self.attention.shape;
+        assert!(shape.keys > 0, "attention needs a key");
+        let sequences = shape.batch * shape.heads;
+        if sequences * shape.queries * shape.value_dim == 0 {
+            return;
+        }
+        let plan = Plan::new::<T>(shape, A::DEPTH);
+
+        let mut packed = vec![A::Unit::default(); sequences * plan.blocks * plan.block_units()];
+        threads.chunks(&mut packed, plan.block_units(), |index, units| {
+            arithmetic.run(KeyBlock::<'_, A, T, L> {
+                inputs: self,
+                plan: &plan,
+                arithmetic,
+                sequence: self.sequence(index / plan.blocks),
+                block: index % plan.blocks,
+                rows: &mut Aligned::new(T * plan.steps),
+                units,
+            });
+        });
+
+        let groups = shape.queries.div_ceil(L);
+        // At least four tasks a thread, so that none waits long for the last.
+        let fair = (sequences * groups).div_ceil(4 * threads.count());
+        let task_groups = fair.clamp(1, TASK_QUERIES / L);
+        let tasks = groups.div_ceil(task_groups);
+        threads.run_with(
+            sequences * tasks,
+            || Scratch::new::<L>(&plan, task_groups),
+            |scratch, index| {
+                let first = index % tasks * task_groups;
+                let packed = &packed[index / tasks * plan.blocks * plan.block_units()..];
+                arithmetic.run(QueryBlock::<'_, A, T, L> {
+                    inputs: self,
+                    plan: &plan,
+                    arithmetic,
+                    sequence: self.sequence(index / tasks),
+                    groups: first..groups.min(first + task_groups),
+                    packed,
+                    scratch,
+                    output,
+                });
+            },
+        );
+    }
+
+    /// The picture and the head with this number.
+    fn sequence(&self, index: usize) -> (usize, usize) {
+        let heads = self.attention.shape.heads;
+        (index / heads, index % heads)
+    }
+}

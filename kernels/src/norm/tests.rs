@@ -1,0 +1,197 @@
+use super::*;
+use crate::elementwise::tests::{levels, noise, threads};
+use crate::quantize::ranges;
+
+/// Two passes in f64.
+fn reference(norm: &GroupNorm<'_>, x: &[f32], shape: [usize; 3]) -> Vec<f64> {
+    let [images, pixels, channels] = shape;
+    let size = channels / norm.groups;
+    let mut out = vec![0.0; x.len()];
+    for image in 0..images {
+        for group in 0..norm.groups {
+            let of = |pixel: usize| {
+                let start = (image * pixels + pixel) * channels + group * size;
+                start..start + size
+            };
+            let all = || (0..pixels).flat_map(of);
+            let count = (pixels * size) as f64;
+            let mean = all().map(|i| f64::from(x[i])).sum::<f64>() / count;
+            let variance = all().map(|i| (f64::from(x[i]) - mean).powi(2)).sum::<f64>() / count;
+            let deviation = (variance + f64::from(norm.epsilon)).sqrt();
+            for i in all() {
+                let (scale, shift) = (norm.scale[i % channels], norm.shift[i % channels]);
+                let y = (f64::from(x[i]) - mean) / deviation * f64::from(scale) + f64::from(shift);
+                out[i] = if norm.silu { y / (1.0 + (-y).exp()) } else { y };
+            }
+        }
+    }
+    out
+}
+
+fn assert_near(got: &[f32], want: &[f64], what: &str) {
+    for (i, (&got, &want)) in got.iter().zip(want).enumerate() {
+        let error = (f64::from(got) - want).abs();
+        assert!(
+            error <= 1e-5 * want.abs().max(1.0),
+            "{what}: {got} for {want} at {i}"
+        );
+    }
+}
+
+/// Numbers whose mean is far from 0 in multiples of their deviation, with a channel that stands out.
+fn data(len: usize, channels: usize, mean: f32) -> Vec<f32> {
+    let mut x = noise(len, 5);
+    for (i, x) in x.iter_mut().enumerate() {
+        let channel = i % channels;
+        *x = mean + *x * if channel == 1 { 0.5 } else { 0.01 };
+    }
+    x
+}
+
+#[test]
+fn group_norm_is_as_defined_on_any_number_of_threads() {
+    let shapes = [
+        // Images, pixels, channels, groups.
+        ([0, 5, 32], 32),
+        ([1, 0, 32], 32),
+        ([1, 1, 2], 1),
+        ([2, 3, 4], 2),
+        ([1, 7, 64], 32),
+        ([2, 49, 320], 32),
+        ([1, 9, 2560], 32),
+        ([2, 515, 128], 32),
+        ([1, 5000, 4], 1),
+        ([1, 1031, 60], 3),
+        ([1, 3, 3 * CHUNK], 32),
+    ];
+    let threads = threads();
+    for (shape, groups) in shapes {
+        let channels = shape[2];
+        let scale: Vec<f32> = noise(channels, 1).iter().map(|x| 1.0 + x).collect();
+        let shift = noise(channels, 2);
+        for mean in [0.0, 1000.0] {
+            let x = data(shape.iter().product(), channels, mean);
+            for silu in [false, true] {
+                let norm = GroupNorm {
+                    groups,
+                    epsilon: 1e-6,
+                    scale: &scale,
+                    shift: &shift,
+                    silu,
+                };
+                let want = reference(&norm, &x, shape);
+                for level in levels() {
+                    let mut one = vec![f32::NAN; x.len()];
+                    norm.run(level, &threads[0], &x, shape, &mut one);
+                    assert_near(&one, &want, &format!("{level:?} {shape:?} {mean}"));
+                    for threads in &threads {
+                        let mut out = vec![f32::NAN; x.len()];
+                        let found = norm.run_with_ranges(level, threads, &x, shape, &mut out);
+                        assert!(out == one, "{level:?} {shape:?} {threads:?}");
+                        assert_eq!(found.len(), shape[0]);
+                        if !x.is_empty() {
+                            let size = shape[1] * channels;
+                            assert_eq!(found, ranges(level, threads, &out, size));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn equal_numbers_become_the_shift() {
+    let (scale, shift) = (vec![3.0; 32], noise(32, 3));
+    let norm = GroupNorm {
+        groups: 8,
+        epsilon: 1e-5,
+        scale: &scale,
+        shift: &shift,
+        silu: false,
+    };
+    let x = vec![1234.567; 100 * 32];
+    for level in levels() {
+        let mut out = vec![f32::NAN; x.len()];
+        norm.run(level, &Threads::single(), &x, [1, 100, 32], &mut out);
+        assert!(out.chunks(32).all(|row| row == shift));
+        layer_norm(
+            level,
+            &Threads::single(),
+            1e-5,
+            &scale,
+            &shift,
+            &x,
+            &mut out,
+        );
+        assert!(out.chunks(32).all(|row| row == shift));
+    }
+}
+
+#[test]
+fn nan_stays_in_its_group() {
+    let ones = vec![1.0; 64];
+    let norm = GroupNorm {
+        groups: 32,
+        epsilon: 1e-5,
+        scale: &ones,
+        shift: &ones,
+        silu: true,
+    };
+    for bad in [f32::NAN, f32::INFINITY] {
+        let mut x = noise(2 * 50 * 64, 4);
+        x[64 * 7 + 5] = bad;
+        for level in levels() {
+            let mut out = vec![0.0; x.len()];
+            let found = norm.run_with_ranges(level, &Threads::single(), &x, [2, 50, 64], &mut out);
+            for (i, out) in out.iter().enumerate() {
+                let hit = i < 50 * 64 && matches!(i % 64, 4 | 5);
+                assert_eq!(out.is_nan(), hit, "at {i}");
+            }
+            assert!(found[0][0].is_nan() && found[1][0].is_finite());
+        }
+    }
+}
+
+#[test]
+fn layer_norm_is_as_defined_on_any_number_of_threads() {
+    let threads = threads();
+    let shapes = [
+        (0, 4),
+        (1, 1),
+        (3, 5),
+        (2, 31),
+        (9, 33),
+        (150, 320),
+        (2, 2 * CHUNK + 5),
+    ];
+    for (rows, width) in shapes {
+        let scale: Vec<f32> = noise(width, 1).iter().map(|x| 1.0 + x).collect();
+        let shift = noise(width, 2);
+        for mean in [0.0, 1000.0] {
+            let x = data(rows * width, width, mean);
+            // A row is an image of one pixel and one group.
+            let norm = GroupNorm {
+                groups: 1,
+                epsilon: 1e-5,
+                scale: &scale,
+                shift: &shift,
+                silu: false,
+            };
+            let want = reference(&norm, &x, [rows, 1, width]);
+            for level in levels() {
+                let outputs = threads.each_ref().map(|threads| {
+                    let mut out = vec![f32::NAN; x.len()];
+                    layer_norm(level, threads, 1e-5, &scale, &shift, &x, &mut out);
+                    out
+                });
+                assert_near(
+                    &outputs[0],
+                    &want,
+                    &format!("{level:?} {rows} {width} {mean}"),
+                );
+                assert!(outputs.iter().all(|out| *out == outputs[0]));
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Operators of ours, in graphs that tract runs.
+//!
+//! The passes put nodes of the domain [`DOMAIN`] into a network; here is what they do. An [`Operator`] says shapes and
+//! values; all that tract asks beyond that is in [`Node`], once.
+
+mod conv2d;
+mod layout;
+mod linear;
+pub(super) mod product;
+mod upsample;
+
+use std::fmt::Debug;
+
+use easel_kernels::isa::Isa;
+use easel_kernels::threads::Threads;
+use easel_kernels::vector::Level;
+use tract_core::internal::*;
+use tract_linalg::multithread::{Executor, current_tract_executor};
+use tract_onnx::model::{OnnxOpRegister, ParsingContext};
+use tract_onnx::pb::NodeProto;
+use tract_onnx::tract_hir::internal::*;
+
+pub(super) use conv2d::Conv2d;
+pub(super) use layout::{CHANNELS_FIRST, CHANNELS_LAST};
+pub(super) use linear::Linear;
+
+use super::passes::Weight;
+
+/// The domain of our operators in an ONNX graph, for people who read one; tract tells operators by name alone, hence the
+/// `Easel` before each.
+pub(super) const DOMAIN: &str = "ai.easel";
+
+/// What a node computes: f32 tensors in, one f32 tensor out.
+pub(super) trait Operator: Debug + Clone + PartialEq + Send + Sync + 'static {
+    /// The `op_type` of its nodes.
+    const NAME: &'static str;
+
+    /// Reads the node's attributes, and which of the optional inputs are there.
+    fn parse(node: &NodeProto) -> TractResult<Self>;
+
+    /// The output's shape, or why these inputs do not fit.
+    fn output_shape(&self, inputs: &[&[usize]]) -> TractResult<Vec<usize>>;
+
+    /// The output's value. Inputs that are not there are left out, as everywhere in tract.
+    fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor>;
+}
+
+/// What operators run with.
+pub(super) struct Engine {
+    pub(super) isa: Isa,
+    pub(super) level: Level,
+    pub(super) threads: Threads,
+}
+
+impl Engine {
+    /// The kernels chosen for this CPU, on the threads of the run in progress.
+    fn current() -> TractResult<Self> {
+        let isa = Isa::chosen()?;
+        let threads = match current_tract_executor() {
+            Executor::MultiThread(pool) => Threads::on(pool),
+            _ => Threads::single(),
+        };
+        Ok(Self {
+            isa,
+            level: Level::of(isa),
+            threads,
+        })
+    }
+}
+
+/// An operator as tract's node.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Node<O>(pub(super) O);
+
+impl<O: PartialEq> Eq for Node<O> {}
+
+/// Makes tract know the operator.
+fn register<O: Operator>(register: &mut OnnxOpRegister) {
+    register.insert(O::NAME, build::<O>);
+}
+
+fn build<O: Operator>(
+    _context: &ParsingContext,
+    node: &NodeProto,
+) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+    Ok((expand(Node(O::parse(node)?)), vec![]))
+}
+
+impl<O: Operator> Op for Node<O> {
+    fn name(&self) -> StaticName {
+        O::NAME.into()
+    }
+
+    fn info(&self) -> TractResult<Vec<String>> {
+        Ok(vec![format!("{:?}", self.0)])
+    }
+
+    op_as_typed_op!();
+}
+
+impl<O: Operator> EvalOp for Node<O> {
+    op_out_of_plan!();
+
+    fn eval(&self, _context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let output = self.0.run(&Engine::current()?, inputs)?;
+        Ok(tvec!(output.into_tvalue()))
+    }
+}
+
+impl<O: Operator> TypedOp for Node<O> {
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        let shapes: Vec<&[usize]> = inputs
+            .iter()
+            .map(|fact| {
+                fact.shape
+                    .as_concrete()
+                    .context("a shape that is not known")
+            })
+            .collect::<TractResult<_>>()?;
+        Ok(tvec!(f32::fact(self.0.output_shape(&shapes)?)))
+    }
+
+    as_op!();
+}
+
+impl<O: Operator> Expansion for Node<O> {
+    fn name(&self) -> StaticName {
+        O::NAME.into()
+    }
+
+    fn wire(
+        &self,
+        prefix: &str,
+        model: &mut TypedModel,
+        inputs: &[OutletId],
+    ) -> TractResult<TVec<OutletId>> {
+        model.wire_node(prefix, self.clone(), inputs)
+    }
+
+    fn rules<'r, 'p: 'r, 's: 'r>(
+        &'s self,
+        solver: &mut Solver<'r>,
+        inputs: &'p [TensorProxy],
+        outputs: &'p [TensorProxy],
+    ) -> InferenceResult {
+        check_output_arity(outputs, 1)?;
+        solver.equals(&outputs[0].datum_type, f32::datum_type())?;
+        solver.given_all(inputs.iter().map(|input| &input.shape), move |s, shapes| {
+            let shapes: Vec<TVec<usize>> = shapes
+                .iter()
+                .map(|dims| {
+                    dims.iter()
+                        .map(|dim| Ok(dim.to_usize()?))
+                        .collect::<TractResult<_>>()
+                })
+                .collect::<TractResult<_>>()?;
+            let shapes: Vec<&[usize]> = shapes.iter().map(|shape| &shape[..]).collect();
+            let output: TVec<TDim> = self
+                .0
+                .output_shape(&shapes)?
+                .into_iter()
+                .map(TDim::from)
+                .collect();
+            s.equals(&outputs[0].shape, output)
+        })
+    }
+}
+
+/// Adds every operator to tract's.
+pub(super) fn register_all(operators: &mut OnnxOpRegister) {
+    register::<Linear>(operators);
+    register::<Conv2d>(operators);
+    register::<upsample::Upsample>(operators);
+    operators.insert(CHANNELS_LAST, layout::build);
+    operators.insert(CHANNELS_FIRST, layout::build);
+}
+
+/// Gives every node its weights.
+pub(super) fn pack(model: &TypedModel, weights: &[Weight], threads: &Threads) -> TractResult<()> {
+    let isa = Isa::chosen()?;
+    for node in &model.nodes {
+        let product = if let Some(Node(linear)) = node.op_as::<Node<Linear>>() {
+            &linear.product
+        } else if let Some(Node(conv)) = node.op_as::<Node<Conv2d>>() {
+            &conv.product
+        } else {
+            continue;
+        };
+        product
+            .pack(isa, threads, weights)
+            .map_err(|problem| format_err!("node `{}`: {problem}", node.name))?;
+    }
+    Ok(())
+}
+
+/// A node of ours.
+pub(super) fn node(op: &str, input: &[&str], output: &str) -> NodeProto {
+    NodeProto {
+        domain: DOMAIN.to_owned(),
+        ..super::passes::node(op, input, output)
+    }
+}
+
+/// The values of an f32 tensor.
+fn floats(tensor: &Tensor) -> TractResult<&[f32]> {
+    tensor.try_as_plain_ram()?.as_slice::<f32>()
+}
+
+/// A tensor of f32 that `fill` writes.
+fn output(
+    shape: &[usize],
+    fill: impl FnOnce(&mut [f32]) -> TractResult<()>,
+) -> TractResult<Tensor> {
+    let mut tensor = Tensor::zero::<f32>(shape)?;
+    fill(tensor.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?)?;
+    Ok(tensor)
+}
+
+/// An attribute of `N` integers, none negative.
+fn list<const N: usize>(node: &NodeProto, name: &str) -> TractResult<[usize; N]> {
+    let found = node
+        .attribute
+        .iter()
+        .find(|attribute| attribute.name == name);
+    let values = found.map_or(&[][..], |attribute| &attribute.ints);
+    let values: Vec<usize> = values
+        .iter()
+        .map(|v| usize::try_from(*v))
+        .collect::<Result<_, _>>()?;
+    let count = values.len();
+    let values = values.try_into();
+    values.map_err(|_| format_err!("attribute `{name}` has {count} numbers, not {N}"))
+}

@@ -1,0 +1,242 @@
+//! What `EaselLinear` and `EaselConv2d` have in common: weights, and a product with them.
+
+use std::cell::RefCell;
+use std::sync::{Arc, OnceLock};
+
+use easel_kernels::gemm::{Activations, Epilogue, Left, Order, WeightsF32, WeightsI8};
+use easel_kernels::isa::Isa;
+use easel_kernels::quantize::quantize_rows;
+use easel_kernels::threads::Threads;
+use tract_core::internal::*;
+use tract_onnx::pb::NodeProto;
+
+use super::{Engine, list};
+use crate::runtime::passes::{Values, Weight};
+use crate::weights::{halves_to_f32, to_f32};
+
+/// The weights of a node: known by number when the graph is made, packed before it runs.
+#[derive(Clone)]
+pub(in crate::runtime) struct Product {
+    /// Place among the weights that the passes found.
+    pub(super) weight: usize,
+    /// Columns: output channels.
+    pub(super) columns: usize,
+    /// Input channels.
+    pub(super) depth: usize,
+    packed: Arc<OnceLock<Packed>>,
+}
+
+/// Weights as the kernels read them.
+struct Packed {
+    weights: Kind,
+    bias: Option<Vec<f32>>,
+}
+
+enum Kind {
+    F32(WeightsF32),
+    I8(WeightsI8),
+}
+
+impl std::fmt::Debug for Product {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "weight {} {}→{}", self.weight, self.depth, self.columns)
+    }
+}
+
+impl PartialEq for Product {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.packed, &other.packed)
+    }
+}
+
+/// The bytes of quantized activations, and their rows' scales and zero points: kept by each thread that runs networks,
+/// since fresh memory costs more than the quantization.
+#[derive(Default)]
+struct Scratch {
+    data: Vec<u8>,
+    scales: Vec<f32>,
+    zeros: Vec<i32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Product {
+    pub(super) fn parse(node: &NodeProto) -> TractResult<Self> {
+        let [weight] = list(node, "weight")?;
+        let [columns] = list(node, "columns")?;
+        let [depth] = list(node, "depth")?;
+        Ok(Self {
+            weight,
+            columns,
+            depth,
+            packed: Arc::default(),
+        })
+    }
+
+    /// Packs the node's weights, of all that the passes found.
+    pub(in crate::runtime) fn pack(
+        &self,
+        isa: Isa,
+        threads: &Threads,
+        weights: &[Weight],
+    ) -> Result<(), String> {
+        let weight = &weights[self.weight];
+        let packed = Packed {
+            weights: Kind::pack(isa, threads, weight),
+            bias: weight.bias.clone(),
+        };
+        self.packed
+            .set(packed)
+            .map_err(|_| format!("weight `{}` belongs to two nodes", weight.name))
+    }
+
+    /// Bytes that the packed weights take.
+    pub(in crate::runtime) fn bytes(&self) -> usize {
+        match self.packed.get().map(|packed| &packed.weights) {
+            Some(Kind::F32(weights)) => weights.bytes(),
+            Some(Kind::I8(weights)) => weights.bytes(),
+            None => 0,
+        }
+    }
+
+    /// `out = epilogue(left · weights)`, where the bias comes with the weights. `row`: numbers of `x` that are quantized
+    /// together, a token or an image.
+    pub(super) fn run(
+        &self,
+        engine: &Engine,
+        left: Left<'_>,
+        x: &[f32],
+        row: usize,
+        epilogue: &Epilogue<'_>,
+        out: &mut [f32],
+    ) -> TractResult<()> {
+        let packed = self.packed.get().context("the weights are not there yet")?;
+        let epilogue = Epilogue {
+            bias: packed.bias.as_deref(),
+            ..*epilogue
+        };
+        match &packed.weights {
+            Kind::F32(weights) => weights.multiply(&engine.threads, left, x, &epilogue, out),
+            Kind::I8(weights) => SCRATCH.with_borrow_mut(|scratch| {
+                scratch.multiply(engine, weights, left, x, row, &epilogue, out);
+            }),
+        }
+        Ok(())
+    }
+}
+
+impl Scratch {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the call of `Product::run`, handed on"
+    )]
+    fn multiply(
+        &mut self,
+        engine: &Engine,
+        weights: &WeightsI8,
+        left: Left<'_>,
+        x: &[f32],
+        row: usize,
+        epilogue: &Epilogue<'_>,
+        out: &mut [f32],
+    ) {
+        if x.is_empty() {
+            return;
+        }
+        let layout = weights.activations();
+        let stride = match left {
+            Left::Matrix { .. } => row.next_multiple_of(layout.multiple),
+            Left::Images(_) => row,
+        };
+        let rows = x.len() / row;
+        self.data.resize(rows * stride, 0);
+        self.scales.resize(rows, 0.0);
+        self.zeros.resize(rows, 0);
+        let Self {
+            data,
+            scales,
+            zeros,
+        } = self;
+        quantize_rows(
+            engine.level,
+            &engine.threads,
+            layout.format,
+            x,
+            row,
+            stride,
+            data,
+            scales,
+            zeros,
+        );
+        let activations = Activations {
+            data,
+            stride,
+            scales,
+            zeros,
+        };
+        weights.multiply(&engine.threads, left, activations, epilogue, out);
+    }
+}
+
+impl Kind {
+    fn pack(isa: Isa, threads: &Threads, weight: &Weight) -> Self {
+        let order = &weight.order;
+        let float = |values: &[f32]| Self::F32(WeightsF32::pack(isa, threads, order, values));
+        match &weight.values {
+            Values::F32(bytes) => float(&to_f32(bytes.as_slice())),
+            Values::F16(bytes) => float(&halves_to_f32(bytes.as_slice())),
+            Values::Int8 {
+                bytes,
+                signed,
+                scales,
+                zeros,
+            } => {
+                let symmetric = Symmetric::of(order, bytes.as_slice(), *signed, scales, zeros);
+                Self::I8(WeightsI8::pack(
+                    isa,
+                    threads,
+                    order,
+                    &symmetric.weights,
+                    symmetric.scales,
+                ))
+            }
+        }
+    }
+}
+
+/// Weights of −127 to 127 without zero points.
+struct Symmetric {
+    weights: Vec<i8>,
+    scales: Vec<f32>,
+}
+
+impl Symmetric {
+    /// The same weights, if they fit when their zero points are taken off; the columns that do not fit are rounded to a
+    /// larger scale.
+    fn of(order: &Order, bytes: &[u8], signed: bool, scales: &[f32], zeros: &[i32]) -> Self {
+        let mut weights = vec![0; bytes.len()];
+        let mut scales = scales.to_vec();
+        for n in 0..order.n.0 {
+            let value = |byte: u8| if signed { i32::from(byte.cast_signed()) } else { i32::from(byte) } - zeros[n];
+            let largest = order
+                .column(n)
+                .map(|at| value(bytes[at]).abs())
+                .max()
+                .unwrap_or(0);
+            if largest <= 127 {
+                for at in order.column(n) {
+                    weights[at] = value(bytes[at]) as i8;
+                }
+            } else {
+                let shrink = 127.0 / largest as f32;
+                for at in order.column(n) {
+                    weights[at] = (value(bytes[at]) as f32 * shrink).round_ties_even() as i8;
+                }
+                scales[n] /= shrink;
+            }
+        }
+        Self { weights, scales }
+    }
+}

@@ -1,0 +1,334 @@
+//! Lays images out channels last, `[n, h, w, c]`, from the first convolution to the last.
+//!
+//! A pixel's channels side by side are what convolutions multiply, what norms scale, and what the transformer's
+//! tokens are: the transpositions between the two vanish. Each value has a *twin*, the same with its channels last;
+//! nodes that can work on twins do, and a value of the old layout is made from its twin only when somebody asks for it:
+//!
+//! ```text
+//! EaselConv2d, EaselUpsample          twin in, twin out
+//! Add, Mul, Sigmoid, Concat, …        on twins, where an input has one
+//! Transpose 0 2 3 1                   is the twin
+//! Transpose 0 3 1 2                   makes its input the twin
+//! Shape                               of the twin, reordered
+//! anything else                       in the old layout
+//! ```
+
+use std::collections::{HashMap, HashSet};
+
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
+
+use super::{Setting, node};
+use crate::runtime::ops;
+
+pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+    let Some(graph) = &mut model.graph else {
+        return Ok(());
+    };
+    let wanted = ["EaselConv2d", "EaselChannelsLast"];
+    if graph
+        .node
+        .iter()
+        .any(|n| wanted.contains(&n.op_type.as_str()))
+    {
+        let nodes = super::sorted(std::mem::take(&mut graph.node))?;
+        let mut layout = Layout::new(graph);
+        nodes.into_iter().for_each(|node| layout.place(node));
+        let outputs: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
+        outputs.iter().for_each(|name| layout.need(name));
+        graph.node = layout.nodes;
+        graph.initializer.extend(layout.made);
+    }
+    Ok(())
+}
+
+/// A value of four axes whose channels are last.
+#[derive(Debug, Clone)]
+struct Twin {
+    name: String,
+    /// Whether it is known to have four axes.
+    image: bool,
+}
+
+struct Layout {
+    twins: HashMap<String, Twin>,
+    /// Values that do not exist yet, but for their twins.
+    lazy: HashSet<String>,
+    /// Values that are others by another name.
+    renamed: HashMap<String, String>,
+    constants: HashMap<String, TensorProto>,
+    nodes: Vec<NodeProto>,
+    made: Vec<TensorProto>,
+}
+
+impl Layout {
+    fn new(graph: &GraphProto) -> Self {
+        // Weights are not needed here, only what may be permuted: numbers for shapes and rows of channels.
+        let small = graph
+            .initializer
+            .iter()
+            .filter(|t| t.dims.iter().product::<i64>() < 1 << 16);
+        let constants = small.map(|t| (t.name.clone(), t.clone()));
+        Self {
+            twins: HashMap::new(),
+            lazy: HashSet::new(),
+            renamed: HashMap::new(),
+            constants: constants.collect(),
+            nodes: Vec::new(),
+            made: Vec::new(),
+        }
+    }
+
+    fn place(&mut self, mut node: NodeProto) {
+        for name in &mut node.input {
+            if let Some(other) = self.renamed.get(name) {
+                name.clone_from(other);
+            }
+        }
+        let done = match node.op_type.as_str() {
+            "EaselConv2d" | "EaselUpsample" => {
+                node.input[0] = self.last(&node.input[0].clone(), true);
+                self.push_twin(node.clone());
+                true
+            }
+            ops::CHANNELS_LAST => {
+                let twin = self.last(&node.input[0].clone(), false);
+                self.renamed.insert(node.output[0].clone(), twin);
+                true
+            }
+            ops::CHANNELS_FIRST => {
+                let image = self
+                    .twins
+                    .values()
+                    .any(|t| t.image && t.name == node.input[0]);
+                self.set_twin(&node.output[0], &node.input[0], image);
+                true
+            }
+            "Transpose" => self.transpose(&node),
+            "Shape" => self.shape(&node),
+            "Add" | "Sub" | "Mul" | "Div" | "Sigmoid" | "EaselActivation" | "Tanh" | "Relu"
+            | "Cast" | "Clip" => self.element_wise(&node),
+            "Concat" => self.concat(&node),
+            "Slice" => self.slice(&node),
+            _ => false,
+        };
+        if !done {
+            node.input.iter().for_each(|name| self.need(name));
+            self.nodes.push(node);
+        }
+    }
+
+    /// The twin of a value, made if it has none.
+    fn last(&mut self, name: &str, image: bool) -> String {
+        if let Some(twin) = self.twins.get_mut(name) {
+            twin.image |= image;
+            return twin.name.clone();
+        }
+        let twin = format!("{name}/channels_last");
+        self.nodes
+            .push(ops::node(ops::CHANNELS_LAST, &[name], &twin));
+        let known = Twin {
+            name: twin.clone(),
+            image,
+        };
+        self.twins.insert(name.to_owned(), known);
+        twin
+    }
+
+    /// The twin of a value that is known to be an image.
+    fn image(&self, name: &str) -> Option<&str> {
+        let twin = self.twins.get(name).filter(|twin| twin.image)?;
+        Some(&twin.name)
+    }
+
+    /// Makes the value itself, if there is only its twin.
+    fn need(&mut self, name: &str) {
+        if self.lazy.remove(name) {
+            let twin = self.twins[name].name.clone();
+            self.nodes
+                .push(ops::node(ops::CHANNELS_FIRST, &[&twin], name));
+        } else if let Some(other) = self.renamed.remove(name) {
+            // A graph output: it must keep its name.
+            self.nodes.push(node("Identity", &[&other], name));
+        }
+    }
+
+    fn set_twin(&mut self, name: &str, twin: &str, image: bool) {
+        let twin = Twin {
+            name: twin.to_owned(),
+            image,
+        };
+        self.twins.insert(name.to_owned(), twin);
+        self.lazy.insert(name.to_owned());
+    }
+
+    /// Adds a node whose inputs are twins already; its output becomes one.
+    fn push_twin(&mut self, mut node: NodeProto) {
+        let name = std::mem::take(&mut node.output[0]);
+        let twin = format!("{name}/channels_last");
+        node.output[0].clone_from(&twin);
+        node.name.clone_from(&twin);
+        self.nodes.push(node);
+        self.set_twin(&name, &twin, true);
+    }
+
+    fn transpose(&mut self, node: &NodeProto) -> bool {
+        let perm = node.attribute.iter().find(|a| a.name == "perm");
+        match perm.map(|perm| &perm.ints[..]) {
+            Some([0, 2, 3, 1]) if self.twins.contains_key(&node.input[0]) => {
+                let twin = self.last(&node.input[0], true);
+                self.renamed.insert(node.output[0].clone(), twin);
+                true
+            }
+            Some([0, 3, 1, 2]) => {
+                self.need(&node.input[0]);
+                self.set_twin(&node.output[0], &node.input[0], true);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn shape(&mut self, node: &NodeProto) -> bool {
+        if !node.attribute.is_empty() || !self.lazy.contains(&node.input[0]) {
+            return false;
+        }
+        let Some(twin) = self.image(&node.input[0]).map(str::to_owned) else {
+            return false;
+        };
+        let last = format!("{}/channels_last", node.output[0]);
+        self.nodes.push(super::node("Shape", &[&twin], &last));
+        let order = self.constant_list("easel/channels_last/first", &[0, 3, 1, 2]);
+        self.nodes
+            .push(super::node("Gather", &[&last, &order], &node.output[0]));
+        true
+    }
+
+    fn element_wise(&mut self, node: &NodeProto) -> bool {
+        if node.input.iter().all(|name| self.image(name).is_none()) {
+            return false;
+        }
+        // All must be images, numbers, or something that can be permuted: [n, c, 1, 1], or constants of its channels.
+        let inputs: Option<Vec<String>> = node
+            .input
+            .clone()
+            .iter()
+            .map(|name| self.operand(name))
+            .collect();
+        let Some(inputs) = inputs else { return false };
+        self.push_twin(NodeProto {
+            input: inputs,
+            ..node.clone()
+        });
+        true
+    }
+
+    /// What an element-wise node reads instead of `name` when it works on twins.
+    fn operand(&mut self, name: &str) -> Option<String> {
+        if let Some(twin) = self.image(name) {
+            return Some(twin.to_owned());
+        }
+        if name.is_empty() {
+            return Some(String::new());
+        }
+        if let Some(constant) = self.constants.get(name) {
+            let dims = &constant.dims[..];
+            let count: i64 = dims.iter().product();
+            return match dims {
+                _ if count == 1 && dims.len() <= 4 => Some(name.to_owned()),
+                [_, 1, 1] | [1, _, 1, 1] => {
+                    let twin = format!("{name}/channels_last");
+                    if !self.constants.contains_key(&twin) {
+                        let row = TensorProto {
+                            name: twin.clone(),
+                            dims: vec![count],
+                            ..constant.clone()
+                        };
+                        self.constants.insert(twin.clone(), row.clone());
+                        self.made.push(row);
+                    }
+                    Some(twin)
+                }
+                _ => None,
+            };
+        }
+        // A time embedding: Unsqueeze(Unsqueeze([n, c])).
+        let unsqueezed = self
+            .nodes
+            .iter()
+            .rev()
+            .find(|n| n.output.first().is_some_and(|o| o == name));
+        let unsqueezed = unsqueezed.is_some_and(|n| n.op_type == "Unsqueeze");
+        unsqueezed.then(|| self.last(name, true))
+    }
+
+    fn concat(&mut self, node: &NodeProto) -> bool {
+        let axis = node
+            .attribute
+            .iter()
+            .find(|a| a.name == "axis")
+            .map(|a| a.i);
+        let images: Option<Vec<String>> = node
+            .input
+            .iter()
+            .map(|name| self.image(name).map(str::to_owned))
+            .collect();
+        let (Some(1 | -3), Some(input)) = (axis, images) else {
+            return false;
+        };
+        let mut attribute = node.attribute.clone();
+        attribute
+            .iter_mut()
+            .filter(|a| a.name == "axis")
+            .for_each(|a| a.i = 3);
+        self.push_twin(NodeProto {
+            input,
+            attribute,
+            ..node.clone()
+        });
+        true
+    }
+
+    /// A crop: `Slice` of rows and columns, axes 2 and 3.
+    fn slice(&mut self, node: &NodeProto) -> bool {
+        let Some(twin) = self.image(&node.input[0]).map(str::to_owned) else {
+            return false;
+        };
+        let axes = node.input.get(3).and_then(|name| self.constants.get(name));
+        if axes.and_then(integers).as_deref() != Some(&[2, 3]) {
+            return false;
+        }
+        let mut node = node.clone();
+        node.input[0] = twin;
+        node.input[3] = self.constant_list("easel/channels_last/rows_and_columns", &[1, 2]);
+        node.input[1..3].iter().for_each(|name| self.need(name));
+        self.push_twin(node);
+        true
+    }
+
+    fn constant_list(&mut self, name: &str, values: &[i64]) -> String {
+        if !self.constants.contains_key(name) {
+            let tensor = TensorProto {
+                name: name.to_owned(),
+                dims: vec![values.len() as i64],
+                data_type: DataType::Int64 as i32,
+                int64_data: values.to_vec(),
+                ..TensorProto::default()
+            };
+            self.constants.insert(name.to_owned(), tensor.clone());
+            self.made.push(tensor);
+        }
+        name.to_owned()
+    }
+}
+
+/// The values of an int64 tensor.
+fn integers(tensor: &TensorProto) -> Option<Vec<i64>> {
+    if tensor.data_type != DataType::Int64 as i32 {
+        return None;
+    }
+    if tensor.raw_data.is_empty() {
+        return Some(tensor.int64_data.clone());
+    }
+    let values = tensor.raw_data.as_chunks::<8>().0.iter();
+    Some(values.map(|b| i64::from_le_bytes(*b)).collect())
+}

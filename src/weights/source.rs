@@ -1,0 +1,123 @@
+//! The bytes of a network's tensors, wherever they are.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use half::f16;
+use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation, tensor_proto::DataType};
+
+use super::MappedFile;
+
+/// Finds the bytes of tensors: in the network's file, or in the files beside it that external tensors name.
+pub(crate) struct TensorSource {
+    folder: PathBuf,
+    files: HashMap<String, Arc<MappedFile>>,
+}
+
+/// A tensor's bytes, little-endian, not yet copied if they are in a file.
+pub(crate) enum TensorBytes {
+    /// A part of a mapped file.
+    Mapped(Arc<MappedFile>, Range<usize>),
+    /// They were inside the network's file.
+    Owned(Vec<u8>),
+}
+
+impl TensorBytes {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Mapped(file, range) => &file.bytes()[range.clone()],
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl TensorSource {
+    /// For a network in this folder, which its external tensors may not leave.
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            files: HashMap::new(),
+        }
+    }
+
+    /// Takes the tensor's bytes: raw or external ones.
+    pub(crate) fn take(&mut self, tensor: &mut TensorProto) -> Result<TensorBytes, String> {
+        if tensor.data_location == Some(DataLocation::External as i32) {
+            return self.external(tensor);
+        }
+        Ok(TensorBytes::Owned(std::mem::take(&mut tensor.raw_data)))
+    }
+
+    /// The values of a small fp32 or fp16 tensor; `None` for other types.
+    pub(crate) fn floats(&mut self, tensor: &TensorProto) -> Result<Option<Vec<f32>>, String> {
+        let mut tensor = tensor.clone();
+        if !tensor.float_data.is_empty() {
+            return Ok(Some(tensor.float_data));
+        }
+        let bytes = self.take(&mut tensor)?;
+        Ok(match DataType::try_from(tensor.data_type) {
+            Ok(DataType::Float) => Some(to_f32(bytes.as_slice())),
+            Ok(DataType::Float16) if !tensor.int32_data.is_empty() => {
+                // ONNX keeps the bits of a half in the low 16 bits of an int32.
+                let bits = tensor.int32_data.iter();
+                Some(bits.map(|b| f16::from_bits(*b as u16).to_f32()).collect())
+            }
+            Ok(DataType::Float16) => Some(halves_to_f32(bytes.as_slice())),
+            _ => None,
+        })
+    }
+
+    fn external(&mut self, tensor: &TensorProto) -> Result<TensorBytes, String> {
+        let entry = |key: &str| {
+            let found = tensor.external_data.iter().find(|entry| entry.key == key);
+            found.map(|entry| entry.value.as_str())
+        };
+        let number = |key: &str| match entry(key) {
+            None => Ok(None),
+            Some(text) => text
+                .parse::<usize>()
+                .map(Some)
+                .map_err(|_| format!("{key} `{text}` is not a number")),
+        };
+        let location = entry("location").ok_or("external, but without a file name")?;
+        // A model is somebody's download: it may name files of its own folder and no others.
+        let inside = Path::new(location)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if !inside {
+            return Err(format!("its file `{location}` is outside the model"));
+        }
+        let offset = number("offset")?.unwrap_or(0);
+        let length = number("length")?;
+        if !self.files.contains_key(location) {
+            let file = MappedFile::open(&self.folder.join(location))
+                .map_err(|error| format!("its file `{location}` cannot be read: {error}"))?;
+            self.files.insert(location.to_owned(), Arc::new(file));
+        }
+        let file = self.files[location].clone();
+        let available = file.bytes().len();
+        let end = length.map_or(Some(available), |length| offset.checked_add(length));
+        match end {
+            Some(end) if offset <= end && end <= available => {
+                Ok(TensorBytes::Mapped(file, offset..end))
+            }
+            _ => Err(format!(
+                "its bytes end beyond `{location}`, which has {available}: the file is cut short, copy it again"
+            )),
+        }
+    }
+}
+
+/// Little-endian f32; bytes that are not a whole number are left out.
+pub(crate) fn to_f32(bytes: &[u8]) -> Vec<f32> {
+    let values = bytes.as_chunks::<4>().0.iter();
+    values.map(|b| f32::from_le_bytes(*b)).collect()
+}
+
+/// Little-endian fp16 as f32; bytes that are not a whole number are left out.
+pub(crate) fn halves_to_f32(bytes: &[u8]) -> Vec<f32> {
+    let values = bytes.as_chunks::<2>().0.iter();
+    values.map(|b| f16::from_le_bytes(*b).to_f32()).collect()
+}
