@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use tract_core::prelude::Tensor;
-use tract_linalg::multithread::Executor;
 
 use crate::latents::Latents;
 use crate::picture::Picture;
-use crate::runtime::{Network, Plan, RuntimeError};
+use crate::runtime::{Network, Plan, RuntimeError, Workers};
 use crate::text_encoder::values;
 
 pub(crate) struct Autoencoder {
@@ -29,11 +28,17 @@ impl Autoencoder {
         })
     }
 
-    pub(crate) fn prepare(&mut self, latents: &Latents) -> Result<(), RuntimeError> {
+    pub(crate) fn prepare(
+        &mut self,
+        workers: &Workers,
+        latents: &Latents,
+    ) -> Result<(), RuntimeError> {
         let shape = latents.shape().to_vec();
         if self.plan.as_ref().is_none_or(|(built, _)| *built != shape) {
             self.plan = None;
-            let plan = self.network.build(std::slice::from_ref(&shape), None)?;
+            let plan = self
+                .network
+                .build(workers, std::slice::from_ref(&shape), None)?;
             self.plan = Some((shape, plan));
         }
         Ok(())
@@ -42,15 +47,15 @@ impl Autoencoder {
     /// Decodes latents in the decoder's own scale.
     pub(crate) fn decode(
         &mut self,
-        executor: &Executor,
+        workers: &Workers,
         latents: &Latents,
     ) -> Result<Picture, RuntimeError> {
-        self.prepare(latents)?;
+        self.prepare(workers, latents)?;
         let (_, plan) = self.plan.as_ref().expect("prepare() builds it");
         let input = Tensor::from_shape(&latents.shape(), &latents.data)
             .and_then(|t| Ok(t.cast_to_dt(self.network.inputs()[0].element)?.into_owned()))
             .map_err(|error| self.network.error(error.to_string()))?;
-        let output = plan.run(executor, vec![input])?;
+        let output = plan.run(workers, vec![input])?;
         let (height, width) = (latents.height * self.factor, latents.width * self.factor);
         if output.shape() != [1, 3, height, width] {
             return Err(self.network.error(format!(

@@ -13,7 +13,7 @@ use crate::model_dir::ModelDir;
 use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::pipeline::{LoadOptions, blank_latents};
 use crate::progress::CancelToken;
-use crate::runtime;
+use crate::runtime::{Kind, Workers};
 use crate::text_encoder::{TextEmbedding, TextEncoder};
 use crate::tokenizer::Tokenizer;
 
@@ -79,6 +79,8 @@ pub struct BenchRequest {
     pub size: Option<(u32, u32)>,
     /// Passes to time, after one that is not timed.
     pub repeat: NonZeroUsize,
+    /// Also tell where the time goes; the clocks add a little to it.
+    pub explain: bool,
 }
 
 /// What [`bench()`] measured.
@@ -92,6 +94,8 @@ pub struct Benchmark {
     pub threads: usize,
     /// From the call to the end of the first pass, which is not timed: reading, building, touching every weight once.
     pub ready: Duration,
+    /// Where the time of a pass goes, the longest first; empty unless asked for.
+    pub kinds: Vec<Kind>,
     /// Ascending, at least one.
     passes: Vec<Duration>,
 }
@@ -141,13 +145,17 @@ pub fn bench(
     let mut noise = PhiloxNoise::new(0);
     noise.fill(&mut latents.data);
     let threads = options.worker_count();
-    let executor = runtime::executor(threads);
+    let mut workers = Workers::new(threads);
+    if request.explain {
+        workers.watch();
+    }
+    let workers = &workers;
 
     let mut pass: Box<dyn FnMut() -> Result<(), Error>> = match request.component {
         Component::TextEncoder => {
             let ids = Tokenizer::load(dir)?.encode(PROMPT)?;
             let mut encoder = TextEncoder::open(dir)?;
-            Box::new(move || Ok(encoder.encode(&executor, &ids).map(drop)?))
+            Box::new(move || Ok(encoder.encode(workers, &ids).map(drop)?))
         }
         Component::Unet => {
             let mut denoiser = Denoiser::open(dir)?;
@@ -164,13 +172,13 @@ pub fn bench(
                 data,
             };
             Box::new(move || {
-                let prediction = denoiser.predict(&executor, &latents, TIMESTEP, &[&text]);
+                let prediction = denoiser.predict(workers, &latents, TIMESTEP, &[&text]);
                 Ok(prediction.map(drop)?)
             })
         }
         Component::VaeDecoder => {
             let mut autoencoder = Autoencoder::open(dir, model.defaults.vae_factor)?;
-            Box::new(move || Ok(autoencoder.decode(&executor, &latents).map(drop)?))
+            Box::new(move || Ok(autoencoder.decode(workers, &latents).map(drop)?))
         }
     };
 
@@ -193,6 +201,7 @@ pub fn bench(
         size: request.size.unwrap_or(model.defaults.size),
         threads,
         ready,
+        kinds: workers.kinds(),
         passes,
     })
 }
@@ -207,6 +216,7 @@ mod tests {
             size: (8, 8),
             threads: 1,
             ready: Duration::ZERO,
+            kinds: Vec::new(),
             passes: passes.iter().copied().map(Duration::from_millis).collect(),
         }
     }

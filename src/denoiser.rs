@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use tract_core::prelude::Tensor;
-use tract_linalg::multithread::Executor;
 
 use crate::latents::Latents;
-use crate::runtime::{InputSpec, Network, Plan, RuntimeError};
+use crate::runtime::{InputSpec, Network, Plan, RuntimeError, Workers};
 use crate::text_encoder::{TextEmbedding, values};
 
 /// What a denoiser can be told; others ask for more (SDXL: pooled text, time ids), and are refused by name.
@@ -79,6 +78,7 @@ impl Denoiser {
     /// Builds the network for these sizes, unless it stands already.
     pub(crate) fn prepare(
         &mut self,
+        workers: &Workers,
         latents: &Latents,
         text: &TextEmbedding,
     ) -> Result<(), RuntimeError> {
@@ -104,7 +104,7 @@ impl Denoiser {
                 )));
             }
             self.plan = None; // never two at once in memory
-            let plan = self.network.build(&shapes, None)?;
+            let plan = self.network.build(workers, &shapes, None)?;
             self.plan = Some((shapes, plan));
         }
         Ok(())
@@ -114,13 +114,13 @@ impl Denoiser {
     /// [`batch`](Self::batch) and equally long. A batch that they do not fill repeats the last.
     pub(crate) fn predict(
         &mut self,
-        executor: &Executor,
+        workers: &Workers,
         latents: &Latents,
         timestep: f32,
         texts: &[&TextEmbedding],
     ) -> Result<Vec<Vec<f32>>, RuntimeError> {
         debug_assert!((1..=self.batch).contains(&texts.len()));
-        self.prepare(latents, texts[0])?;
+        self.prepare(workers, latents, texts[0])?;
         let (shapes, plan) = self.plan.as_ref().expect("prepare() builds it");
         let tensor = |(input, shape): (&InputSpec, &Vec<usize>)| {
             let data = match input.name.as_str() {
@@ -138,7 +138,7 @@ impl Denoiser {
         let inputs = inputs
             .collect::<Result<_, tract_core::prelude::TractError>>()
             .map_err(|error| self.network.error(error.to_string()))?;
-        let output = plan.run(executor, inputs)?;
+        let output = plan.run(workers, inputs)?;
         let [_, channels, height, width] = latents.shape();
         if output.shape() != [self.batch, channels, height, width] {
             return Err(self.network.error(format!(

@@ -44,6 +44,7 @@ pub mod tokenizer;
 mod weights;
 
 pub use bench::{BenchRequest, Benchmark, Component, UnknownComponent, bench};
+pub use easel_kernels::isa::{Isa, IsaError};
 pub use error::Error;
 pub use latents::{Latents, NpyError};
 pub use model_dir::{ModelDefaults, ModelDirError};
@@ -51,7 +52,7 @@ pub use picture::{Picture, PictureError};
 pub use pipeline::{LoadOptions, Painting, Pipeline, Timings};
 pub use progress::{CancelToken, Progress, Stage};
 pub use request::{LARGEST_SIDE, LONGEST_PROMPT, PaintRequest, RequestError};
-pub use runtime::RuntimeError;
+pub use runtime::{Kind as NodeKind, RuntimeError};
 pub use scheduler::SchedulerKind;
 pub use text_encoder::TextEmbedding;
 pub use tokenizer::{Chunk, TokenIds, Tokenizer, TokenizerError};

@@ -4,8 +4,6 @@ use std::path::Path;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use tract_linalg::multithread::Executor;
-
 use crate::autoencoder::Autoencoder;
 use crate::denoiser::Denoiser;
 use crate::error::Error;
@@ -16,7 +14,7 @@ use crate::noise::{NoiseSource, PhiloxNoise};
 use crate::picture::Picture;
 use crate::progress::{CancelToken, Progress, Stage};
 use crate::request::{LARGEST_SIDE, PaintRequest, RequestError};
-use crate::runtime;
+use crate::runtime::Workers;
 use crate::scheduler::{self, SchedulerKind};
 use crate::text_encoder::{TextEmbedding, TextEncoder};
 use crate::tokenizer::Tokenizer;
@@ -38,7 +36,7 @@ impl LoadOptions {
 /// A model, ready to paint.
 pub struct Pipeline {
     model: ModelDir,
-    executor: Executor,
+    workers: Workers,
     tokenizer: Tokenizer,
     text_encoder: TextEncoder,
     denoiser: Denoiser,
@@ -99,7 +97,7 @@ impl Pipeline {
         let start = Instant::now();
         let model = ModelDir::read(dir)?;
         Ok(Self {
-            executor: runtime::executor(options.worker_count()),
+            workers: Workers::new(options.worker_count()),
             tokenizer: Tokenizer::load(dir)?,
             text_encoder: TextEncoder::open(dir)?,
             denoiser: Denoiser::open(dir)?,
@@ -180,7 +178,7 @@ impl Pipeline {
 
         check(cancel)?;
         let clock = Instant::now();
-        self.denoiser.prepare(&latents, &positive)?;
+        self.denoiser.prepare(&self.workers, &latents, &positive)?;
         timings.load += clock.elapsed();
 
         let clock = Instant::now();
@@ -197,7 +195,7 @@ impl Pipeline {
                 check(cancel)?;
                 let predicted = self
                     .denoiser
-                    .predict(&self.executor, &input, timestep, texts)?;
+                    .predict(&self.workers, &input, timestep, texts)?;
                 predictions.extend(predicted);
             }
             if let [prediction, unguided] = &mut predictions[..] {
@@ -231,10 +229,10 @@ impl Pipeline {
             .iter_mut()
             .for_each(|v| *v = *v / factor + shift);
         let clock = Instant::now();
-        self.autoencoder.prepare(&scaled)?;
+        self.autoencoder.prepare(&self.workers, &scaled)?;
         timings.load += clock.elapsed();
         let clock = Instant::now();
-        let picture = self.autoencoder.decode(&self.executor, &scaled)?;
+        let picture = self.autoencoder.decode(&self.workers, &scaled)?;
         timings.decode = clock.elapsed();
         timings.load += self.load;
         timings.total = start.elapsed() + self.load;
@@ -292,9 +290,9 @@ impl Pipeline {
             warnings.extend(negative.warning().map(|w| format!("negative prompt: {w}")));
             self.tokenizer.match_lengths(&mut positive, &mut negative);
         }
-        let positive = self.text_encoder.encode(&self.executor, &positive)?;
+        let positive = self.text_encoder.encode(&self.workers, &positive)?;
         let negative = guided
-            .then(|| self.text_encoder.encode(&self.executor, &negative))
+            .then(|| self.text_encoder.encode(&self.workers, &negative))
             .transpose()?;
         Ok((positive, negative))
     }

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use tract_core::prelude::{Datum as _, Tensor};
-use tract_linalg::multithread::Executor;
 
-use crate::runtime::{Network, Plan, RuntimeError};
+use crate::runtime::{Network, Plan, RuntimeError, Workers};
 use crate::tokenizer::TokenIds;
 
 /// A prompt as the denoiser sees it: f32 `[1, tokens, width]`.
@@ -46,7 +45,7 @@ impl TextEncoder {
     /// weighs the others down a little instead of brightening everything.
     pub(crate) fn encode(
         &mut self,
-        executor: &Executor,
+        workers: &Workers,
         prompt: &TokenIds,
     ) -> Result<TextEmbedding, RuntimeError> {
         let mut joined = TextEmbedding {
@@ -59,7 +58,10 @@ impl TextEncoder {
             if self.plan.as_ref().is_none_or(|(built, _)| *built != length) {
                 let output = "last_hidden_state";
                 let output = self.network.has_output(output)?.then_some(output);
-                self.plan = Some((length, self.network.build(&[vec![1, length]], output)?));
+                self.plan = Some((
+                    length,
+                    self.network.build(workers, &[vec![1, length]], output)?,
+                ));
             }
             let (_, plan) = self.plan.as_ref().expect("built above");
             let ids: Vec<i64> = chunk.ids.iter().map(|id| i64::from(*id)).collect();
@@ -70,7 +72,7 @@ impl TextEncoder {
                         .into_owned())
                 })
                 .map_err(|error| self.network.error(error.to_string()))?;
-            let output = plan.run(executor, vec![ids])?;
+            let output = plan.run(workers, vec![ids])?;
             let &[1, tokens, width] = output.shape() else {
                 return Err(self.network.error(format!(
                     "output is {:?}: expected [1, {length}, width]",

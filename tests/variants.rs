@@ -17,8 +17,9 @@ const HALF: Limits = (1e-2, 40.0);
 /// Against ONNX Runtime on the same file, each with its limits. A difference in the last bit of a float may round an
 /// activation to the next of its 256 levels; where all layers are quantized, each carries that on to the next.
 /// ONNX Runtime differs from itself by up to 3e-2 (dynamic) and 8e-2 (static) when norms' scales change by 1e-7.
+/// Of dynamic quantization easel takes the weights alone: it quantizes activations its own way, by token.
 const QUANTIZED: [(&str, Limits); 4] = [
-    ("quantize-dynamic-shallow", (1e-3, 50.0)),
+    ("quantize-dynamic-shallow", (5e-3, 48.0)),
     ("quantize-static-shallow", (5e-3, 45.0)),
     ("quantize-dynamic", (8e-2, 32.0)),
     ("quantize-static", (1.5e-1, 29.0)),

@@ -3,8 +3,9 @@
 use crate::paint::parse_size;
 use crate::{failure::Failure, interrupt, model_lookup, report};
 use clap::Args;
-use easel::{BenchRequest, Benchmark, Component, LoadOptions};
+use easel::{BenchRequest, Benchmark, Component, LoadOptions, NodeKind};
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +31,9 @@ pub(crate) struct BenchArguments {
     /// Passes to time, 1 to 10000, after one that is not timed
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     repeat: u16,
+    /// Also print where the time of a pass goes, by kind of node
+    #[arg(long)]
+    explain: bool,
     /// Print one line of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -45,11 +49,36 @@ struct Report {
     threads: usize,
     peak_rss_mib: Option<u64>,
     kernel: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    explain: Vec<NodeReport>,
+}
+
+/// All nodes of one kind in one pass.
+#[derive(Serialize)]
+struct NodeReport {
+    kind: String,
+    nodes: usize,
+    ms: f64,
+    written_mib: f64,
+    gmac: f64,
+}
+
+impl From<&NodeKind> for NodeReport {
+    fn from(kind: &NodeKind) -> Self {
+        Self {
+            kind: kind.name.clone(),
+            nodes: kind.nodes,
+            ms: milliseconds(kind.time),
+            written_mib: kind.written as f64 / f64::from(1 << 20),
+            gmac: kind.products as f64 / 1e9,
+        }
+    }
 }
 
 /// Times one network and prints the result.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     let model = model_lookup::find(arguments.model.as_deref())?;
+    let kernel = report::kernel()?;
     report::announce_budget(arguments.memory);
     let cancel = interrupt::cancel_on_signal()?;
     let options = LoadOptions {
@@ -60,6 +89,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
         size: arguments.size,
         // The flag's range begins at 1.
         repeat: NonZeroUsize::new(arguments.repeat.into()).unwrap_or(NonZeroUsize::MIN),
+        explain: arguments.explain,
     };
     let measured = easel::bench(&model, &options, &request, &cancel)?;
     let peak_rss_mib = report::peak_within(arguments.memory);
@@ -72,17 +102,18 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
             repeat: measured.repeat(),
             threads: measured.threads,
             peak_rss_mib,
-            kernel: report::KERNEL,
+            kernel,
+            explain: measured.kinds.iter().map(NodeReport::from).collect(),
         };
         serde_json::to_string(&report)
             .map_err(|error| Failure::Failed(format!("report: {error}")))?
     } else {
-        readable(&measured, peak_rss_mib)
+        readable(&measured, peak_rss_mib, kernel)
     };
     report::print(&text, "the result is lost; send it where it can be written")
 }
 
-fn readable(measured: &Benchmark, peak_rss_mib: Option<u64>) -> String {
+fn readable(measured: &Benchmark, peak_rss_mib: Option<u64>, kernel: &str) -> String {
     let (width, height) = measured.size;
     let what = match measured.component {
         Component::TextEncoder => "text_encoder".to_owned(),
@@ -96,9 +127,33 @@ fn readable(measured: &Benchmark, peak_rss_mib: Option<u64>) -> String {
         milliseconds(measured.max()),
         measured.repeat(),
         measured.threads,
-        report::KERNEL,
+        kernel,
         measured.ready.as_secs_f64(),
-    )
+    ) + &explained(&measured.kinds)
+}
+
+/// A table of where the time of a pass goes.
+fn explained(kinds: &[NodeKind]) -> String {
+    let total: f64 = kinds.iter().map(|kind| milliseconds(kind.time)).sum();
+    let mut text = String::new();
+    if !kinds.is_empty() {
+        text = format!(
+            "\n\n{:36} {:>5} {:>9} {:>6} {:>9} {:>8} {:>7}",
+            "kind", "nodes", "ms", "%", "MiB out", "GMAC", "GMAC/s"
+        );
+    }
+    for kind in kinds.iter().map(NodeReport::from) {
+        let share = 100.0 * kind.ms / total.max(f64::MIN_POSITIVE);
+        let _ = write!(
+            text,
+            "\n{:36} {:5} {:9.3} {share:6.1} {:9.2} {:8.3}",
+            kind.kind, kind.nodes, kind.ms, kind.written_mib, kind.gmac
+        );
+        if kind.gmac > 0.0 && kind.ms > 0.0 {
+            let _ = write!(text, " {:7.1}", kind.gmac / kind.ms * 1e3);
+        }
+    }
+    text
 }
 
 /// To the microsecond: what is finer is noise.

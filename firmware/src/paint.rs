@@ -126,6 +126,7 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
         ..PaintRequest::new(prompt)
     };
     let model = model_lookup::find(arguments.model.as_deref())?;
+    report::kernel()?; // before any work
     report::announce_budget(arguments.memory);
     let cancel = interrupt::cancel_on_signal()?;
     let options = LoadOptions {
@@ -178,7 +179,7 @@ fn say(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<()
                 total: ms(timings.total),
             },
             peak_rss_mib,
-            kernel: report::KERNEL,
+            kernel: report::kernel()?,
         };
         serde_json::to_string(&report)
             .map_err(|error| Failure::Failed(format!("report: {error}")))?

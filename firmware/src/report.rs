@@ -3,8 +3,13 @@
 use crate::{failure::Failure, memory};
 use std::io::Write as _;
 
-/// The arithmetic that networks run on.
-pub(crate) const KERNEL: &str = "tract-f32";
+/// The kernels that networks run on: the fastest for this CPU, or those that `EASEL_KERNEL` names.
+pub(crate) fn kernel() -> Result<&'static str, Failure> {
+    let chosen = easel::Isa::chosen();
+    chosen
+        .map(easel::Isa::name)
+        .map_err(|error| Failure::Usage(error.to_string()))
+}
 
 /// Says beforehand what `--memory` does, and does not.
 pub(crate) fn announce_budget(budget_mib: Option<u64>) {

@@ -34,7 +34,7 @@ pub(crate) const ROUND: f32 = 12_582_912.0;
 #[must_use]
 pub fn exp<const FMA: bool>(x: f32) -> f32 {
     /// ln 2 in two parts; n times the first is exact.
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     /// The polynomial is of 2 · e^r and the power 2ⁿ⁻¹, so that n = 128 needs no case of its own: for n of −126 to 128
     /// the power's exponent field is n + 126, from 0 (where the power is 0) to 254.
     const BIAS: f32 = 126.0;
@@ -59,7 +59,7 @@ pub fn sigmoid<const FMA: bool>(x: f32) -> f32 {
     1.0 / (1.0 + exp::<FMA>(-x))
 }
 
-/// The error function, within 4e-7 and from −1 to 1 inclusive, which it is from |x| = 3.95 on; NaN stays.
+/// The error function, within 5e-7 and from −1 to 1 inclusive, which it is from |x| = 3.95 on; NaN stays.
 ///
 /// x · P(x²) / Q(x²), both of degree 5, fitted to the least absolute error (1.8e-8) on 0 to 3.95. All coefficients are
 /// positive, so nothing cancels.
@@ -67,12 +67,12 @@ pub fn sigmoid<const FMA: bool>(x: f32) -> f32 {
 #[must_use]
 pub fn erf<const FMA: bool>(x: f32) -> f32 {
     const P: [f32; 6] = [
-        1.128_379,
+        std::f32::consts::FRAC_2_SQRT_PI,
         0.194_036_6,
         0.053_207_178,
         0.003_917_354_6,
         2.876_010_5e-4,
-        2.011_731_1e-6,
+        2.011_731e-6,
     ];
     const Q: [f32; 6] = [
         1.0,
@@ -115,7 +115,7 @@ impl Activation {
             Self::Gelu => 0.5 * x * (1.0 + erf::<FMA>(x * std::f32::consts::FRAC_1_SQRT_2)),
             Self::GeluTanh => {
                 /// √(8/π)
-                const ROOT: f32 = 1.595_769_1;
+                const ROOT: f32 = 1.595_769;
                 times_sigmoid::<FMA>(x, x * madd::<FMA>(x * x, ROOT * 0.044_715, ROOT))
             }
             Self::QuickGelu => times_sigmoid::<FMA>(x, 1.702 * x),
@@ -222,9 +222,11 @@ pub fn geglu(level: Level, threads: &Threads, x: &[f32], width: usize, out: &mut
         fn run<const FMA: bool>(self) {
             let Self(x, width, out) = self;
             for (x, out) in x.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
+                // One half after the other: memory is fastest when read in order.
                 let (x, gate) = x.split_at(width);
-                for ((out, x), &gate) in out.iter_mut().zip(x).zip(gate) {
-                    *out = x * Activation::Gelu.apply::<FMA>(gate);
+                out.copy_from_slice(x);
+                for (out, &gate) in out.iter_mut().zip(gate) {
+                    *out *= Activation::Gelu.apply::<FMA>(gate);
                 }
             }
         }

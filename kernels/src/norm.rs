@@ -4,6 +4,7 @@
 //! mean is taken off before anything is scaled.
 
 mod group;
+mod moments;
 #[cfg(test)]
 mod tests;
 

@@ -4,12 +4,18 @@
 //! A row is a token of a matrix, or a whole image before a convolution. Its range is from its least to its greatest
 //! number and always includes 0, so 0 is exact: padding adds nothing.
 
-use crate::elementwise::{CHUNK, ROUND, worth};
-use crate::threads::Threads;
-use crate::vector::{Level, Vectorized, madd};
-
+mod grid;
+mod range;
 #[cfg(test)]
 mod tests;
+
+use grid::{Encode, Encoder, Grid};
+use range::FindRange;
+pub(crate) use range::{Extremes, union};
+
+use crate::elementwise::{CHUNK, worth};
+use crate::threads::Threads;
+use crate::vector::{Level, Vectorized};
 
 /// How a quantized byte is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +117,7 @@ impl Quantized {
 /// Quantizes rows of `width` numbers to rows of bytes that start every `stride` bytes: `q = round(x / scale) + zero`, ties
 /// to even, where the division is a product with the reciprocal. What is left of a row is filled with its zero point.
 ///
-/// |x − scale · (q − zero)| is at most scale / 2, but for rounding of 1e-4 of that. The scale is a 255th of the range, and
+/// |x − scale · (q − zero)| is at most scale / 2, but for rounding of 2e-4 of that. The scale is a 255th of the range, and
 /// never below 2⁻¹⁰⁰ (which rows of zeros have), so that its products with other scales are no subnormals. A row with a NaN
 /// or an infinity has the scale NaN and bytes of no meaning, so that a failure is seen in what is computed from it.
 ///
@@ -187,16 +193,6 @@ pub fn ranges(level: Level, threads: &Threads, x: &[f32], width: usize) -> Vec<[
         .collect()
 }
 
-/// The range of two ranges. Which comes first does not matter.
-#[must_use]
-pub(crate) fn union(a: [f32; 2], b: [f32; 2]) -> [f32; 2] {
-    if a[0].is_nan() || b[0].is_nan() {
-        [f32::NAN; 2]
-    } else {
-        [a[0].min(b[0]), a[1].max(b[1])]
-    }
-}
-
 /// Encodes rows each too long for one task.
 fn encode_long(
     level: Level,
@@ -220,60 +216,6 @@ fn encode_long(
             level.run(Encode { encoder, x, out });
         }
     });
-}
-
-/// The numbers that q = 0 to 255 stand for: `scale · (q − zero)`.
-#[derive(Debug, Clone, Copy)]
-struct Grid {
-    scale: f32,
-    zero: i32,
-}
-
-impl Grid {
-    /// 2⁻¹⁰⁰
-    const LEAST_SCALE: f32 = f32::from_bits((127 - 100) << 23);
-
-    /// The finest over the range, which includes 0.
-    #[inline(always)]
-    fn of([low, high]: [f32; 2]) -> Self {
-        // Divided first: the difference may overflow.
-        let scale = high / 255.0 - low / 255.0;
-        // Not `max`, which would lose a NaN.
-        let scale = if scale < Self::LEAST_SCALE {
-            Self::LEAST_SCALE
-        } else {
-            scale
-        };
-        // Rounded as the numbers are, so the least becomes q = 0. For NaN it is 0.
-        let zero = (-low * scale.recip() + ROUND) - ROUND;
-        Self {
-            scale,
-            zero: (zero as i32).clamp(0, 255),
-        }
-    }
-
-    #[inline(always)]
-    fn encoder(self, format: Format) -> Encoder {
-        Encoder {
-            inverse: self.scale.recip(),
-            low: -self.zero as f32,
-            high: (255 - self.zero) as f32,
-            zero: (self.zero - format.offset()) as u8,
-        }
-    }
-}
-
-/// A grid as the inner loop needs it.
-#[derive(Debug, Clone, Copy)]
-struct Encoder {
-    /// 1 / scale
-    inverse: f32,
-    /// The least q − zero.
-    low: f32,
-    /// The greatest q − zero.
-    high: f32,
-    /// The byte of the zero point.
-    zero: u8,
 }
 
 /// Some short rows: ranges found, and rounded.
@@ -305,115 +247,4 @@ impl Vectorized for EncodeRows<'_> {
             Encode { encoder, x, out }.run::<FMA>();
         }
     }
-}
-
-/// A piece of a row.
-struct Encode<'a> {
-    encoder: Encoder,
-    x: &'a [f32],
-    out: &'a mut [u8],
-}
-
-impl Vectorized for Encode<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let Encoder {
-            inverse,
-            low,
-            high,
-            zero,
-        } = self.encoder;
-        for (out, x) in self.out.iter_mut().zip(self.x) {
-            // The ends are whole, so it is the same to clamp before rounding. NaN becomes the low end.
-            let steps = lesser(greater(x * inverse, low), high);
-            *out = ((steps + ROUND).to_bits() as u8).wrapping_add(zero);
-        }
-    }
-}
-
-struct FindRange<'a>(&'a [f32]);
-
-impl Vectorized for FindRange<'_> {
-    type Output = [f32; 2];
-
-    #[inline(always)]
-    fn run<const FMA: bool>(self) -> [f32; 2] {
-        let mut extremes = Extremes::new();
-        extremes.include::<FMA>(self.0);
-        extremes.range()
-    }
-}
-
-/// Numbers are searched side by side, in two to four vectors.
-const LANES: usize = 32;
-
-/// A search for the least and the greatest of numbers and 0.
-pub(crate) struct Extremes {
-    low: [f32; LANES],
-    high: [f32; LANES],
-    /// 0 until a NaN or an infinity makes it NaN: comparisons pass over NaN.
-    finite: [f32; LANES],
-}
-
-impl Extremes {
-    #[inline(always)]
-    pub(crate) fn new() -> Self {
-        Self {
-            low: [0.0; LANES],
-            high: [0.0; LANES],
-            finite: [0.0; LANES],
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn include<const FMA: bool>(&mut self, x: &[f32]) {
-        let (blocks, rest) = x.as_chunks::<LANES>();
-        for block in blocks {
-            self.block::<FMA>(block);
-        }
-        if !rest.is_empty() {
-            let mut block = [0.0; LANES];
-            block[..rest.len()].copy_from_slice(rest);
-            self.block::<FMA>(&block);
-        }
-    }
-
-    #[inline(always)]
-    fn block<const FMA: bool>(&mut self, x: &[f32; LANES]) {
-        for (lane, &x) in x.iter().enumerate() {
-            self.low[lane] = lesser(x, self.low[lane]);
-            self.high[lane] = greater(x, self.high[lane]);
-            self.finite[lane] = madd::<FMA>(x, 0.0, self.finite[lane]);
-        }
-    }
-
-    /// What was found; NaN twice where a number was NaN or infinite.
-    #[inline(always)]
-    pub(crate) fn range(mut self) -> [f32; 2] {
-        let mut half = LANES / 2;
-        while half > 0 {
-            for lane in 0..half {
-                self.low[lane] = lesser(self.low[lane], self.low[lane + half]);
-                self.high[lane] = greater(self.high[lane], self.high[lane + half]);
-                self.finite[lane] += self.finite[lane + half];
-            }
-            half /= 2;
-        }
-        // 0, or NaN.
-        [self.low[0] + self.finite[0], self.high[0] + self.finite[0]]
-    }
-}
-
-/// A single instruction, unlike `min`, which promises more about NaN.
-#[inline(always)]
-fn lesser(a: f32, b: f32) -> f32 {
-    if a < b { a } else { b }
-}
-
-/// As [`lesser`].
-#[inline(always)]
-fn greater(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
 }

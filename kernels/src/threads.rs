@@ -51,7 +51,7 @@ impl Threads {
         match &self.pool {
             Some(pool) if tasks > 1 => {
                 let next = AtomicUsize::new(0);
-                pool.broadcast(|_| {
+                let work = || {
                     let mut own = None;
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
@@ -60,6 +60,13 @@ impl Threads {
                         }
                         task(own.get_or_insert_with(&make), index);
                     }
+                };
+                // The others are asked, not waited for: where another program has their core, this thread does it all.
+                pool.scope(|scope| {
+                    for _ in 1..pool.current_num_threads().min(tasks) {
+                        scope.spawn(|_| work());
+                    }
+                    work();
                 });
             }
             _ if tasks == 0 => {}

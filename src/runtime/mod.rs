@@ -3,22 +3,25 @@
 //! A [`Network`] is a file of the model directory and what it declares; a [`Plan`] is that network built for
 //! concrete shapes: named inputs in, tensors out. What the inputs mean is the stages' business.
 
+mod fusion;
 mod ops;
 mod passes;
+mod profile;
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use easel_kernels::threads::Threads;
 use prost::Message as _;
-use tract_core::prelude::{Datum as _, DatumType, Framework as _, Tensor, TypedRunnableModel};
-use tract_linalg::multithread::{Executor, multithread_tract_scope};
+use tract_core::prelude::{DatumType, Framework as _, Tensor, TypedRunnableModel};
 use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _, IntoRunnable as _};
 use tract_onnx::tract_hir::internal::InferenceModel;
 
 use crate::weights::MappedFile;
 pub(crate) use passes::element_type;
+pub use profile::Kind;
+pub(crate) use workers::Workers;
 
 /// A network that cannot be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +90,7 @@ impl Network {
     /// what that output needs is kept.
     pub(crate) fn build(
         &self,
+        workers: &Workers,
         shapes: &[Vec<usize>],
         output: Option<&str>,
     ) -> Result<Plan, RuntimeError> {
@@ -122,8 +126,10 @@ impl Network {
                 if let Some(name) = output {
                     model.select_outputs_by_name([name])?;
                 }
-                let model = model.into_optimized()?;
-                ops::pack(&model, &weights, &Threads::single())?;
+                let mut model = model.into_typed()?.into_decluttered()?;
+                fusion::run(&mut model)?;
+                model.optimize()?;
+                ops::pack(&model, &weights, &workers.threads())?;
                 model.into_runnable()
             })
             .map_err(|error| self.error(chain(&error)))?;
@@ -146,35 +152,15 @@ impl Plan {
     /// Runs the network: one tensor per input in declared order in, the first output as f32 out.
     pub(crate) fn run(
         &self,
-        executor: &Executor,
+        workers: &Workers,
         inputs: Vec<Tensor>,
     ) -> Result<Tensor, RuntimeError> {
         debug_assert_eq!(inputs.len(), self.inputs.len());
-        let inputs: tract_core::prelude::TVec<_> = inputs.into_iter().map(Into::into).collect();
-        let failed = |error: &tract_core::prelude::TractError| RuntimeError {
+        let output = workers.run(&self.model, inputs);
+        output.map_err(|error| RuntimeError {
             path: self.path.clone(),
-            problem: chain(error),
-        };
-        let outputs = multithread_tract_scope(executor.clone(), || self.model.run(inputs))
-            .map_err(|error| failed(&error))?;
-        let first = outputs.into_iter().next().ok_or_else(|| RuntimeError {
-            path: self.path.clone(),
-            problem: "has no output".into(),
-        })?;
-        let tensor = Tensor::clone(&first)
-            .cast_to_dt(f32::datum_type())
-            .map_err(|error| failed(&error))?
-            .into_owned();
-        Ok(tensor)
-    }
-}
-
-/// The worker threads that networks run on.
-pub(crate) fn executor(threads: usize) -> Executor {
-    if threads <= 1 {
-        Executor::SingleThread
-    } else {
-        Executor::multithread(threads)
+            problem: chain(&error),
+        })
     }
 }
 

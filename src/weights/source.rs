@@ -42,21 +42,20 @@ impl TensorSource {
         }
     }
 
-    /// Takes the tensor's bytes: raw or external ones.
-    pub(crate) fn take(&mut self, tensor: &mut TensorProto) -> Result<TensorBytes, String> {
+    /// The tensor's raw bytes, as far as it has some: empty for the rare form of a list of numbers.
+    pub(crate) fn bytes(&mut self, tensor: &TensorProto) -> Result<TensorBytes, String> {
         if tensor.data_location == Some(DataLocation::External as i32) {
             return self.external(tensor);
         }
-        Ok(TensorBytes::Owned(std::mem::take(&mut tensor.raw_data)))
+        Ok(TensorBytes::Owned(tensor.raw_data.clone()))
     }
 
     /// The values of a small fp32 or fp16 tensor; `None` for other types.
     pub(crate) fn floats(&mut self, tensor: &TensorProto) -> Result<Option<Vec<f32>>, String> {
-        let mut tensor = tensor.clone();
         if !tensor.float_data.is_empty() {
-            return Ok(Some(tensor.float_data));
+            return Ok(Some(tensor.float_data.clone()));
         }
-        let bytes = self.take(&mut tensor)?;
+        let bytes = self.bytes(tensor)?;
         Ok(match DataType::try_from(tensor.data_type) {
             Ok(DataType::Float) => Some(to_f32(bytes.as_slice())),
             Ok(DataType::Float16) if !tensor.int32_data.is_empty() => {

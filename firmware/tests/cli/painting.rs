@@ -1,6 +1,6 @@
 //! The good way: files, standard output, and the same picture again.
 
-use crate::support::{Workplace, is_progress, json_line, model, npy, stderr, stdout};
+use crate::support::{Workplace, is_kernel, is_progress, json_line, model, npy, stderr, stdout};
 use easel::Latents;
 use easel::noise::{NoiseSource as _, PhiloxNoise};
 use std::fs;
@@ -55,7 +55,7 @@ fn json_is_one_line_of_what_the_contract_lists() {
     assert_eq!((&line["seed"], &line["steps"]), (&7.into(), &3.into()));
     assert_eq!(line["scheduler"], "euler");
     assert_eq!(line["guidance"], 2.5);
-    assert_eq!(line["kernel"], "tract-f32");
+    assert!(is_kernel(&line["kernel"]), "{line:?}");
     assert!(line["peak_rss_mib"].as_u64().is_some_and(|mib| mib > 0));
 
     let timings = line["timings_ms"].as_object().expect("an object");

@@ -138,6 +138,14 @@ pub(crate) fn is_progress(line: &str) -> bool {
     ["reading", "decoding"].contains(&line) || line.starts_with("painting: step ")
 }
 
+/// Whether it is a family of kernels that this CPU runs.
+pub(crate) fn is_kernel(name: &serde_json::Value) -> bool {
+    let isa = name
+        .as_str()
+        .and_then(|name| name.parse::<easel::Isa>().ok());
+    isa.is_some_and(easel::Isa::is_available)
+}
+
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

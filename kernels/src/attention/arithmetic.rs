@@ -14,53 +14,58 @@ pub(super) enum Start<'a, const L: usize> {
     Scaled(&'a [f32; L]),
 }
 
-/// Four bytes, as tensors and units are made of.
-pub(super) trait Word: Copy + Default + Send + Sync {}
-
-impl Word for f32 {}
-impl Word for u32 {}
-
 /// Sums of products, `T` × `L` at a time: `T` keys (or features of values) by `L` queries.
 ///
-/// The summed dimension goes in units of `DEPTH` neighbours.
+/// The summed dimension goes in units of `DEPTH` neighbours. A unit is 32 bits, whatever they mean, held as an f32: so
+/// scores become weights in place, and there is one transposition. Zeros are the unit of zeros.
 pub(super) trait Arithmetic<const T: usize, const L: usize>: Copy + Sync {
     /// How many neighbours a unit holds, 1 or 2; `T` is a multiple of it.
     const DEPTH: usize;
 
-    /// Neighbours along the summed dimension, as they are multiplied. The default is zeros.
-    type Unit: Word;
-
     /// Runs the computation with the instructions that the other methods are for.
     fn run<V: Vectorized>(self, computation: V) -> V::Output;
 
-    /// The unit of the first `DEPTH` elements.
-    fn unit(elements: [f32; 2]) -> Self::Unit;
+    /// Copies `from`, times a factor, to the beginning of `to`.
+    #[inline(always)]
+    fn scale(self, from: &[f32], factor: f32, to: &mut [f32]) {
+        for (from, to) in from.iter().zip(to) {
+            *to = from * factor;
+        }
+    }
+
+    /// Writes the features of a token, times a factor, to `to` in units of features, the last filled with zeros.
+    #[inline(always)]
+    fn pack_features(self, features: &[f32], factor: f32, to: &mut [f32]) {
+        self.scale(features, factor, to);
+    }
+
+    /// Writes the features of `DEPTH` tokens, which `first` and `last` are, to `to` in units of tokens.
+    #[inline(always)]
+    fn pack_tokens(self, first: &[f32], last: &[f32], to: &mut [f32]) {
+        let _ = last;
+        to[..first.len()].copy_from_slice(first);
+    }
 
     /// Adds `Σ a[s][t] · b[s][l]` over the units s to `sums[t][l]`.
     fn accumulate<const FMA: bool>(
         self,
-        a: &[[Self::Unit; T]],
-        b: &[[Self::Unit; L]],
+        a: &[[f32; T]],
+        b: &[[f32; L]],
         start: Start<L>,
         sums: &mut [[f32; L]; T],
     );
 
-    /// Turns the scores of keys into weights, 2^(score - maximum), and gives the sums of these; `weights` has a row for
-    /// each `DEPTH` of `scores`, the last filled with zeros.
-    fn weigh<const FMA: bool>(
-        self,
-        scores: &[[f32; L]],
-        maximum: &[f32; L],
-        weights: &mut [[Self::Unit; L]],
-    ) -> [f32; L];
+    /// Turns the scores of keys into weights, 2^(score - maximum), and gives the sums of these. Their units take the first
+    /// of every `DEPTH` rows; the last is filled with zeros.
+    fn weigh<const FMA: bool>(self, scores: &mut [[f32; L]], maximum: &[f32; L]) -> [f32; L];
 
-    /// Copies column c of `from`, whose rows have `from_stride` words, to the first words of row c of `to`.
+    /// Copies column c of `from`, whose rows have `from_stride` elements, to the beginning of row c of `to`.
     #[inline(always)]
-    fn transpose<W: Word>(
+    fn transpose(
         self,
-        from: &[W],
+        from: &[f32],
         from_stride: usize,
-        to: &mut [W],
+        to: &mut [f32],
         to_stride: usize,
         columns: usize,
     ) {
@@ -79,16 +84,9 @@ pub(super) struct Plain(pub(super) Level);
 impl<const T: usize, const L: usize> Arithmetic<T, L> for Plain {
     const DEPTH: usize = 1;
 
-    type Unit = f32;
-
     #[inline(always)]
     fn run<V: Vectorized>(self, computation: V) -> V::Output {
         self.0.run(computation)
-    }
-
-    #[inline(always)]
-    fn unit(elements: [f32; 2]) -> f32 {
-        elements[0]
     }
 
     #[inline(always)]
@@ -123,39 +121,23 @@ impl<const T: usize, const L: usize> Arithmetic<T, L> for Plain {
     }
 
     #[inline(always)]
-    fn weigh<const FMA: bool>(
-        self,
-        scores: &[[f32; L]],
-        maximum: &[f32; L],
-        weights: &mut [[f32; L]],
-    ) -> [f32; L] {
-        weigh::<L, FMA>(scores, maximum, weights)
-    }
-}
+    fn weigh<const FMA: bool>(self, scores: &mut [[f32; L]], maximum: &[f32; L]) -> [f32; L] {
+        /// Lanes at a time, whose sums stay in registers.
+        const PART: usize = 16;
 
-/// [`Arithmetic::weigh`] in f32.
-#[inline(always)]
-pub(super) fn weigh<const L: usize, const FMA: bool>(
-    scores: &[[f32; L]],
-    maximum: &[f32; L],
-    weights: &mut [[f32; L]],
-) -> [f32; L] {
-    /// Lanes at a time, whose sums stay in registers.
-    const PART: usize = 16;
-
-    let mut sums = [0.0; L];
-    let maxima = maximum.as_chunks::<PART>().0;
-    for (part, sums) in sums.as_chunks_mut::<PART>().0.iter_mut().enumerate() {
-        let mut kept = *sums;
-        for (scores, weights) in scores.iter().zip(&mut *weights) {
-            let scores = &scores.as_chunks::<PART>().0[part];
-            let weights = &mut weights.as_chunks_mut::<PART>().0[part];
-            for lane in 0..PART {
-                weights[lane] = exp2::<FMA>(scores[lane] - maxima[part][lane]);
-                kept[lane] += weights[lane];
+        let mut sums = [0.0; L];
+        let maxima = maximum.as_chunks::<PART>().0;
+        for (part, sums) in sums.as_chunks_mut::<PART>().0.iter_mut().enumerate() {
+            let mut kept = *sums;
+            for scores in &mut *scores {
+                let scores = &mut scores.as_chunks_mut::<PART>().0[part];
+                for lane in 0..PART {
+                    scores[lane] = exp2::<FMA>(scores[lane] - maxima[part][lane]);
+                    kept[lane] += scores[lane];
+                }
             }
+            *sums = kept;
         }
-        *sums = kept;
+        sums
     }
-    sums
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::arithmetic::{Arithmetic, Start};
 use super::exp2::exp2;
 use super::output::Rows;
-use super::pack::{Aligned, Plan, pack_row};
+use super::pack::{Aligned, Plan};
 use super::{Inputs, Mask};
 use crate::vector::Vectorized;
 
@@ -18,26 +18,24 @@ use crate::vector::Vectorized;
 const PART_STEPS: usize = 128;
 
 /// What a thread needs for a task: the queries, and what is known of them so far.
-pub(super) struct Scratch<U> {
+pub(super) struct Scratch {
     /// `[group][unit of features][lane]`
-    queries: Aligned<U>,
+    queries: Aligned,
     /// `[group][lane]`: the largest score.
-    maximum: Aligned<f32>,
+    maximum: Aligned,
     /// `[group][lane]`: the sum of weights relative to it.
-    total: Aligned<f32>,
+    total: Aligned,
     /// `[group][feature][lane]`: the sum of values by these weights.
-    weighted: Aligned<f32>,
-    /// `[key][lane]`, of one block and group.
-    scores: Aligned<f32>,
-    /// `[unit of keys][lane]`, of one block and group.
-    weights: Aligned<U>,
+    weighted: Aligned,
+    /// `[key][lane]`, then `[unit of keys][lane]`, of one block and group.
+    scores: Aligned,
     /// `[lane][unit of features]`: the queries of a group.
-    query_rows: Aligned<U>,
+    query_rows: Aligned,
     /// `[lane][feature]`: the results of a group.
-    result_rows: Aligned<f32>,
+    result_rows: Aligned,
 }
 
-impl<U: Copy + Default> Scratch<U> {
+impl Scratch {
     pub(super) fn new<const L: usize>(plan: &Plan, groups: usize) -> Self {
         Self {
             queries: Aligned::new(groups * plan.steps * L),
@@ -45,7 +43,6 @@ impl<U: Copy + Default> Scratch<U> {
             total: Aligned::new(groups * L),
             weighted: Aligned::new(groups * plan.features * L),
             scores: Aligned::new(plan.block_keys * L),
-            weights: Aligned::new(plan.key_steps() * L),
             query_rows: Aligned::new(plan.steps * L),
             result_rows: Aligned::new(plan.features * L),
         }
@@ -62,8 +59,8 @@ pub(super) struct QueryBlock<'a, A: Arithmetic<T, L>, const T: usize, const L: u
     /// The numbers of the groups; no other task has them.
     pub(super) groups: Range<usize>,
     /// The keys and values of this picture and head, packed.
-    pub(super) packed: &'a [A::Unit],
-    pub(super) scratch: &'a mut Scratch<A::Unit>,
+    pub(super) packed: &'a [f32],
+    pub(super) scratch: &'a mut Scratch,
     pub(super) output: &'a Rows<'a>,
 }
 
@@ -111,9 +108,9 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L
                     .inputs
                     .queries
                     .row(self.sequence, query, shape.head_dim);
-                pack_row::<A, T, L>(features, scale, to);
+                self.arithmetic.pack_features(features, scale, to);
             } else {
-                to.fill(A::Unit::default());
+                to.fill(0.0);
             }
         }
         let to = &mut scratch.queries[slot * steps * L..][..steps * L];
@@ -122,15 +119,13 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L
         // Finite, so that no difference of two maxima is NaN.
         scratch.maximum.as_chunks_mut()[slot] = [f32::MIN; L];
         scratch.total.as_chunks_mut()[slot] = [0.0; L];
-        let features = self.plan.features * L;
-        scratch.weighted[slot * features..][..features].fill(0.0);
     }
 
     /// The scores of a block of keys, masked.
     #[inline(always)]
     fn score<const FMA: bool>(&mut self, slot: usize, block: usize, keys: Range<usize>) {
         let plan = self.plan;
-        let units = plan.packed_keys::<_, T>(self.packed, block);
+        let units = plan.packed_keys::<T>(self.packed, block);
         let queries = &self.scratch.queries.as_chunks::<L>()[slot * plan.steps..][..plan.steps];
         let scores = self.scratch.scores.as_chunks_mut::<L>();
         let sums = scores[..keys.len().next_multiple_of(T)]
@@ -157,16 +152,15 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L
     #[inline(always)]
     fn weigh<const FMA: bool>(&mut self, slot: usize, keys: usize) -> [f32; L] {
         let scratch = &mut *self.scratch;
-        let scores = &scratch.scores.as_chunks::<L>()[..keys];
+        let scores = &mut scratch.scores.as_chunks_mut::<L>()[..keys];
         let before = scratch.maximum.as_chunks::<L>()[slot];
         let mut maximum = before;
-        for scores in scores {
+        for scores in &*scores {
             for (maximum, &score) in maximum.iter_mut().zip(scores) {
                 *maximum = if score > *maximum { score } else { *maximum };
             }
         }
-        let weights = &mut scratch.weights.as_chunks_mut::<L>()[..keys.div_ceil(A::DEPTH)];
-        let sums = self.arithmetic.weigh::<FMA>(scores, &maximum, weights);
+        let sums = self.arithmetic.weigh::<FMA>(scores, &maximum);
 
         let mut rescale = [0.0; L];
         for (lane, rescale) in rescale.iter_mut().enumerate() {
@@ -190,15 +184,20 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L
         rescale: &[f32; L],
     ) {
         let plan = self.plan;
-        let units = plan.packed_values::<_, T>(self.packed, block);
-        let weights = &self.scratch.weights.as_chunks::<L>()[..keys.div_ceil(A::DEPTH)];
+        let units = plan.packed_values::<T>(self.packed, block);
+        let weights = &self.scratch.scores.as_chunks::<L>()[..keys.div_ceil(A::DEPTH)];
         let weighted = self.scratch.weighted.as_chunks_mut::<L>();
         let weighted = &mut weighted[slot * plan.features..][..plan.features];
         let tiles = units.chunks_exact(plan.key_steps());
+        let start = if block == 0 {
+            Start::Zero
+        } else {
+            Start::Scaled(rescale)
+        };
         for (tile, sums) in tiles.zip(weighted.as_chunks_mut::<T>().0) {
             let tile = &tile[..weights.len()];
             self.arithmetic
-                .accumulate::<FMA>(tile, weights, Start::Scaled(rescale), sums);
+                .accumulate::<FMA>(tile, weights, start, sums);
         }
     }
 
@@ -216,9 +215,8 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L
         for ((query, row), total) in queries.zip(rows).zip(total) {
             // SAFETY: no other task has this query, and this loop comes to it once.
             let output = unsafe { self.output.row(self.sequence, query) };
-            for (output, weighted) in output.iter_mut().zip(row) {
-                *output = weighted / total;
-            }
+            self.arithmetic
+                .scale(&row[..output.len()], total.recip(), output);
         }
     }
 }

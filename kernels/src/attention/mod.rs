@@ -81,7 +81,7 @@ pub struct Shape {
     pub queries: usize,
     /// Tokens that answer, at least 1.
     pub keys: usize,
-    /// Features of a query and of a key.
+    /// Features of a query and of a key, at least 1.
     pub head_dim: usize,
     /// Features of a value and of a result.
     pub value_dim: usize,
@@ -160,7 +160,8 @@ impl Attention<'_> {
     /// number of threads.
     ///
     /// # Panics
-    /// A tensor is shorter than its shape and strides say, places of the output coincide, or there are no keys.
+    /// A tensor is shorter than its shape and strides say, places of the output coincide, or there are no keys or no features
+    /// of them.
     pub fn run(
         &self,
         isa: Isa,
@@ -208,7 +209,11 @@ struct Inputs<'a> {
 }
 
 /// How many queries a task takes at most: enough to use keys and values several times while they are in the cache.
-const TASK_QUERIES: usize = 64;
+const TASK_QUERIES: usize = 128;
+
+/// Packed keys and values, in elements, that stay in a second-level cache: up to here the heads of a query follow each
+/// other, for its features are neighbours in memory; beyond, the queries of a head do.
+const CACHED: usize = 1 << 17;
 
 impl Inputs<'_> {
     /// Packs all keys and values, then takes the queries block by block.
@@ -219,14 +224,17 @@ impl Inputs<'_> {
         output: &Rows,
     ) {
         let shape = &self.attention.shape;
-        assert!(shape.keys > 0, "attention needs a key");
+        assert!(
+            shape.keys > 0 && shape.head_dim > 0,
+            "attention needs a key of a feature"
+        );
         let sequences = shape.batch * shape.heads;
         if sequences * shape.queries * shape.value_dim == 0 {
             return;
         }
         let plan = Plan::new::<T>(shape, A::DEPTH);
 
-        let mut packed = vec![A::Unit::default(); sequences * plan.blocks * plan.block_units()];
+        let mut packed = vec![0.0; sequences * plan.blocks * plan.block_units()];
         threads.chunks(&mut packed, plan.block_units(), |index, units| {
             arithmetic.run(KeyBlock::<'_, A, T, L> {
                 inputs: self,
@@ -234,7 +242,7 @@ impl Inputs<'_> {
                 arithmetic,
                 sequence: self.sequence(index / plan.blocks),
                 block: index % plan.blocks,
-                rows: &mut Aligned::new(T * plan.steps),
+                rows: &mut Aligned::new(plan.row_units::<T>()),
                 units,
             });
         });
@@ -244,19 +252,24 @@ impl Inputs<'_> {
         let fair = (sequences * groups).div_ceil(4 * threads.count());
         let task_groups = fair.clamp(1, TASK_QUERIES / L);
         let tasks = groups.div_ceil(task_groups);
+        let heads_first = packed.len() <= CACHED;
         threads.run_with(
             sequences * tasks,
             || Scratch::new::<L>(&plan, task_groups),
             |scratch, index| {
-                let first = index % tasks * task_groups;
-                let packed = &packed[index / tasks * plan.blocks * plan.block_units()..];
+                let (sequence, task) = if heads_first {
+                    (index % sequences, index / sequences)
+                } else {
+                    (index / tasks, index % tasks)
+                };
+                let first = task * task_groups;
                 arithmetic.run(QueryBlock::<'_, A, T, L> {
                     inputs: self,
                     plan: &plan,
                     arithmetic,
-                    sequence: self.sequence(index / tasks),
+                    sequence: self.sequence(sequence),
                     groups: first..groups.min(first + task_groups),
-                    packed,
+                    packed: &packed[sequence * plan.blocks * plan.block_units()..],
                     scratch,
                     output,
                 });

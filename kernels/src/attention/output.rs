@@ -40,7 +40,7 @@ impl<'a> Rows<'a> {
         for (stride, count) in dims {
             if count > 1 && extent > 0 {
                 assert!(stride >= extent, "rows of the attention's output overlap");
-                extent += stride * (count - 1);
+                extent = extent.saturating_add(stride.saturating_mul(count - 1));
             }
         }
         assert!(

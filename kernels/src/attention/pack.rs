@@ -55,6 +55,11 @@ impl Plan {
         self.key_units() + self.features * self.key_steps()
     }
 
+    /// Units that the keys of a tile take, or a row of values.
+    pub(super) fn row_units<const T: usize>(&self) -> usize {
+        self.features.max(T * self.steps)
+    }
+
     /// The keys of a block that there are.
     pub(super) fn keys(&self, block: usize) -> Range<usize> {
         let start = block * self.block_keys;
@@ -63,22 +68,22 @@ impl Plan {
 
     /// The keys of a block.
     #[inline(always)]
-    pub(super) fn packed_keys<'a, U, const T: usize>(
+    pub(super) fn packed_keys<'a, const T: usize>(
         &self,
-        packed: &'a [U],
+        packed: &'a [f32],
         block: usize,
-    ) -> &'a [[U; T]] {
+    ) -> &'a [[f32; T]] {
         let units = &packed[block * self.block_units()..][..self.key_units()];
         units.as_chunks().0
     }
 
     /// The values of a block.
     #[inline(always)]
-    pub(super) fn packed_values<'a, U, const T: usize>(
+    pub(super) fn packed_values<'a, const T: usize>(
         &self,
-        packed: &'a [U],
+        packed: &'a [f32],
         block: usize,
-    ) -> &'a [[U; T]] {
+    ) -> &'a [[f32; T]] {
         let units = &packed[block * self.block_units()..][..self.block_units()];
         units[self.key_units()..].as_chunks().0
     }
@@ -92,10 +97,10 @@ pub(super) struct KeyBlock<'a, A: Arithmetic<T, L>, const T: usize, const L: usi
     /// Picture and head.
     pub(super) sequence: (usize, usize),
     pub(super) block: usize,
-    /// Room for the keys of a tile.
-    pub(super) rows: &'a mut Aligned<A::Unit>,
+    /// Room for [`Plan::row_units`].
+    pub(super) rows: &'a mut Aligned,
     /// Where it goes; zeros.
-    pub(super) units: &'a mut [A::Unit],
+    pub(super) units: &'a mut [f32],
 }
 
 impl<A: Arithmetic<T, L>, const T: usize, const L: usize> Vectorized for KeyBlock<'_, A, T, L> {
@@ -116,57 +121,39 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> Vectorized for KeyBloc
                     .inputs
                     .keys
                     .row(self.sequence, first + index, shape.head_dim);
-                pack_row::<A, T, L>(row, 1.0, to);
+                self.arithmetic.pack_features(row, 1.0, to);
             }
             self.arithmetic
                 .transpose(rows, plan.steps, tile, T, plan.steps);
         }
 
-        let steps = plan.key_steps();
         let tiles = value_units.as_chunks_mut::<T>().0;
+        let row = &mut self.rows[..plan.features];
+        row.fill(0.0);
         for (step, key) in keys.clone().step_by(A::DEPTH).enumerate() {
-            let value = |key| self.inputs.values.row(self.sequence, key, shape.value_dim);
-            let (first, second) = (value(key), value((key + A::DEPTH - 1).min(keys.end - 1)));
-            // What the odd last key is paired with counts nothing.
-            let kept = if key + 1 < keys.end { 1.0 } else { 0.0 };
-            let tiles = tiles.iter_mut().skip(step).step_by(steps);
-            for ((first, second), to) in first.chunks(T).zip(second.chunks(T)).zip(tiles) {
-                for ((&first, &second), to) in first.iter().zip(second).zip(to) {
-                    *to = A::unit([first, second * kept]);
-                }
+            // The last of an odd number is paired with itself, which then weighs 0.
+            let [first, last] = [key, (key + A::DEPTH - 1).min(keys.end - 1)]
+                .map(|key| self.inputs.values.row(self.sequence, key, shape.value_dim));
+            self.arithmetic.pack_tokens(first, last, row);
+            let tiles = tiles.iter_mut().skip(step).step_by(plan.key_steps());
+            for (from, to) in row.as_chunks().0.iter().zip(tiles) {
+                *to = *from;
             }
         }
     }
 }
 
-/// The features of a token, times a factor, in units, the last filled with zeros.
-#[inline(always)]
-pub(super) fn pack_row<A: Arithmetic<T, L>, const T: usize, const L: usize>(
-    features: &[f32],
-    factor: f32,
-    to: &mut [A::Unit],
-) {
-    let whole = features.chunks_exact(A::DEPTH);
-    let rest = whole.remainder();
-    for (features, to) in whole.zip(&mut *to) {
-        *to = A::unit([features[0] * factor, features[A::DEPTH - 1] * factor]);
-    }
-    if let ([feature], Some(to)) = (rest, to.last_mut()) {
-        *to = A::unit([feature * factor, 0.0]);
-    }
-}
-
 /// Zeros, at first, that begin where a cache line does: a vector across two lines takes twice as long.
 #[derive(Debug)]
-pub(super) struct Aligned<E> {
-    data: Vec<E>,
+pub(super) struct Aligned {
+    data: Vec<f32>,
     start: usize,
 }
 
-impl<E: Copy + Default> Aligned<E> {
+impl Aligned {
     pub(super) fn new(len: usize) -> Self {
         const LINE: usize = 64;
-        let mut data = vec![E::default(); len + LINE / size_of::<E>()];
+        let mut data = vec![0.0; len + LINE / size_of::<f32>()];
         let start = data.as_ptr().align_offset(LINE);
         data.truncate(start + len);
         Self { data, start }
@@ -174,29 +161,29 @@ impl<E: Copy + Default> Aligned<E> {
 
     /// All of it in rows of `N`.
     #[inline(always)]
-    pub(super) fn as_chunks<const N: usize>(&self) -> &[[E; N]] {
-        self.data[self.start..].as_chunks().0
+    pub(super) fn as_chunks<const N: usize>(&self) -> &[[f32; N]] {
+        (**self).as_chunks().0
     }
 
     /// All of it in rows of `N`.
     #[inline(always)]
-    pub(super) fn as_chunks_mut<const N: usize>(&mut self) -> &mut [[E; N]] {
-        self.data[self.start..].as_chunks_mut().0
+    pub(super) fn as_chunks_mut<const N: usize>(&mut self) -> &mut [[f32; N]] {
+        (**self).as_chunks_mut().0
     }
 }
 
-impl<E> Deref for Aligned<E> {
-    type Target = [E];
+impl Deref for Aligned {
+    type Target = [f32];
 
     #[inline(always)]
-    fn deref(&self) -> &[E] {
+    fn deref(&self) -> &[f32] {
         &self.data[self.start..]
     }
 }
 
-impl<E> DerefMut for Aligned<E> {
+impl DerefMut for Aligned {
     #[inline(always)]
-    fn deref_mut(&mut self) -> &mut [E] {
+    fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.data[self.start..]
     }
 }

@@ -147,7 +147,7 @@ fn erf_is_near<const FMA: bool>() {
         }
     }
     println!("erf, fused {FMA}: {worst:.3e}");
-    assert!(worst < 4e-7);
+    assert!(worst < 5e-7);
     assert!(erf::<FMA>(f32::NAN).is_nan());
 }
 

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use super::buffer::Buffer;
 use super::rows::Rows;
-use super::tile::{Number, Strided, StridedMut, Tile};
+use super::tile::{Strided, StridedMut, Tile};
 use super::weights::Panels;
 use crate::threads::Threads;
 
@@ -178,7 +178,7 @@ impl<T: Tile> Scratch<T> {
         for (number, row) in which.enumerate() {
             if T::INTERLEAVED {
                 rows.copy(row, k, steps, &mut self.row);
-                interleave::<T::Activation>(&self.row[..padded], number, T::MR, T::KR, panel);
+                interleave::<T>(&self.row[..padded], number, panel);
             } else {
                 rows.copy(row, k, steps, &mut panel[number * padded..][..padded]);
             }
@@ -186,9 +186,10 @@ impl<T: Tile> Scratch<T> {
     }
 }
 
-/// Writes a row to its places in `[k / group][rows][group]`.
-fn interleave<A: Number>(from: &[A], row: usize, rows: usize, group: usize, to: &mut [A]) {
-    for (from, to) in from.chunks(group).zip(to.chunks_mut(rows * group)) {
-        to[row * group..][..from.len()].copy_from_slice(from);
+/// Writes a row to its places in `[k / KR][MR][KR]`. The copies are of a constant length: one load and one store each.
+fn interleave<T: Tile>(from: &[T::Activation], row: usize, to: &mut [T::Activation]) {
+    let groups = to.chunks_exact_mut(T::MR * T::KR);
+    for (from, group) in from.chunks_exact(T::KR).zip(groups) {
+        group[row * T::KR..][..T::KR].copy_from_slice(from);
     }
 }

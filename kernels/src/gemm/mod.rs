@@ -3,6 +3,8 @@
 //! A convolution is a product too, whose left side is gathered window by window while it runs (implicit GEMM). Read
 //! [`driver`] for the loops, [`tile`] for what a micro kernel is, `x86` and `arm` for those.
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
 mod buffer;
 mod driver;
 mod epilogue;
@@ -63,6 +65,25 @@ fn with_i8<W: WithI8>(isa: Isa, what: W) -> W::Output {
         }
         _ => {}
     }
+    #[cfg(target_arch = "aarch64")]
+    match isa {
+        Isa::NeonI8mm => {
+            if let Some(tile) = arm::NeonI8mmI8x8x12::new() {
+                return what.run(tile);
+            }
+        }
+        Isa::NeonDot => {
+            if let Some(tile) = arm::NeonDotI8x8x8::new() {
+                return what.run(tile);
+            }
+        }
+        Isa::Neon => {
+            if let Some(tile) = arm::NeonI8x4x4::new() {
+                return what.run(tile);
+            }
+        }
+        _ => {}
+    }
     let _ = isa;
     what.run(reference::ReferenceI8x4x8)
 }
@@ -78,6 +99,15 @@ fn with_f32<W: WithF32>(isa: Isa, what: W) -> W::Output {
         }
         Isa::AvxVnni | Isa::Avx2 => {
             if let Some(tile) = x86::Avx2F32x6x16::new() {
+                return what.run(tile);
+            }
+        }
+        _ => {}
+    }
+    #[cfg(target_arch = "aarch64")]
+    match isa {
+        Isa::NeonI8mm | Isa::NeonDot | Isa::Neon => {
+            if let Some(tile) = arm::NeonF32x8x8::new() {
                 return what.run(tile);
             }
         }
@@ -165,16 +195,16 @@ impl WeightsI8 {
     ) -> Self {
         struct Pack<'a>(&'a Threads, &'a Order, &'a [i8]);
         impl WithI8 for Pack<'_> {
-            type Output = Panels<i8>;
-            fn run<T: Tile<Weight = i8>>(self, _tile: T) -> Panels<i8> {
-                Panels::pack::<T>(self.0, self.1, self.2)
+            type Output = (Panels<i8>, Vec<i32>);
+            fn run<T: Tile<Weight = i8>>(self, _tile: T) -> Self::Output {
+                let panels = Panels::pack::<T>(self.0, self.1, self.2);
+                let sums = panels.sums::<T>(self.0);
+                (panels, sums)
             }
         }
         assert_eq!(scales.len(), order.n.0, "one scale a column");
         assert!(!weights.contains(&i8::MIN), "weights are -127 to 127");
-        let panels = with_i8(isa, Pack(threads, order, weights));
-        let column = |n| order.column(n).map(|at| i32::from(weights[at])).sum();
-        let sums = (0..order.n.0).map(column).collect();
+        let (panels, sums) = with_i8(isa, Pack(threads, order, weights));
         Self {
             isa,
             panels,

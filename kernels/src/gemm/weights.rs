@@ -121,9 +121,41 @@ fn pack_panel<T: Tile>(
     panel: &mut [T::Weight],
 ) {
     let columns = T::NR.min(order.n.0 - first);
+    let [(k0, s0), (k1, s1), (k2, s2)] = order.k;
     for column in 0..columns {
-        for (k, at) in order.column(first + column).enumerate() {
-            panel[(k / T::KR * T::NR + column) * T::KR + k % T::KR] = weights[at];
+        let start = (first + column) * order.n.1;
+        let place = |k: usize| (k / T::KR * T::NR + column) * T::KR + k % T::KR;
+        let mut k = 0;
+        for (i, j) in (0..k0).flat_map(|i| (0..k1).map(move |j| (i, j))) {
+            let run = &weights[start + i * s0 + j * s1..];
+            if s2 == 1 && k2.is_multiple_of(T::KR) {
+                for run in run[..k2].chunks_exact(T::KR) {
+                    panel[place(k)..][..T::KR].copy_from_slice(run);
+                    k += T::KR;
+                }
+            } else {
+                for weight in run.iter().step_by(s2.max(1)).take(k2) {
+                    panel[place(k)] = *weight;
+                    k += 1;
+                }
+            }
         }
+    }
+}
+
+impl Panels<i8> {
+    /// Σ over k of each column.
+    pub(crate) fn sums<T: Tile<Weight = i8>>(&self, threads: &Threads) -> Vec<i32> {
+        let mut sums = vec![0; self.n];
+        if self.panel > 0 {
+            threads.chunks(&mut sums, T::NR, |number, sums| {
+                for group in self.from_step::<T>(number, 0).chunks_exact(T::NR * T::KR) {
+                    for (sum, weights) in sums.iter_mut().zip(group.chunks_exact(T::KR)) {
+                        *sum += weights.iter().map(|w| i32::from(*w)).sum::<i32>();
+                    }
+                }
+            });
+        }
+        sums
     }
 }

@@ -1,5 +1,6 @@
 //! Group normalization of images, channels last.
 
+use super::moments::{Gather, Moments};
 use crate::elementwise::{Activation, CHUNK, worth};
 use crate::quantize::{Extremes, union};
 use crate::threads::Threads;
@@ -162,148 +163,12 @@ impl GroupNorm<'_> {
     }
 }
 
-/// How many numbers, their mean, and the sum of their squared deviations from it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Moments {
-    count: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Moments {
-    /// Of so many numbers, from the sums of their deviations from `base` and of the squares of those.
-    #[inline(always)]
-    fn of(count: usize, base: f32, sum: f64, squares: f64) -> Self {
-        let count = count as f64;
-        Self {
-            count,
-            mean: f64::from(base) + sum / count,
-            // A NaN must stay one: not `max`.
-            squares: (squares - sum * sum / count).clamp(0.0, f64::INFINITY),
-        }
-    }
-
-    /// Of these numbers and the others together (Chan, Golub and LeVeque 1979).
-    fn and(self, other: Self) -> Self {
-        let count = self.count + other.count;
-        let apart = other.mean - self.mean;
-        let part = other.count / count;
-        Self {
-            count,
-            mean: self.mean + apart * part,
-            squares: self.squares + other.squares + apart * apart * self.count * part,
-        }
-    }
-}
-
 /// For each channel: `(x − center) · gain + shift`.
 #[derive(Debug)]
 struct Affine {
     center: Vec<f32>,
     gain: Vec<f32>,
     shift: Vec<f32>,
-}
-
-/// Channels at a time, so that what is kept for each stays in the nearest cache.
-const TILE: usize = 4096;
-
-/// The first pass, over some rows of an image.
-struct Gather<'a> {
-    /// `[rows, channels]`
-    x: &'a [f32],
-    channels: usize,
-    /// `[groups]`, to be written.
-    moments: &'a mut [Moments],
-}
-
-impl Vectorized for Gather<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let channels = self.channels;
-        let size = channels / self.moments.len();
-        // Each group's deviations are from the mean of its first row: a number near its own mean.
-        let mut base = vec![0.0; channels];
-        for (base, first) in base.chunks_mut(size).zip(self.x.chunks(size)) {
-            base.fill((total(first) / size as f64) as f32);
-        }
-        let (mut sums, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
-        for start in (0..channels).step_by(TILE) {
-            let tile = start..channels.min(start + TILE);
-            let columns = Columns {
-                x: self.x,
-                channels,
-                start,
-                base: &base[tile.clone()],
-            };
-            columns.add::<FMA>(&mut sums[tile.clone()], &mut squares[tile]);
-        }
-        let count = self.x.len() / channels * size;
-        let groups = sums.chunks(size).zip(squares.chunks(size));
-        let groups = groups.zip(base.iter().step_by(size));
-        for (moments, ((sums, squares), &base)) in self.moments.iter_mut().zip(groups) {
-            *moments = Moments::of(count, base, total(sums), total(squares));
-        }
-    }
-}
-
-/// Some channels of rows.
-struct Columns<'a> {
-    /// `[rows, channels]`
-    x: &'a [f32],
-    channels: usize,
-    /// The first of the channels.
-    start: usize,
-    /// One for each of them.
-    base: &'a [f32],
-}
-
-impl Columns<'_> {
-    /// Adds each channel's deviations from its base, and their squares.
-    #[inline(always)]
-    fn add<const FMA: bool>(&self, sums: &mut [f32], squares: &mut [f32]) {
-        let (base, width) = (self.base, self.base.len());
-        let (sums, squares) = (&mut sums[..width], &mut squares[..width]);
-        // Four rows for each time that the sums are loaded and stored.
-        let mut quads = self.x.chunks_exact(4 * self.channels);
-        for quad in &mut quads {
-            let [a, b, c, d] =
-                [0, 1, 2, 3].map(|row| &quad[row * self.channels + self.start..][..width]);
-            for i in 0..width {
-                let (a, b) = (a[i] - base[i], b[i] - base[i]);
-                let (c, d) = (c[i] - base[i], d[i] - base[i]);
-                sums[i] += (a + b) + (c + d);
-                squares[i] += madd::<FMA>(a, a, b * b) + madd::<FMA>(c, c, d * d);
-            }
-        }
-        for row in quads.remainder().chunks_exact(self.channels) {
-            let row = &row[self.start..][..width];
-            for i in 0..width {
-                let a = row[i] - base[i];
-                sums[i] += a;
-                squares[i] = madd::<FMA>(a, a, squares[i]);
-            }
-        }
-    }
-}
-
-/// Σ x, in an order that is the same at each level.
-#[inline(always)]
-fn total(x: &[f32]) -> f64 {
-    const LANES: usize = 8;
-    let mut sums = [0.0; LANES];
-    let (blocks, rest) = x.as_chunks::<LANES>();
-    for block in blocks {
-        for lane in 0..LANES {
-            sums[lane] += f64::from(block[lane]);
-        }
-    }
-    for (sum, &x) in sums.iter_mut().zip(rest) {
-        *sum += f64::from(x);
-    }
-    let [a, b, c, d, e, f, g, h] = sums;
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
 }
 
 /// The second pass, over some rows of an image; gives the range of what it writes when it is to.
@@ -325,26 +190,17 @@ impl Vectorized for Apply<'_> {
             gain,
             shift,
         } = self.affine;
-        let channels = center.len();
+        let (channels, by) = (center.len(), [&center[..], gain, shift]);
         let mut extremes = Extremes::new();
-        for start in (0..channels).step_by(TILE) {
-            let tile = start..channels.min(start + TILE);
-            let by = [
-                &center[tile.clone()],
-                &gain[tile.clone()],
-                &shift[tile.clone()],
-            ];
-            let rows = self.x.chunks_exact(channels);
-            for (x, out) in rows.zip(self.out.chunks_exact_mut(channels)) {
-                let (x, out) = (&x[tile.clone()], &mut out[tile.clone()]);
-                if self.silu {
-                    normalize::<FMA, true>(x, by, out);
-                } else {
-                    normalize::<FMA, false>(x, by, out);
-                }
-                if self.ranged {
-                    extremes.include::<FMA>(out);
-                }
+        let rows = self.x.chunks_exact(channels);
+        for (x, out) in rows.zip(self.out.chunks_exact_mut(channels)) {
+            if self.silu {
+                normalize::<FMA, true>(x, by, out);
+            } else {
+                normalize::<FMA, false>(x, by, out);
+            }
+            if self.ranged {
+                extremes.include::<FMA>(out);
             }
         }
         extremes.range()

@@ -101,6 +101,28 @@ fn group_norm_is_as_defined_on_any_number_of_threads() {
 }
 
 #[test]
+fn one_number_far_from_the_others_costs_no_digits() {
+    let (scale, shift) = (vec![1.0; 32], vec![0.0; 32]);
+    let norm = GroupNorm {
+        groups: 16,
+        epsilon: 1e-6,
+        scale: &scale,
+        shift: &shift,
+        silu: false,
+    };
+    for place in [0, 1, 700 * 32, 2000 * 32 - 1] {
+        let mut x = noise(2000 * 32, 6);
+        x[place] = 1e4;
+        let want = reference(&norm, &x, [1, 2000, 32]);
+        for level in levels() {
+            let mut out = vec![f32::NAN; x.len()];
+            norm.run(level, &Threads::single(), &x, [1, 2000, 32], &mut out);
+            assert_near(&out, &want, &format!("{level:?}, the one at {place}"));
+        }
+    }
+}
+
+#[test]
 fn equal_numbers_become_the_shift() {
     let (scale, shift) = (vec![3.0; 32], noise(32, 3));
     let norm = GroupNorm {

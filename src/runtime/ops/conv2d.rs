@@ -12,7 +12,7 @@ use super::{Engine, Operator, floats, list, output};
 pub(in crate::runtime) struct Conv2d {
     pub(in crate::runtime) product: Product,
     /// `input` is filled in when shapes are known.
-    window: Window,
+    pub(in crate::runtime) window: Window,
     /// The input behind x, `[n, 1, 1, c]`.
     pub(in crate::runtime) per_image: bool,
     pub(in crate::runtime) activation: Option<Activation>,
@@ -71,6 +71,19 @@ impl Operator for Conv2d {
             );
         }
         Ok(vec![inputs[0][0], height, width, self.product.columns])
+    }
+
+    fn label(&self) -> String {
+        let [height, width] = self.window.kernel;
+        format!("{} {height}x{width} {}", Self::NAME, self.product.kind())
+    }
+
+    fn products(&self, inputs: &[&[usize]]) -> usize {
+        let window = self.window(inputs[0]);
+        window.map_or(0, |window| {
+            let pixels: usize = window.output().iter().product();
+            window.input[0] * pixels * window.depth() * self.product.columns
+        })
     }
 
     fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor> {

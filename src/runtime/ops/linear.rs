@@ -49,6 +49,14 @@ impl Operator for Linear {
         Ok(shape)
     }
 
+    fn label(&self) -> String {
+        format!("{} {}", Self::NAME, self.product.kind())
+    }
+
+    fn products(&self, inputs: &[&[usize]]) -> usize {
+        inputs[0].iter().product::<usize>() * self.product.columns
+    }
+
     fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor> {
         let shape = self.plain_shape(inputs[0].shape())?;
         let x = floats(&inputs[0])?;

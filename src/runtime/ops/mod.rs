@@ -3,7 +3,11 @@
 //! The passes put nodes of the domain [`DOMAIN`] into a network; here is what they do. An [`Operator`] says shapes and
 //! values; all that tract asks beyond that is in [`Node`], once.
 
+mod activations;
+mod attention;
 mod conv2d;
+mod group_norm;
+mod layer_norm;
 mod layout;
 mod linear;
 pub(super) mod product;
@@ -20,9 +24,14 @@ use tract_onnx::model::{OnnxOpRegister, ParsingContext};
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 
+pub(super) use activations::{Activation, GeGlu};
+use attention::Attention;
 pub(super) use conv2d::Conv2d;
+use group_norm::GroupNorm;
+use layer_norm::LayerNorm;
 pub(super) use layout::{CHANNELS_FIRST, CHANNELS_LAST};
 pub(super) use linear::Linear;
+pub(super) use upsample::Upsample;
 
 use super::passes::Weight;
 
@@ -40,6 +49,16 @@ pub(super) trait Operator: Debug + Clone + PartialEq + Send + Sync + 'static {
 
     /// The output's shape, or why these inputs do not fit.
     fn output_shape(&self, inputs: &[&[usize]]) -> TractResult<Vec<usize>>;
+
+    /// The operator with what tells its costs apart, for people.
+    fn label(&self) -> String {
+        Self::NAME.into()
+    }
+
+    /// Multiply-accumulates of a run.
+    fn products(&self, _inputs: &[&[usize]]) -> usize {
+        0
+    }
 
     /// The output's value. Inputs that are not there are left out, as everywhere in tract.
     fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor>;
@@ -88,7 +107,7 @@ fn build<O: Operator>(
 
 impl<O: Operator> Op for Node<O> {
     fn name(&self) -> StaticName {
-        O::NAME.into()
+        self.0.label().into()
     }
 
     fn info(&self) -> TractResult<Vec<String>> {
@@ -109,18 +128,21 @@ impl<O: Operator> EvalOp for Node<O> {
 
 impl<O: Operator> TypedOp for Node<O> {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        let shapes: Vec<&[usize]> = inputs
-            .iter()
-            .map(|fact| {
-                fact.shape
-                    .as_concrete()
-                    .context("a shape that is not known")
-            })
-            .collect::<TractResult<_>>()?;
-        Ok(tvec!(f32::fact(self.0.output_shape(&shapes)?)))
+        Ok(tvec!(f32::fact(self.0.output_shape(&shapes(inputs)?)?)))
+    }
+
+    fn cost(&self, inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
+        let products = self.0.products(&shapes(inputs)?);
+        Ok(tvec!((Cost::FMA(f32::datum_type()), products.into())))
     }
 
     as_op!();
+}
+
+fn shapes<'a>(facts: &[&'a TypedFact]) -> TractResult<Vec<&'a [usize]>> {
+    let concrete = |fact: &&'a TypedFact| fact.shape.as_concrete();
+    let shapes = facts.iter().map(concrete).collect::<Option<_>>();
+    shapes.context("a shape that is not known")
 }
 
 impl<O: Operator> Expansion for Node<O> {
@@ -170,7 +192,12 @@ impl<O: Operator> Expansion for Node<O> {
 pub(super) fn register_all(operators: &mut OnnxOpRegister) {
     register::<Linear>(operators);
     register::<Conv2d>(operators);
-    register::<upsample::Upsample>(operators);
+    register::<Upsample>(operators);
+    register::<GroupNorm>(operators);
+    register::<LayerNorm>(operators);
+    register::<Activation>(operators);
+    register::<GeGlu>(operators);
+    register::<Attention>(operators);
     operators.insert(CHANNELS_LAST, layout::build);
     operators.insert(CHANNELS_FIRST, layout::build);
 }

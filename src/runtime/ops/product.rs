@@ -92,12 +92,12 @@ impl Product {
             .map_err(|_| format!("weight `{}` belongs to two nodes", weight.name))
     }
 
-    /// Bytes that the packed weights take.
-    pub(in crate::runtime) fn bytes(&self) -> usize {
+    /// What the weights are.
+    pub(super) fn kind(&self) -> &'static str {
         match self.packed.get().map(|packed| &packed.weights) {
-            Some(Kind::F32(weights)) => weights.bytes(),
-            Some(Kind::I8(weights)) => weights.bytes(),
-            None => 0,
+            Some(Kind::F32(_)) => "f32",
+            Some(Kind::I8(_)) => "int8",
+            None => "",
         }
     }
 
@@ -216,6 +216,12 @@ impl Symmetric {
     /// The same weights, if they fit when their zero points are taken off; the columns that do not fit are rounded to a
     /// larger scale.
     fn of(order: &Order, bytes: &[u8], signed: bool, scales: &[f32], zeros: &[i32]) -> Self {
+        if signed && zeros.iter().all(|zero| *zero == 0) && !bytes.contains(&0x80) {
+            return Self {
+                weights: bytes.iter().map(|byte| byte.cast_signed()).collect(),
+                scales: scales.to_vec(),
+            };
+        }
         let mut weights = vec![0; bytes.len()];
         let mut scales = scales.to_vec();
         for n in 0..order.n.0 {

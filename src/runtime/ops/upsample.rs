@@ -7,7 +7,7 @@ use super::{Engine, Operator, floats, list, output};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runtime) struct Upsample {
-    factor: usize,
+    pub(in crate::runtime) factor: usize,
 }
 
 impl Operator for Upsample {

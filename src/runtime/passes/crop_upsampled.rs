@@ -38,6 +38,7 @@ pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), 
             node("Slice", &[&whole, &start, &size, &axes], &cropped),
         ]);
     }
+    graph.node = super::sorted(std::mem::take(&mut graph.node))?;
     Ok(())
 }
 
@@ -128,8 +129,8 @@ mod tests {
         let graph = model.graph.expect("it had one");
         assert_eq!(graph.node.len(), 6);
         assert_eq!(graph.node[0].output, ["up/whole"]);
-        assert_eq!(graph.node[1].input, ["up", "w"]);
-        assert_eq!(graph.node[5].output, ["up"]);
+        assert_eq!(graph.node[3].output, ["up"]);
+        assert_eq!(graph.node[4].input, ["up", "w"]);
         for mut other in [network(2, b"nearest"), network(1, b"linear")] {
             run(&mut other, &mut Setting::new(std::path::Path::new(""))).expect("valid");
             assert_eq!(other.graph.expect("it had one").node.len(), 3);

@@ -8,7 +8,7 @@ pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), S
     let graph = model.graph.iter_mut();
     for tensor in graph.flat_map(|graph| &mut graph.initializer) {
         if tensor.data_location == Some(DataLocation::External as i32) {
-            let bytes = setting.tensors.take(tensor);
+            let bytes = setting.tensors.bytes(tensor);
             let bytes = bytes.map_err(|problem| format!("tensor `{}`: {problem}", tensor.name))?;
             tensor.raw_data = bytes.as_slice().to_vec();
             tensor.data_location = None;

@@ -1,10 +1,20 @@
 //! The passes that rewrite a network before tract imports it, in one ordered list.
 
+mod activations;
+mod attention;
 mod channels_last;
+mod constants;
 mod crop_upsampled;
 mod dequantize;
+mod dynamic_int8;
 mod external_data;
+mod graph;
+mod group_norm;
+mod identities;
+mod layer_norm;
 mod split_dequantize;
+#[cfg(test)]
+mod testing;
 mod upsample;
 mod weights;
 mod widen_f16;
@@ -40,15 +50,26 @@ impl Setting {
 }
 
 /// In order; each works on what the one before it left.
-const PASSES: [(&str, Pass); 8] = [
+const PASSES: [(&str, Pass); 15] = [
+    // So that patterns find constants in one place.
+    ("constants", constants::run),
     // Looks at structure alone, and knows the standard's operators.
     ("crop upsampled", crop_upsampled::run),
+    // It makes weights of the kind that the next pass knows.
+    ("dynamic int8", dynamic_int8::run),
     // First of those that look at values: what becomes ours here is never copied.
     ("weights", weights::run),
     // Before all that looks at the values that are left.
     ("external data", external_data::run),
     // Before dequantization, whose scales may be fp16.
     ("widen fp16", widen_f16::run),
+    // So that patterns find nothing between their parts.
+    ("identities", identities::run),
+    // Before the activations, one of which it takes in.
+    ("group norm", group_norm::run),
+    ("layer norm", layer_norm::run),
+    ("activations", activations::run),
+    ("attention", attention::run),
     // After the cropping.
     ("upsample", upsample::run),
     // After all that makes image operators ours.
@@ -64,7 +85,9 @@ pub(super) fn run(model: &mut ModelProto, path: &Path) -> Result<Vec<Weight>, St
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut setting = Setting::new(folder);
     for (name, pass) in PASSES {
-        pass(model, &mut setting).map_err(|problem| format!("{name}: {problem}"))?;
+        let step = pass(model, &mut setting)
+            .and_then(|()| model.graph.as_ref().map_or(Ok(()), graph::check));
+        step.map_err(|problem| format!("{name}: {problem}"))?;
     }
     Ok(setting.weights)
 }
@@ -131,4 +154,54 @@ fn sorted(nodes: Vec<NodeProto>) -> Result<Vec<NodeProto>, String> {
         }
     }
     Ok(sorted)
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    /// How many nodes of each kind the model's network has after all passes.
+    fn kinds(network: &Path) -> HashMap<String, usize> {
+        let bytes = std::fs::read(network).expect("the default model");
+        let mut model = ModelProto::decode(&bytes[..]).expect("a network");
+        run(&mut model, network).expect("all passes run");
+        let mut kinds = HashMap::new();
+        for node in model.graph.expect("it has one").node {
+            *kinds.entry(node.op_type).or_default() += 1;
+        }
+        kinds
+    }
+
+    #[test]
+    fn the_default_model_is_made_of_our_operators() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
+        let spelled = [
+            "Softmax",
+            "InstanceNormalization",
+            "LayerNormalization",
+            "Erf",
+            "Sigmoid",
+            "Tanh",
+        ];
+        let fused = [
+            "EaselAttention",
+            "EaselGroupNorm",
+            "EaselLayerNorm",
+            "EaselGeGlu",
+            "EaselActivation",
+        ];
+        for (component, left, made) in [
+            ("unet", [0, 0, 0, 0, 0, 0], [14, 30, 21, 7, 2]),
+            ("text_encoder", [0, 0, 0, 0, 0, 0], [3, 0, 7, 0, 3]),
+            // Its tanh bounds the latents.
+            ("vae_decoder", [0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0]),
+        ] {
+            let kinds = kinds(&models.join(component).join("model.onnx"));
+            let count = |kind: &str| kinds.get(kind).copied().unwrap_or(0);
+            assert_eq!(spelled.map(count), left, "{component}: {kinds:?}");
+            assert_eq!(fused.map(count), made, "{component}: {kinds:?}");
+        }
+    }
 }

@@ -9,15 +9,14 @@
 //! `n` is a place in [`Setting::weights`], where the bytes stay in their file until the network is built. What does not fit
 //! (grouped, 1-D and 3-D convolutions, scales along another axis) is left as it is.
 
-use std::collections::{HashMap, HashSet};
-
 use easel_kernels::gemm::Order;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
+    AttributeProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
     tensor_proto::DataType,
 };
 
 use super::Setting;
+use super::graph::{Edits, View, float, int, ints, other};
 use crate::runtime::ops;
 use crate::weights::{TensorBytes, TensorSource};
 
@@ -48,112 +47,51 @@ pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), S
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
-    let readers = readers(graph);
-    let makers = makers(graph);
-    let indices = graph.initializer.iter().enumerate();
-    let initializers: HashMap<String, usize> =
-        indices.map(|(index, t)| (t.name.clone(), index)).collect();
-    let mut biased = HashSet::new();
-    for index in 0..graph.node.len() {
-        let Some(product) = Product::of(graph, &initializers, &makers, index) else {
-            continue;
-        };
-        let node = &graph.node[index];
-        let fail = |problem| format!("node `{}`: {problem}", node.name);
-        let tensors = &mut setting.tensors;
-        let mut bias = None;
-        if let Some(name) = product.bias {
-            match constant_row(tensors, graph, &initializers, &name, product.order.n.0)
-                .map_err(fail)?
-            {
-                Some(values) => bias = Some(values),
-                None => continue,
-            }
+    let mut edits = Edits::default();
+    let view = View::new(graph);
+    for node in &graph.node {
+        if let Some(product) = Product::of(&view, node) {
+            let replaced = product.replace(&view, node, setting, &mut edits);
+            replaced.map_err(|problem| format!("node `{}`: {problem}", node.name))?;
         }
-        let Some(values) = product
-            .weight
-            .values(tensors, graph, &product.order)
-            .map_err(fail)?
-        else {
-            continue;
-        };
-        let mut output = node.output[0].clone();
-        if product.op == "EaselLinear"
-            && bias.is_none()
-            && let Some((add, name)) = following_bias(graph, &readers, &output)
-            && let Some(values) =
-                constant_row(tensors, graph, &initializers, &name, product.order.n.0)
-                    .map_err(fail)?
-        {
-            output.clone_from(&graph.node[add].output[0]);
-            biased.insert(add);
-            bias = Some(values);
-        }
-        let mut made = ops::node(product.op, &[&node.input[0]], &output);
-        made.attribute = product.attributes;
-        made.attribute
-            .push(integers("weight", &[setting.weights.len()]));
-        made.attribute
-            .push(integers("columns", &[product.order.n.0]));
-        made.attribute
-            .push(integers("depth", &[product.order.k[2].0]));
-        setting.weights.push(Weight {
-            name: graph.initializer[product.weight.tensor].name.clone(),
-            values,
-            order: product.order,
-            bias,
-        });
-        graph.node[index] = made;
     }
-    let mut index = 0;
-    graph.node.retain(|_| {
-        index += 1;
-        !biased.contains(&(index - 1))
-    });
-    drop_unread(graph);
+    edits.apply(graph);
     Ok(())
 }
 
 /// A product with constant weights, as found.
-struct Product {
+struct Product<'g> {
     op: &'static str,
-    weight: Constant,
-    bias: Option<String>,
+    weight: Constant<'g>,
+    bias: Option<&'g str>,
     order: Order,
     attributes: Vec<AttributeProto>,
 }
 
 /// An initializer, perhaps behind a `DequantizeLinear`.
-struct Constant {
-    tensor: usize,
-    quantized: Option<Quantized>,
+struct Constant<'g> {
+    tensor: &'g TensorProto,
+    quantized: Option<Quantized<'g>>,
 }
 
-/// By initializer.
-struct Quantized {
-    scale: usize,
-    zero: Option<usize>,
+struct Quantized<'g> {
+    scale: &'g TensorProto,
+    zero: Option<&'g TensorProto>,
     axis: i64,
 }
 
-impl Product {
-    fn of(
-        graph: &GraphProto,
-        initializers: &HashMap<String, usize>,
-        makers: &HashMap<String, usize>,
-        index: usize,
-    ) -> Option<Self> {
-        let node = &graph.node[index];
+impl<'g> Product<'g> {
+    fn of(view: &View<'g>, node: &'g NodeProto) -> Option<Self> {
         if !matches!(node.op_type.as_str(), "MatMul" | "Gemm" | "Conv") {
             return None;
         }
-        let weight = Constant::of(graph, initializers, makers, node.input.get(1)?)?;
-        let dims: Vec<usize> = graph.initializer[weight.tensor]
-            .dims
-            .iter()
+        let weight = Constant::of(view, node.input.get(1)?)?;
+        let dims = weight.tensor.dims.iter();
+        let dims: Vec<usize> = dims
             .map(|d| usize::try_from(*d).ok())
             .collect::<Option<_>>()?;
-        let bias = node.input.get(2).filter(|name| !name.is_empty()).cloned();
+        let bias = node.input.get(2).filter(|name| !name.is_empty());
+        let bias = bias.map(String::as_str);
         match (node.op_type.as_str(), &dims[..]) {
             ("MatMul", &[k, n]) => Some(Self {
                 op: "EaselLinear",
@@ -164,10 +102,10 @@ impl Product {
             }),
             ("Gemm", &[rows, columns]) => {
                 let one = |name| float(node, name).is_none_or(|value| value == 1.0);
-                if !one("alpha") || !one("beta") || integer(node, "transA").unwrap_or(0) != 0 {
+                if !one("alpha") || !one("beta") || int(node, "transA").unwrap_or(0) != 0 {
                     return None;
                 }
-                let order = if integer(node, "transB").unwrap_or(0) != 0 {
+                let order = if int(node, "transB").unwrap_or(0) != 0 {
                     Order::columns_first(rows, columns)
                 } else {
                     Order::rows_first(rows, columns)
@@ -183,15 +121,14 @@ impl Product {
             ("Conv", &[n, channels, height, width]) => {
                 let auto_pad = node.attribute.iter().find(|a| a.name == "auto_pad");
                 let padded = auto_pad.is_none_or(|a| a.s == b"NOTSET");
-                if integer(node, "group").unwrap_or(1) != 1 || !padded {
+                if int(node, "group").unwrap_or(1) != 1 || !padded {
                     return None;
                 }
                 let list = |name: &str, default: &[usize]| {
-                    let found = node.attribute.iter().find(|a| a.name == name);
-                    let Some(found) = found.filter(|a| !a.ints.is_empty()) else {
+                    let Some(found) = ints(node, name).filter(|values| !values.is_empty()) else {
                         return Some(integers(name, default));
                     };
-                    let values = found.ints.iter().map(|v| usize::try_from(*v).ok());
+                    let values = found.iter().map(|v| usize::try_from(*v).ok());
                     let values: Vec<usize> = values.collect::<Option<_>>()?;
                     (values.len() == default.len()).then(|| integers(name, &values))
                 };
@@ -212,143 +149,175 @@ impl Product {
             _ => None,
         }
     }
+
+    /// Puts a node of ours in the place of the product, and of the bias that follows it; leaves what does not fit.
+    fn replace(
+        self,
+        view: &View<'_>,
+        node: &NodeProto,
+        setting: &mut Setting,
+        edits: &mut Edits,
+    ) -> Result<(), String> {
+        let n = self.order.n.0;
+        let tensors = &mut setting.tensors;
+        let mut output = &node.output[0];
+        let mut bias = None;
+        if let Some(name) = self.bias {
+            bias = row(tensors, view, name, n, false)?;
+            if bias.is_none() {
+                return Ok(());
+            }
+        } else if let Some(add) = view.reader(output).filter(|reader| reader.op_type == "Add")
+            && let Some(name) = other(add, output)
+        {
+            bias = row(tensors, view, name, n, self.op == "EaselConv2d")?;
+            if bias.is_some() {
+                output = &add.output[0];
+            }
+        }
+        let Some(values) = self.weight.values(tensors, &self.order)? else {
+            return Ok(());
+        };
+        let mut made = ops::node(self.op, &[&node.input[0]], output);
+        made.attribute = self.attributes;
+        made.attribute.extend([
+            integers("weight", &[setting.weights.len()]),
+            integers("columns", &[n]),
+            integers("depth", &[self.order.k[2].0]),
+        ]);
+        edits.replace(output, vec![made]);
+        setting.weights.push(Weight {
+            name: self.weight.tensor.name.clone(),
+            values,
+            order: self.order,
+            bias,
+        });
+        Ok(())
+    }
 }
 
-impl Constant {
-    fn of(
-        graph: &GraphProto,
-        initializers: &HashMap<String, usize>,
-        makers: &HashMap<String, usize>,
-        name: &str,
-    ) -> Option<Self> {
-        if let Some(tensor) = initializers.get(name) {
+impl<'g> Constant<'g> {
+    fn of(view: &View<'g>, name: &str) -> Option<Self> {
+        if let Some(tensor) = view.constant(name) {
             return Some(Self {
-                tensor: *tensor,
+                tensor,
                 quantized: None,
             });
         }
-        let node = &graph.node[*makers.get(name)?];
-        let initializer = |at: usize| {
-            node.input
-                .get(at)
-                .and_then(|name| initializers.get(name))
-                .copied()
+        let node = view.made_by(name, "DequantizeLinear")?;
+        let blocked = int(node, "block_size").is_some_and(|size| size != 0);
+        let input = |at: usize| node.input.get(at).filter(|name| !name.is_empty());
+        let zero = match input(2) {
+            Some(name) => Some(view.constant(name)?),
+            None => None,
         };
-        let blocked = integer(node, "block_size").is_some_and(|size| size != 0);
-        if node.op_type != "DequantizeLinear" || blocked {
-            return None;
-        }
-        let zero_is_there = node.input.get(2).is_some_and(|name| !name.is_empty());
-        let zero = initializer(2);
-        if zero_is_there && zero.is_none() {
-            return None;
-        }
-        Some(Self {
-            tensor: initializer(0)?,
+        (!blocked).then_some(Self {
+            tensor: view.constant(input(0)?)?,
             quantized: Some(Quantized {
-                scale: initializer(1)?,
+                scale: view.constant(input(1)?)?,
                 zero,
-                axis: integer(node, "axis").unwrap_or(1),
+                axis: int(node, "axis").unwrap_or(1),
             }),
         })
     }
 
     /// The numbers, or `None` for kinds that are not ours.
-    fn values(
-        &self,
-        tensors: &mut TensorSource,
-        graph: &GraphProto,
-        order: &Order,
-    ) -> Result<Option<Values>, String> {
-        let kind = DataType::try_from(graph.initializer[self.tensor].data_type).ok();
-        let (n, k) = (order.n.0, order.depth());
-        let Some(quantized) = &self.quantized else {
-            let width = match kind {
-                Some(DataType::Float) => 4,
-                Some(DataType::Float16) => 2,
-                _ => return Ok(None),
-            };
-            let tensor = &graph.initializer[self.tensor];
-            if tensor.raw_data.is_empty() && tensor.external_data.is_empty() {
-                return Ok(None); // the rare form of numbers in a list
-            }
-            let bytes = bytes(tensors, &graph.initializer[self.tensor], n * k * width)?;
-            return Ok(Some(if width == 4 {
-                Values::F32(bytes)
-            } else {
-                Values::F16(bytes)
-            }));
-        };
-        let signed = match kind {
-            Some(DataType::Int8) => true,
-            Some(DataType::Uint8) => false,
-            _ => return Ok(None),
-        };
-        let rank = graph.initializer[self.tensor].dims.len() as i64;
-        let axis = if quantized.axis < 0 {
-            quantized.axis + rank
-        } else {
-            quantized.axis
-        };
-        let columns_axis = if order.n.1 == 1 && rank == 2 { 1 } else { 0 };
-        let Some(mut scales) = tensors.floats(&graph.initializer[quantized.scale])? else {
-            return Ok(None);
-        };
-        if scales.len() != 1 && (scales.len() != n || axis != columns_axis) {
-            return Ok(None);
+    fn values(&self, tensors: &mut TensorSource, order: &Order) -> Result<Option<Values>, String> {
+        let tensor = self.tensor;
+        if tensor.raw_data.is_empty() && tensor.external_data.is_empty() {
+            return Ok(None); // a list of numbers: no exporter writes weights so
         }
-        let mut zeros = match quantized.zero {
-            None => vec![0],
-            Some(zero) => small_integers(tensors, &graph.initializer[zero])?,
-        };
-        for (name, found) in [("scales", scales.len()), ("zero points", zeros.len())] {
-            if found != 1 && found != n {
-                return Err(format!("{found} {name} for {n} output channels"));
-            }
-        }
-        if scales.len() == 1 {
-            scales = vec![scales[0]; n];
-        }
-        if zeros.len() == 1 {
-            zeros = vec![zeros[0]; n];
-        }
-        let tensor = &graph.initializer[self.tensor];
-        if tensor.raw_data.is_empty() && tensor.external_data.is_empty() && n * k > 0 {
-            return Ok(None);
-        }
-        let bytes = bytes(tensors, &graph.initializer[self.tensor], n * k)?;
-        Ok(Some(Values::Int8 {
-            bytes,
-            signed,
-            scales,
-            zeros,
-        }))
+        let count = order.n.0 * order.depth();
+        let mut bytes = |width: usize| bytes(tensors, tensor, count * width);
+        Ok(
+            match (DataType::try_from(tensor.data_type), &self.quantized) {
+                (Ok(DataType::Float), None) => Some(Values::F32(bytes(4)?)),
+                (Ok(DataType::Float16), None) => Some(Values::F16(bytes(2)?)),
+                (Ok(kind @ (DataType::Int8 | DataType::Uint8)), Some(quantized)) => {
+                    let bytes = bytes(1)?;
+                    let scales = quantized.scales(tensors, tensor, order)?;
+                    let Some((scales, zeros)) = scales else {
+                        return Ok(None);
+                    };
+                    Some(Values::Int8 {
+                        bytes,
+                        signed: kind == DataType::Int8,
+                        scales,
+                        zeros,
+                    })
+                }
+                _ => None,
+            },
+        )
     }
 }
 
-/// The tensor's bytes, kept where they are; those inside the network's file are copied, as others may read them too.
+impl Quantized<'_> {
+    /// Scale and zero point of each column; `None` if they go along another axis.
+    fn scales(
+        &self,
+        tensors: &mut TensorSource,
+        weight: &TensorProto,
+        order: &Order,
+    ) -> Result<Option<(Vec<f32>, Vec<i32>)>, String> {
+        let n = order.n.0;
+        let Some(scales) = tensors.floats(self.scale)? else {
+            return Ok(None);
+        };
+        let rank = weight.dims.len() as i64;
+        let axis = if self.axis < 0 {
+            self.axis + rank
+        } else {
+            self.axis
+        };
+        // Columns are the last axis of MatMul's matrices, the first of all others.
+        let columns_last = rank == 2 && order.n.1 == 1 && n as i64 == weight.dims[1];
+        if scales.len() != 1 && axis != i64::from(columns_last) {
+            return Ok(None);
+        }
+        let zeros = match self.zero {
+            None => vec![0],
+            Some(zero) => small_integers(tensors, zero)?,
+        };
+        match (each(scales, n), each(zeros, n)) {
+            (Some(scales), Some(zeros)) => Ok(Some((scales, zeros))),
+            _ => Err(format!(
+                "`{}` has scales or zero points for another number of channels than {n}",
+                weight.name
+            )),
+        }
+    }
+}
+
+/// One value for each of `n`, where there may be one for all.
+fn each<T: Copy>(values: Vec<T>, n: usize) -> Option<Vec<T>> {
+    match values[..] {
+        [value] => Some(vec![value; n]),
+        _ => (values.len() == n).then_some(values),
+    }
+}
+
+/// The tensor's bytes, where they are.
 fn bytes(
     tensors: &mut TensorSource,
     tensor: &TensorProto,
     expected: usize,
 ) -> Result<TensorBytes, String> {
-    let bytes = tensors
-        .take(&mut tensor.clone())
-        .map_err(|problem| format!("tensor `{}`: {problem}", tensor.name))?;
+    let fail = |problem| format!("tensor `{}`: {problem}", tensor.name);
+    let bytes = tensors.bytes(tensor).map_err(fail)?;
     let found = bytes.as_slice().len();
     if found == expected {
-        Ok(bytes)
-    } else {
-        Err(format!(
-            "tensor `{}`: shape {:?} needs {expected} bytes, there are {found}: export the model again",
-            tensor.name, tensor.dims
-        ))
+        return Ok(bytes);
     }
+    Err(fail(format!(
+        "shape {:?} needs {expected} bytes, there are {found}: export the model again",
+        tensor.dims
+    )))
 }
 
 /// The values of a small int8 or uint8 tensor.
 fn small_integers(tensors: &mut TensorSource, tensor: &TensorProto) -> Result<Vec<i32>, String> {
-    let bytes = tensors.take(&mut tensor.clone())?;
+    let bytes = tensors.bytes(tensor)?;
     let bytes = bytes.as_slice().iter();
     match DataType::try_from(tensor.data_type) {
         Ok(DataType::Int8 | DataType::Uint8) if bytes.len() == 0 => Ok(tensor.int32_data.clone()),
@@ -358,85 +327,29 @@ fn small_integers(tensors: &mut TensorSource, tensor: &TensorProto) -> Result<Ve
     }
 }
 
-/// A constant `[n]` (or `[1, …, n]`); `None` if it is something else.
-fn constant_row(
+/// A constant of one number a column, of at most 2 axes, so that no product becomes larger in rank; or, for images,
+/// `[1, n, 1, 1]`. `None` if it is something else.
+fn row(
     tensors: &mut TensorSource,
-    graph: &GraphProto,
-    initializers: &HashMap<String, usize>,
+    view: &View<'_>,
     name: &str,
     n: usize,
+    images: bool,
 ) -> Result<Option<Vec<f32>>, String> {
-    let Some(index) = initializers.get(name) else {
+    let Some(tensor) = view.constant(name) else {
         return Ok(None);
     };
-    let tensor = &graph.initializer[*index];
-    let row = tensor.dims.last() == Some(&(n as i64))
-        && tensor.dims.iter().rev().skip(1).all(|d| *d == 1);
-    // A row of higher rank than the product would make that larger: 2 axes are the least a product has.
-    if !row || tensor.dims.len() > 2 {
+    let n = n as i64;
+    let fits = match tensor.dims[..] {
+        [1, channels, 1, 1] if images => channels == n,
+        [columns] | [1, columns] if !images => columns == n,
+        _ => false,
+    };
+    if !fits {
         return Ok(None);
     }
-    let values = tensors
-        .floats(tensor)
-        .map_err(|p| format!("tensor `{name}`: {p}"))?;
-    Ok(values.filter(|values| values.len() == n))
-}
-
-/// The `Add` that alone reads a product, and its other input.
-fn following_bias(
-    graph: &GraphProto,
-    readers: &HashMap<String, Vec<usize>>,
-    product: &str,
-) -> Option<(usize, String)> {
-    let &[add] = &readers.get(product)?[..] else {
-        return None;
-    };
-    let node = graph.node.get(add)?;
-    let [a, b] = &node.input[..] else { return None };
-    let other = if a == product { b } else { a };
-    (node.op_type == "Add" && other != product).then(|| (add, other.clone()))
-}
-
-/// Nodes by what they read; a graph's output counts as read by a node beyond the last.
-fn readers(graph: &GraphProto) -> HashMap<String, Vec<usize>> {
-    let mut readers: HashMap<String, Vec<usize>> = HashMap::new();
-    for (index, node) in graph.node.iter().enumerate() {
-        for name in &node.input {
-            readers.entry(name.clone()).or_default().push(index);
-        }
-    }
-    for output in &graph.output {
-        let beyond = graph.node.len();
-        readers.entry(output.name.clone()).or_default().push(beyond);
-    }
-    readers
-}
-
-fn makers(graph: &GraphProto) -> HashMap<String, usize> {
-    let nodes = graph.node.iter().enumerate();
-    let outputs =
-        nodes.flat_map(|(index, node)| node.output.iter().map(move |name| (name.clone(), index)));
-    outputs.collect()
-}
-
-/// Removes what nobody reads: dequantizations, then initializers.
-fn drop_unread(graph: &mut GraphProto) {
-    let mut read: HashSet<String> = graph.node.iter().flat_map(|n| &n.input).cloned().collect();
-    read.extend(graph.output.iter().map(|o| o.name.clone()));
-    graph.node.retain(|n| {
-        n.op_type != "DequantizeLinear" || n.output.iter().any(|name| read.contains(name))
-    });
-    let mut read: HashSet<String> = graph.node.iter().flat_map(|n| &n.input).cloned().collect();
-    read.extend(graph.output.iter().map(|o| o.name.clone()));
-    graph.initializer.retain(|t| read.contains(&t.name));
-}
-
-fn integer(node: &NodeProto, name: &str) -> Option<i64> {
-    node.attribute.iter().find(|a| a.name == name).map(|a| a.i)
-}
-
-fn float(node: &NodeProto, name: &str) -> Option<f32> {
-    node.attribute.iter().find(|a| a.name == name).map(|a| a.f)
+    let values = tensors.floats(tensor);
+    values.map_err(|problem| format!("tensor `{name}`: {problem}"))
 }
 
 fn integers(name: &str, values: &[usize]) -> AttributeProto {

@@ -1,0 +1,152 @@
+//! What follows a product moves into its epilogue, once tract knows the shapes.
+//!
+//! ```text
+//! EaselUpsample ─► EaselConv2d                       the convolution sees each pixel as often as it is repeated
+//! product ─► Add [n, 1, 1, c]                        the time embedding of a residual block
+//! product ─► EaselActivation
+//! product ─► Add of the product's shape              the residual connection
+//! ```
+//!
+//! Each step spares a pass over an image in memory.
+
+use easel_kernels::elementwise::Activation as Function;
+use tract_core::internal::*;
+use tract_core::ops::binary::TypedBinOp;
+use tract_core::ops::math::Add;
+
+use super::ops::{Activation, Conv2d, Linear, Node, Upsample};
+
+/// Fuses all that can be, in a model that tract has decluttered.
+pub(super) fn run(model: &mut TypedModel) -> TractResult<()> {
+    for node in 0..model.nodes.len() {
+        while let Some(patch) =
+            upsampled(model, node)?.map_or_else(|| followed(model, node), |p| Ok(Some(p)))?
+        {
+            patch.apply(model)?;
+        }
+    }
+    model.compact()
+}
+
+/// A product: where the epilogue's parts are kept.
+#[derive(Clone)]
+enum Product {
+    Linear(Linear),
+    Conv2d(Conv2d),
+}
+
+impl Product {
+    fn of(node: &TypedNode) -> Option<Self> {
+        let linear = node
+            .op_as::<Node<Linear>>()
+            .map(|Node(linear)| Self::Linear(linear.clone()));
+        linear.or_else(|| {
+            node.op_as::<Node<Conv2d>>()
+                .map(|Node(conv)| Self::Conv2d(conv.clone()))
+        })
+    }
+
+    fn activation(&mut self) -> &mut Option<Function> {
+        match self {
+            Self::Linear(linear) => &mut linear.activation,
+            Self::Conv2d(conv) => &mut conv.activation,
+        }
+    }
+
+    fn residual(&mut self) -> &mut bool {
+        match self {
+            Self::Linear(linear) => &mut linear.residual,
+            Self::Conv2d(conv) => &mut conv.residual,
+        }
+    }
+
+    fn into_op(self) -> Box<dyn TypedOp> {
+        match self {
+            Self::Linear(linear) => Box::new(Node(linear)),
+            Self::Conv2d(conv) => Box::new(Node(conv)),
+        }
+    }
+}
+
+/// Takes the node that alone reads a product into it.
+fn followed(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPatch>> {
+    let node = model.node(node);
+    let Some(mut product) = Product::of(node) else {
+        return Ok(None);
+    };
+    let is_output = model.output_outlets()?.contains(&node.id.into());
+    let (false, [reader]) = (is_output, &node.outputs[0].successors[..]) else {
+        return Ok(None);
+    };
+    let reader = model.node(reader.node);
+    if *product.residual() {
+        return Ok(None); // the last part
+    }
+    let mut added = None;
+    if let Some(Node(activation)) = reader.op_as::<Node<Activation>>() {
+        let place = product.activation();
+        if place.is_some() {
+            return Ok(None);
+        }
+        *place = Some(activation.function);
+    } else if reader
+        .op_as::<TypedBinOp>()
+        .is_some_and(|op| op.0.is::<Add>())
+    {
+        let other = reader.inputs.iter().find(|outlet| outlet.node != node.id);
+        let Some(&other) = other else { return Ok(None) };
+        let (shape, sum) = (
+            &model.outlet_fact(other)?.shape,
+            &reader.outputs[0].fact.shape,
+        );
+        if sum != &node.outputs[0].fact.shape {
+            return Ok(None); // broadcast
+        }
+        match &mut product {
+            _ if shape == sum => *product.residual() = true,
+            Product::Conv2d(conv) if !conv.per_image && conv.activation.is_none() => {
+                let per_image: TVec<TDim> =
+                    tvec![sum[0].clone(), 1.into(), 1.into(), sum[3].clone()];
+                if shape.dims() != &per_image[..] {
+                    return Ok(None);
+                }
+                conv.per_image = true;
+            }
+            _ => return Ok(None),
+        }
+        added = Some(other);
+    } else {
+        return Ok(None);
+    }
+    let mut patch = TypedModelPatch::new("epilogue");
+    let inputs: TVec<OutletId> = node.inputs.iter().copied().chain(added).collect();
+    let inputs = patch.taps(model, &inputs)?;
+    let output = patch.wire_node(&reader.name, product.into_op(), &inputs)?;
+    patch.shunt_outside(model, reader.id.into(), output[0])?;
+    Ok(Some(patch))
+}
+
+/// Takes the up-sampling that a convolution alone reads into it.
+fn upsampled(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPatch>> {
+    let node = model.node(node);
+    let Some(Node(conv)) = node.op_as::<Node<Conv2d>>() else {
+        return Ok(None);
+    };
+    let before = model.node(node.inputs[0].node);
+    let Some(Node(upsample)) = before.op_as::<Node<Upsample>>() else {
+        return Ok(None);
+    };
+    let is_output = model.output_outlets()?.contains(&before.id.into());
+    if conv.window.upsample > 1 || is_output || before.outputs[0].successors.len() > 1 {
+        return Ok(None);
+    }
+    let mut conv = conv.clone();
+    conv.window.upsample = upsample.factor;
+    let mut inputs = node.inputs.clone();
+    inputs[0] = before.inputs[0];
+    let mut patch = TypedModelPatch::new("upsample");
+    let inputs = patch.taps(model, &inputs)?;
+    let output = patch.wire_node(&node.name, Node(conv), &inputs)?;
+    patch.shunt_outside(model, node.id.into(), output[0])?;
+    Ok(Some(patch))
+}

@@ -1,0 +1,86 @@
+//! `EaselGroupNorm`: `[n, …, channels]` normalized by groups of channels, scaled and shifted, then perhaps SiLU.
+
+use std::borrow::Cow;
+
+use easel_kernels::norm::GroupNorm as Kernel;
+use tract_core::internal::*;
+use tract_onnx::pb::NodeProto;
+
+use super::{Engine, Operator, floats, output};
+
+/// Inputs: x, scale, shift. The last two are of a number for each channel, or for each of some equal groups of them.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::runtime) struct GroupNorm {
+    groups: usize,
+    epsilon: f32,
+    silu: bool,
+    /// How many axes x must have, if that was seen.
+    rank: Option<usize>,
+}
+
+impl Operator for GroupNorm {
+    const NAME: &'static str = "EaselGroupNorm";
+
+    fn parse(node: &NodeProto) -> TractResult<Self> {
+        Ok(Self {
+            groups: node.get_attr("groups")?,
+            epsilon: node.get_attr("epsilon")?,
+            silu: node.get_attr("silu")?,
+            rank: node.get_attr_opt("rank")?,
+        })
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> TractResult<Vec<usize>> {
+        let &[x, scale, shift] = inputs else {
+            bail!("group normalization of {} inputs", inputs.len());
+        };
+        let channels = x.last().copied().unwrap_or(0);
+        if x.len() < 2 || self.rank.is_some_and(|rank| rank != x.len()) {
+            bail!("group normalization of the shape {x:?}");
+        }
+        if self.groups == 0 || channels == 0 || !channels.is_multiple_of(self.groups) {
+            bail!("{channels} channels in {} groups", self.groups);
+        }
+        for row in [scale, shift] {
+            if !matches!(row, &[n] if n > 0 && channels.is_multiple_of(n)) {
+                bail!("{row:?} factors for {channels} channels");
+            }
+        }
+        Ok(x.to_vec())
+    }
+
+    fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor> {
+        let shape = inputs[0].shape();
+        let (images, channels) = (shape[0], shape[shape.len() - 1]);
+        let pixels = shape[1..shape.len() - 1].iter().product();
+        let kernel = Kernel {
+            groups: self.groups,
+            epsilon: self.epsilon,
+            scale: &row(&inputs[1], channels)?,
+            shift: &row(&inputs[2], channels)?,
+            silu: self.silu,
+        };
+        let x = floats(&inputs[0])?;
+        output(shape, |out| {
+            kernel.run(
+                engine.level,
+                &engine.threads,
+                x,
+                [images, pixels, channels],
+                out,
+            );
+            Ok(())
+        })
+    }
+}
+
+/// A row of a number for each of equal groups, as a number for each of its members.
+pub(super) fn row(tensor: &Tensor, members: usize) -> TractResult<Cow<'_, [f32]>> {
+    let row = floats(tensor)?;
+    if row.len() == members {
+        return Ok(row.into());
+    }
+    let each = members / row.len().max(1);
+    let repeated = row.iter().flat_map(|v| std::iter::repeat_n(*v, each));
+    Ok(repeated.collect())
+}

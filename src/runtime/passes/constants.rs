@@ -1,0 +1,134 @@
+//! Makes `Constant` nodes initializers and removes `Identity`, so that a constant is found in one place, by one name.
+//!
+//! ```text
+//! Constant ─► Mul(x, ·)      ─►   initializer ─► Mul(x, ·)
+//! x ─► Identity ─► Op        ─►   x ─► Op
+//! ```
+
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
+    tensor_proto::DataType,
+};
+
+use super::Setting;
+use super::graph::{Edits, View, float_tensor};
+
+pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+    if let Some(graph) = &mut model.graph {
+        gather(graph);
+        remove_identities(graph);
+    }
+    Ok(())
+}
+
+/// Makes constants initializers, but for outputs of the graph: those must be made by a node.
+fn gather(graph: &mut GraphProto) {
+    let outputs: Vec<&str> = graph.output.iter().map(|o| o.name.as_str()).collect();
+    let is_output = |node: &NodeProto| {
+        node.output
+            .iter()
+            .any(|name| outputs.contains(&name.as_str()))
+    };
+    let mut nodes = Vec::with_capacity(graph.node.len());
+    for mut node in std::mem::take(&mut graph.node) {
+        if node.op_type == "Constant"
+            && !is_output(&node)
+            && let Some(tensor) = tensor(&mut node)
+        {
+            graph.initializer.push(tensor);
+        } else {
+            nodes.push(node);
+        }
+    }
+    graph.node = nodes;
+}
+
+/// The value of a `Constant`, taken out of it; `None` for the sparse ones and those of text.
+fn tensor(node: &mut NodeProto) -> Option<TensorProto> {
+    let [output] = &node.output[..] else {
+        return None;
+    };
+    let [value] = &mut node.attribute[..] else {
+        return None;
+    };
+    let integers = |dims: &[i64], values: &[i64]| TensorProto {
+        dims: dims.to_vec(),
+        data_type: DataType::Int64 as i32,
+        raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        ..TensorProto::default()
+    };
+    let kind = AttributeType::try_from(value.r#type).ok()?;
+    let tensor = match (value.name.as_str(), kind) {
+        ("value", AttributeType::Tensor) => value.t.take()?,
+        ("value_float", _) => float_tensor("", &[], &[value.f]),
+        ("value_floats", _) => float_tensor("", &[value.floats.len() as i64], &value.floats),
+        ("value_int", _) => integers(&[], &[value.i]),
+        ("value_ints", _) => integers(&[value.ints.len() as i64], &value.ints),
+        _ => return None,
+    };
+    Some(TensorProto {
+        name: output.clone(),
+        ..tensor
+    })
+}
+
+fn remove_identities(graph: &mut GraphProto) {
+    let mut edits = Edits::default();
+    let view = View::new(graph);
+    for node in graph.node.iter().filter(|node| node.op_type == "Identity") {
+        if let ([input], [output]) = (&node.input[..], &node.output[..])
+            && !view.is_output(output)
+        {
+            edits.rename(output, input);
+        }
+    }
+    edits.apply(graph);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::graph::{check, int_attribute};
+    use super::super::testing::{integers, model, ops, run_pass};
+    use super::*;
+
+    #[test]
+    fn constants_become_initializers_and_identities_go() {
+        let mut model = model(
+            "one = Constant() value_float=1.5
+             list = Constant() value_ints=2,3
+             same = Identity(x)
+             again = Identity(same)
+             shape = Identity(list)
+             scaled = Mul(again, one)
+             shaped = Reshape(scaled, shape)
+             kept = Identity(shaped)",
+            vec![],
+            &["kept", "shaped"],
+        );
+        let graph = run_pass(&mut model, run);
+        assert_eq!(ops(graph), ["Mul", "Reshape", "Identity"]);
+        assert_eq!(graph.node[0].input, ["x", "one"]);
+        assert_eq!(graph.node[1].input, ["scaled", "list"]);
+        let view = View::new(graph);
+        assert_eq!(view.number("one"), Some(1.5));
+        assert_eq!(view.integers("list"), Some(vec![2, 3]));
+    }
+
+    #[test]
+    fn tensors_keep_their_shape_and_text_stays() {
+        let mut model = model(
+            "y = Constant()\nz = Constant() value_string=a\nw = Foo(y, z)",
+            vec![],
+            &["w"],
+        );
+        let graph = model.graph.as_mut().expect("it has one");
+        let mut value = int_attribute("value", 0);
+        value.r#type = AttributeType::Tensor as i32;
+        value.t = Some(integers("", &[7, 8]));
+        graph.node[0].attribute = vec![value];
+        let graph = run_pass(&mut model, run);
+        assert_eq!(ops(graph), ["Constant", "Foo"]);
+        assert_eq!(graph.initializer[0].dims, [2]);
+        check(graph).expect("still a graph");
+    }
+}

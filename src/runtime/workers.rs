@@ -1,0 +1,77 @@
+//! The threads that networks run on, and the clock that may watch them.
+
+use std::sync::{Mutex, PoisonError};
+
+use easel_kernels::threads::Threads;
+use tract_core::internal::*;
+use tract_linalg::multithread::{Executor, multithread_tract_scope};
+
+use super::profile::{Kind, Profile};
+
+/// Threads of this process, started once.
+pub(crate) struct Workers {
+    executor: Executor,
+    profile: Option<Mutex<Profile>>,
+}
+
+impl Workers {
+    /// So many; with 1 the caller's thread does the work.
+    pub(crate) fn new(threads: usize) -> Self {
+        let executor = if threads <= 1 {
+            Executor::SingleThread
+        } else {
+            Executor::multithread_with_name(threads, "easel")
+        };
+        Self {
+            executor,
+            profile: None,
+        }
+    }
+
+    /// From now on the time of each node is added up.
+    pub(crate) fn watch(&mut self) {
+        self.profile = Some(Mutex::default());
+    }
+
+    /// Where the time went since [`watch`](Self::watch).
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        let profile = self.profile.as_ref();
+        let kinds = profile.map(|p| p.lock().unwrap_or_else(PoisonError::into_inner).kinds());
+        kinds.unwrap_or_default()
+    }
+
+    /// For the kernels.
+    pub(super) fn threads(&self) -> Threads {
+        match &self.executor {
+            Executor::MultiThread(pool) => Threads::on(pool.clone()),
+            _ => Threads::single(),
+        }
+    }
+
+    /// Runs a model: tract's operators and ours on these threads. The first output comes back.
+    pub(super) fn run(
+        &self,
+        model: &Arc<TypedRunnableModel>,
+        inputs: Vec<Tensor>,
+    ) -> TractResult<Tensor> {
+        let run = || {
+            let inputs = inputs.into_iter().map(Into::into).collect();
+            let outputs = match &self.profile {
+                None => model.run(inputs)?,
+                Some(profile) => {
+                    let mut profile = profile.lock().unwrap_or_else(PoisonError::into_inner);
+                    profile.run(model, inputs)?
+                }
+            };
+            let first = outputs.into_iter().next().context("has no output")?;
+            let first = first.into_tensor();
+            Ok(first.cast_to_dt(f32::datum_type())?.into_owned())
+        };
+        let run = || multithread_tract_scope(self.executor.clone(), run);
+        // On one of the workers: a kernel then shares its work without waking one thread more than there are.
+        match &self.executor {
+            Executor::MultiThread(pool) => pool.install(run),
+            _ => run(),
+        }
+    }
+}
