@@ -16,7 +16,8 @@ const LARGEST_AXIS: usize = 1 << 16;
 
 pub(crate) struct Denoiser {
     network: Network,
-    batch: usize,
+    /// What the file is fixed to.
+    batch: Option<usize>,
     plan: Option<(Vec<Vec<usize>>, Plan)>,
 }
 
@@ -40,10 +41,11 @@ impl Denoiser {
         }
         let batched = network.inputs().iter().filter(|i| i.name != "timestep");
         let declared = batched.filter_map(|input| input.dims.first().copied().flatten());
-        let batch = declared.max().unwrap_or(1);
-        if batch > 2 {
+        let batch = declared.max();
+        if batch.is_some_and(|batch| batch > 2) {
             return Err(network.error(format!(
-                "is fixed to batches of {batch}, easel feeds 1, or 2 for guidance: export it with a dynamic batch axis"
+                "is fixed to batches of {}, easel feeds 1, or 2 for guidance: export it with a dynamic batch axis",
+                batch.unwrap_or_default()
             )));
         }
         Ok(Self {
@@ -53,9 +55,9 @@ impl Denoiser {
         })
     }
 
-    /// Embeddings that one pass takes: 1, or 2 where the file is fixed to both halves of guidance.
+    /// The most embeddings that one pass takes: 2, both halves of guidance, unless the file is fixed to 1.
     pub(crate) fn batch(&self) -> usize {
-        self.batch
+        self.batch.unwrap_or(2)
     }
 
     /// The embedding that the network declares to take: tokens (`None`: any number) and width.
@@ -75,21 +77,23 @@ impl Denoiser {
         }
     }
 
-    /// Builds the network for these sizes, unless it stands already.
+    /// Builds the network for these sizes and so many embeddings a pass, unless it stands already.
     pub(crate) fn prepare(
         &mut self,
         workers: &Workers,
         latents: &Latents,
         text: &TextEmbedding,
+        texts: usize,
     ) -> Result<(), RuntimeError> {
+        let batch = self.batch.unwrap_or(texts);
         let shape = |input: &InputSpec| match input.name.as_str() {
             "sample" => {
                 let [_, channels, height, width] = latents.shape();
-                vec![self.batch, channels, height, width]
+                vec![batch, channels, height, width]
             }
             // A scalar, or one for each of the batch; one by itself is broadcast.
             "timestep" => input.dims.iter().map(|n| n.unwrap_or(1)).collect(),
-            _ => vec![self.batch, text.tokens, text.width],
+            _ => vec![batch, text.tokens, text.width],
         };
         let shapes: Vec<_> = self.network.inputs().iter().map(shape).collect();
         if self.plan.as_ref().is_none_or(|(built, _)| *built != shapes) {
@@ -111,7 +115,7 @@ impl Denoiser {
     }
 
     /// What the model predicts for noisy `latents` at `timestep`: f32 `[1, c, h, w]` for each of `texts`, which are 1 to
-    /// [`batch`](Self::batch) and equally long. A batch that they do not fill repeats the last.
+    /// [`batch`](Self::batch) and equally long. A fixed batch that they do not fill repeats the last.
     pub(crate) fn predict(
         &mut self,
         workers: &Workers,
@@ -119,14 +123,15 @@ impl Denoiser {
         timestep: f32,
         texts: &[&TextEmbedding],
     ) -> Result<Vec<Vec<f32>>, RuntimeError> {
-        debug_assert!((1..=self.batch).contains(&texts.len()));
-        self.prepare(workers, latents, texts[0])?;
+        debug_assert!((1..=self.batch()).contains(&texts.len()));
+        self.prepare(workers, latents, texts[0], texts.len())?;
+        let batch = self.batch.unwrap_or(texts.len());
         let (shapes, plan) = self.plan.as_ref().expect("prepare() builds it");
         let tensor = |(input, shape): (&InputSpec, &Vec<usize>)| {
             let data = match input.name.as_str() {
-                "sample" => latents.data.repeat(self.batch),
+                "sample" => latents.data.repeat(batch),
                 "timestep" => vec![timestep; shape.iter().product()],
-                _ => (0..self.batch)
+                _ => (0..batch)
                     .flat_map(|n| &texts[n.min(texts.len() - 1)].data)
                     .copied()
                     .collect(),
@@ -140,7 +145,7 @@ impl Denoiser {
             .map_err(|error| self.network.error(error.to_string()))?;
         let output = plan.run(workers, inputs)?;
         let [_, channels, height, width] = latents.shape();
-        if output.shape() != [self.batch, channels, height, width] {
+        if output.shape() != [batch, channels, height, width] {
             return Err(self.network.error(format!(
                 "prediction is {:?}, the latents are {:?}",
                 output.shape(),

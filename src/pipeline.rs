@@ -178,7 +178,9 @@ impl Pipeline {
 
         check(cancel)?;
         let clock = Instant::now();
-        self.denoiser.prepare(&self.workers, &latents, &positive)?;
+        let together = texts.len().min(self.denoiser.batch());
+        self.denoiser
+            .prepare(&self.workers, &latents, &positive, together)?;
         timings.load += clock.elapsed();
 
         let clock = Instant::now();

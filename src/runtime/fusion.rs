@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! EaselUpsample ─► EaselConv2d                       the convolution sees each pixel as often as it is repeated
+//! EaselLinear ─► EaselGeGlu                          the gate of a feed-forward
 //! product ─► Add [n, 1, 1, c]                        the time embedding of a residual block
 //! product ─► EaselActivation
 //! product ─► Add of the product's shape              the residual connection
@@ -14,7 +15,7 @@ use tract_core::internal::*;
 use tract_core::ops::binary::TypedBinOp;
 use tract_core::ops::math::Add;
 
-use super::ops::{Activation, Conv2d, Linear, Node, Upsample};
+use super::ops::{Activation, Conv2d, GeGlu, Linear, Node, Upsample};
 
 /// Fuses all that can be, in a model that tract has decluttered.
 pub(super) fn run(model: &mut TypedModel) -> TractResult<()> {
@@ -53,6 +54,10 @@ impl Product {
         }
     }
 
+    fn is_gated(&self) -> bool {
+        matches!(self, Self::Linear(linear) if linear.product.gated)
+    }
+
     fn residual(&mut self) -> &mut bool {
         match self {
             Self::Linear(linear) => &mut linear.residual,
@@ -79,7 +84,7 @@ fn followed(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPat
         return Ok(None);
     };
     let reader = model.node(reader.node);
-    if *product.residual() {
+    if *product.residual() || product.is_gated() {
         return Ok(None); // the last part
     }
     let mut added = None;
@@ -89,6 +94,15 @@ fn followed(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPat
             return Ok(None);
         }
         *place = Some(activation.function);
+    } else if reader.op_as::<Node<GeGlu>>().is_some() {
+        match &mut product {
+            Product::Linear(linear)
+                if linear.activation.is_none() && linear.product.can_be_gated() =>
+            {
+                linear.product.gated = true;
+            }
+            _ => return Ok(None),
+        }
     } else if reader
         .op_as::<TypedBinOp>()
         .is_some_and(|op| op.0.is::<Add>())

@@ -57,13 +57,14 @@ impl Workers {
         let run = || {
             let inputs = inputs.into_iter().map(Into::into).collect();
             let outputs = match &self.profile {
-                None => model.run(inputs)?,
+                None => model.run(inputs),
                 Some(profile) => {
                     let mut profile = profile.lock().unwrap_or_else(PoisonError::into_inner);
-                    profile.run(model, inputs)?
+                    profile.run(model, inputs)
                 }
             };
-            let first = outputs.into_iter().next().context("has no output")?;
+            super::ops::buffers::clear();
+            let first = outputs?.into_iter().next().context("has no output")?;
             let first = first.into_tensor();
             Ok(first.cast_to_dt(f32::datum_type())?.into_owned())
         };

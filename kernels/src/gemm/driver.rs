@@ -38,7 +38,7 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn choose<T: Tile>(m: usize, n: usize, k: usize, threads: usize) -> Self {
+    fn choose<T: Tile>([m, n, k]: [usize; 3], multiple: usize, threads: usize) -> Self {
         let blocks_of_k = (k * size_of::<T::Activation>()).div_ceil(CACHED_ROW).max(1);
         let steps = k.div_ceil(blocks_of_k).next_multiple_of(T::KR);
         let rows = TASK_ROWS
@@ -54,7 +54,7 @@ impl Blocks {
         let per_task = n.div_ceil(wanted.div_ceil(blocks_of_rows));
         // Equal blocks, none wider than the cache holds.
         let count = n.div_ceil(per_task.min(cached).max(2 * T::NR)).max(1);
-        let columns = n.div_ceil(count).next_multiple_of(T::NR);
+        let columns = n.div_ceil(count).next_multiple_of(multiple);
         Self {
             rows,
             columns,
@@ -77,7 +77,8 @@ pub(super) fn product<T: Tile>(
     if m == 0 || n == 0 {
         return;
     }
-    let blocks = Blocks::choose::<T>(m, n, k, threads.count());
+    let multiple = weights.multiple::<T>();
+    let blocks = Blocks::choose::<T>([m, n, k], multiple, threads.count());
     let across = n.div_ceil(blocks.columns);
     let scratch = || Scratch::<T>::new(&blocks);
     threads.run_with(

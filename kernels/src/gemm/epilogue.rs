@@ -5,13 +5,15 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::weights::GATED;
 use crate::elementwise::Activation;
 use crate::vector::Vectorized;
 
-/// `y = activation(product + bias + per_image) + residual`.
+/// `y = activation(product + bias + per_image) + residual`; of gated weights `y = value · GELU(gate)` of the sum of product
+/// and bias, and no more.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Epilogue<'a> {
-    /// `[n]`.
+    /// `[n]`, in the order in which the weights are [packed](super::in_packed_order).
     pub bias: Option<&'a [f32]>,
     /// `[images, n]`: added to all rows of an image, as a time embedding is.
     pub per_image: Option<&'a [f32]>,
@@ -21,103 +23,134 @@ pub struct Epilogue<'a> {
     pub residual: Option<&'a [f32]>,
 }
 
-/// How int8 sums become numbers: `(sum − zero · column_sum) · row_scale · column_scale`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Dequantize<'a> {
+/// Sums of a row's columns, on their way to becoming numbers.
+pub(super) trait Sums {
+    /// Writes those from column `from` on, as many as `out` has.
+    fn numbers(&self, from: usize, out: &mut [f32]);
+}
+
+/// f32 sums are numbers.
+impl Sums for &[f32] {
+    #[inline(always)]
+    fn numbers(&self, from: usize, out: &mut [f32]) {
+        out.copy_from_slice(&self[from..][..out.len()]);
+    }
+}
+
+/// int8 sums: `(sum − zero · column_sum) · row_scale · column_scale`.
+pub(super) struct Quantized<'a> {
+    pub(super) sums: &'a [i32],
     pub(super) zero: i32,
     pub(super) row_scale: f32,
     pub(super) column_sums: &'a [i32],
     pub(super) column_scales: &'a [f32],
 }
 
+impl Sums for Quantized<'_> {
+    #[inline(always)]
+    fn numbers(&self, from: usize, out: &mut [f32]) {
+        let columns = self.column_sums[from..]
+            .iter()
+            .zip(&self.column_scales[from..]);
+        let sums = self.sums[from..].iter().zip(columns);
+        for (out, (sum, (column_sum, scale))) in out.iter_mut().zip(sums) {
+            *out = (sum - self.zero * column_sum) as f32 * (self.row_scale * scale);
+        }
+    }
+}
+
 /// One row's columns on their way out; slices are of those columns.
 pub(super) struct FinishRow<'a, S> {
-    pub(super) sums: &'a [S],
-    pub(super) dequantize: Option<Dequantize<'a>>,
-    pub(super) bias: Option<&'a [f32]>,
-    pub(super) per_image: Option<&'a [f32]>,
-    pub(super) activation: Option<Activation>,
-    pub(super) residual: Option<&'a [f32]>,
-    pub(super) out: &'a mut [f32],
+    sums: S,
+    gated: bool,
+    bias: Option<&'a [f32]>,
+    per_image: Option<&'a [f32]>,
+    activation: Option<Activation>,
+    residual: Option<&'a [f32]>,
+    out: &'a mut [f32],
+}
+
+/// Where a row of the output is, and what the output is like.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) row: usize,
+    pub(super) image: usize,
+    /// Columns of the product.
+    pub(super) n: usize,
+    /// Those that are there now.
+    pub(super) columns: Range<usize>,
+    pub(super) gated: bool,
+}
+
+impl Place {
+    /// Where the row's part of the output starts, and how long it is.
+    pub(super) fn part(&self) -> (usize, usize) {
+        let each = if self.gated { 2 } else { 1 };
+        let start = (self.row * self.n + self.columns.start) / each;
+        (start, self.columns.len() / each)
+    }
 }
 
 impl<'a> Epilogue<'a> {
-    /// The parts that concern one row of `image` and some of the `n` columns.
-    pub(super) fn row<S>(
+    /// The parts that concern one place.
+    pub(super) fn row<S: Sums>(
         &self,
-        row: usize,
-        image: usize,
-        n: usize,
-        columns: Range<usize>,
-        sums: &'a [S],
+        place: &Place,
+        sums: S,
         out: &'a mut [f32],
     ) -> FinishRow<'a, S> {
-        let part = |whole: &'a [f32], row: usize| &whole[row * n..][columns.clone()];
+        let part = |whole: &'a [f32], row: usize| &whole[row * place.n..][place.columns.clone()];
         FinishRow {
             sums,
-            dequantize: None,
+            gated: place.gated,
             bias: self.bias.map(|bias| part(bias, 0)),
-            per_image: self.per_image.map(|values| part(values, image)),
+            per_image: self.per_image.map(|values| part(values, place.image)),
             activation: self.activation,
-            residual: self.residual.map(|values| part(values, row)),
+            residual: self.residual.map(|values| part(values, place.row)),
             out,
         }
     }
 }
 
-impl Vectorized for FinishRow<'_, i32> {
+impl<S: Sums> Vectorized for FinishRow<'_, S> {
     type Output = ();
 
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        if let Some(how) = &self.dequantize {
-            let columns = how.column_sums.iter().zip(how.column_scales);
-            for ((out, sum), (column_sum, scale)) in self.out.iter_mut().zip(self.sums).zip(columns)
-            {
-                *out = (sum - how.zero * column_sum) as f32 * (how.row_scale * scale);
-            }
+        if self.gated {
+            return self.gate::<FMA>();
         }
-        finish::<FMA>(
-            self.bias,
-            self.per_image,
-            self.activation,
-            self.residual,
-            self.out,
-        );
+        self.sums.numbers(0, self.out);
+        add(self.bias, self.out);
+        add(self.per_image, self.out);
+        if let Some(activation) = self.activation {
+            activation.map_in_place::<FMA>(self.out);
+        }
+        add(self.residual, self.out);
     }
 }
 
-impl Vectorized for FinishRow<'_, f32> {
-    type Output = ();
-
+impl<S: Sums> FinishRow<'_, S> {
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        self.out.copy_from_slice(self.sums);
-        finish::<FMA>(
-            self.bias,
-            self.per_image,
-            self.activation,
-            self.residual,
-            self.out,
-        );
+    fn gate<const FMA: bool>(self) {
+        for (group, out) in self.out.as_chunks_mut::<GATED>().0.iter_mut().enumerate() {
+            let from = group * 2 * GATED;
+            let mut gates = [0.0; GATED];
+            self.sums.numbers(from, out);
+            self.sums.numbers(from + GATED, &mut gates);
+            add(self.bias.map(|bias| &bias[from..]), out);
+            add(self.bias.map(|bias| &bias[from + GATED..]), &mut gates);
+            Activation::Gelu.map_in_place::<FMA>(&mut gates);
+            out.iter_mut()
+                .zip(gates)
+                .for_each(|(out, gate)| *out *= gate);
+        }
     }
 }
 
 #[inline(always)]
-fn finish<const FMA: bool>(
-    bias: Option<&[f32]>,
-    per_image: Option<&[f32]>,
-    activation: Option<Activation>,
-    residual: Option<&[f32]>,
-    out: &mut [f32],
-) {
-    for values in [bias, per_image].into_iter().flatten() {
-        out.iter_mut().zip(values).for_each(|(out, v)| *out += v);
-    }
-    if let Some(activation) = activation {
-        activation.map_in_place::<FMA>(out);
-    }
-    if let Some(values) = residual {
+fn add(values: Option<&[f32]>, out: &mut [f32]) {
+    if let Some(values) = values {
         out.iter_mut().zip(values).for_each(|(out, v)| *out += v);
     }
 }
@@ -147,7 +180,7 @@ impl<'a> Output<'a> {
         clippy::mut_from_ref,
         reason = "the parts are disjoint, as the caller promises"
     )]
-    pub(super) unsafe fn part(&self, start: usize, len: usize) -> &mut [f32] {
+    pub(super) unsafe fn part(&self, (start, len): (usize, usize)) -> &mut [f32] {
         assert!(start + len <= self.len, "beyond the output");
         // SAFETY: within the borrowed memory, and nobody else's, as the caller promises.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }

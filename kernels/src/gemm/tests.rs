@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::elementwise::Activation;
+use crate::quantize::Format;
+use crate::threads::Threads;
 use std::sync::Arc;
 
 /// Numbers that look random and are the same every time.
@@ -390,6 +392,55 @@ fn the_epilogue_adds_in_its_order_and_threads_change_nothing() {
                 "{isa}, {} threads",
                 threads.count()
             );
+        }
+    }
+}
+
+#[test]
+fn gates_meet_their_values() {
+    let mut numbers = Numbers(6);
+    let (m, n, k) = (29, 192, 130);
+    let (x, weights, bias) = (
+        numbers.floats(m * k),
+        numbers.floats(n * k),
+        numbers.floats(n),
+    );
+    let left = Left::Matrix {
+        rows: m,
+        rows_per_image: m,
+    };
+    let plain = Order::columns_first(n, k);
+    let gated = Order {
+        gated: true,
+        ..plain
+    };
+    for isa in Isa::available() {
+        for threads in pools() {
+            let sums = {
+                let packed = WeightsF32::pack(isa, &threads, &plain, &weights);
+                let mut out = vec![f32::NAN; m * n];
+                let epilogue = Epilogue {
+                    bias: Some(&bias),
+                    ..Epilogue::default()
+                };
+                packed.multiply(&threads, left, &x, &epilogue, &mut out);
+                out
+            };
+            let packed = WeightsF32::pack(isa, &threads, &gated, &weights);
+            let bias = in_packed_order(&gated, bias.clone());
+            let epilogue = Epilogue {
+                bias: Some(&bias),
+                ..Epilogue::default()
+            };
+            let mut out = vec![f32::NAN; m * n / 2];
+            packed.multiply(&threads, left, &x, &epilogue, &mut out);
+            for (at, out) in out.iter().enumerate() {
+                let (row, column) = (at / (n / 2), at % (n / 2));
+                let [value, gate] = [0, n / 2].map(|half| sums[row * n + half + column]);
+                let expected = value * Activation::Gelu.apply::<false>(gate);
+                let near = (out - expected).abs() <= 1e-5 * expected.abs().max(1.0);
+                assert!(near, "{isa}: {out}, not {expected}");
+            }
         }
     }
 }

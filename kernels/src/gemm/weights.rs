@@ -12,7 +12,13 @@ pub struct Order {
     pub n: (usize, usize),
     /// Axes of k: how many, and elements from one to the next.
     pub k: [(usize, usize); 3],
+    /// The second half of the columns are gates of the first: a column of the output is `value · GELU(gate)`. They are packed
+    /// side by side, [`GATED`] of one and as many of the other.
+    pub gated: bool,
 }
+
+/// Columns of values, and of their gates, that stand together.
+pub const GATED: usize = 16;
 
 impl Order {
     /// A matrix `[n, k]`, as `Gemm` with `transB` has it.
@@ -21,6 +27,7 @@ impl Order {
         Self {
             n: (n, k),
             k: [(1, 0), (1, 0), (k, 1)],
+            gated: false,
         }
     }
 
@@ -30,6 +37,7 @@ impl Order {
         Self {
             n: (n, 1),
             k: [(1, 0), (1, 0), (k, n)],
+            gated: false,
         }
     }
 
@@ -40,6 +48,7 @@ impl Order {
         Self {
             n: (n, channels * plane),
             k: [(height, width), (width, 1), (channels, plane)],
+            gated: false,
         }
     }
 
@@ -47,6 +56,22 @@ impl Order {
     #[must_use]
     pub const fn depth(&self) -> usize {
         self.k[0].0 * self.k[1].0 * self.k[2].0
+    }
+
+    /// Whether the columns can be gated: in whole groups.
+    #[must_use]
+    pub const fn can_be_gated(&self) -> bool {
+        self.n.0.is_multiple_of(2 * GATED)
+    }
+
+    /// The column that is packed as number `packed`.
+    pub(super) fn unpacked(&self, packed: usize) -> usize {
+        if !self.gated {
+            return packed;
+        }
+        let (group, within) = (packed / (2 * GATED), packed % (2 * GATED));
+        let half = if within < GATED { 0 } else { self.n.0 / 2 };
+        half + group * GATED + within % GATED
     }
 
     /// Where the weights of column `n` stand, in the order of k.
@@ -71,6 +96,17 @@ impl Order {
     }
 }
 
+/// Values of columns, such as a bias, in the order in which weights of this order are packed.
+#[must_use]
+pub fn in_packed_order(order: &Order, values: Vec<f32>) -> Vec<f32> {
+    if !order.gated {
+        return values;
+    }
+    (0..values.len())
+        .map(|packed| values[order.unpacked(packed)])
+        .collect()
+}
+
 /// `[n / NR][k / KR][NR][KR]`, zeros where n or k do not fill.
 #[derive(Debug)]
 pub(crate) struct Panels<W> {
@@ -79,6 +115,8 @@ pub(crate) struct Panels<W> {
     pub(crate) k: usize,
     /// Elements of a panel.
     panel: usize,
+    /// As [`Order::gated`].
+    pub(crate) gated: bool,
 }
 
 impl<W: Number> Panels<W> {
@@ -100,7 +138,25 @@ impl<W: Number> Panels<W> {
                 pack_panel::<T>(order, weights, number * T::NR, panel);
             });
         }
-        Self { data, n, k, panel }
+        Self {
+            data,
+            n,
+            k,
+            panel,
+            gated: order.gated,
+        }
+    }
+
+    /// Columns come in multiples of this: whole panels, and whole groups of gates.
+    pub(crate) fn multiple<T: Tile<Weight = W>>(&self) -> usize {
+        if self.gated {
+            (1..)
+                .map(|n| n * T::NR)
+                .find(|n| n.is_multiple_of(2 * GATED))
+                .unwrap_or(T::NR)
+        } else {
+            T::NR
+        }
     }
 
     /// The panel of columns `number * NR` and on, from step `k` on.
@@ -123,7 +179,7 @@ fn pack_panel<T: Tile>(
     let columns = T::NR.min(order.n.0 - first);
     let [(k0, s0), (k1, s1), (k2, s2)] = order.k;
     for column in 0..columns {
-        let start = (first + column) * order.n.1;
+        let start = order.unpacked(first + column) * order.n.1;
         let place = |k: usize| (k / T::KR * T::NR + column) * T::KR + k % T::KR;
         let mut k = 0;
         for (i, j) in (0..k0).flat_map(|i| (0..k1).map(move |j| (i, j))) {

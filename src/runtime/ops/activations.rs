@@ -29,9 +29,10 @@ impl Operator for Activation {
         Ok(inputs[0].to_vec())
     }
 
-    fn run(&self, engine: &Engine, mut inputs: TVec<TValue>) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {
         // No copy where nobody else reads it any more.
-        let mut tensor = inputs.remove(0).into_tensor();
+        let nothing = Tensor::default().into();
+        let mut tensor = std::mem::replace(&mut inputs[0], nothing).into_tensor();
         let mut values = tensor.try_as_plain_ram_mut()?;
         let values = values.as_slice_mut::<f32>()?;
         activate_in_place(engine.level, &engine.threads, self.function, values);
@@ -68,7 +69,7 @@ impl Operator for GeGlu {
         }
     }
 
-    fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {
         let shape = self.output_shape(&[inputs[0].shape()])?;
         let width = shape[shape.len() - 1];
         let x = floats(&inputs[0])?;

@@ -213,7 +213,15 @@ impl Operator for Attention {
         Ok(self.output.shape(Self::output_sizes(&shape)))
     }
 
-    fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor> {
+    /// Those of queries with keys and of probabilities with values.
+    fn products(&self, inputs: &[&[usize]]) -> usize {
+        self.sizes(inputs).map_or(0, |shape| {
+            let scores = shape.batch * shape.heads * shape.queries * shape.keys;
+            scores * (shape.head_dim + shape.value_dim)
+        })
+    }
+
+    fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {
         let shapes: Vec<&[usize]> = inputs.iter().map(|input| input.shape()).collect();
         let shape = self.sizes(&shapes)?;
         let operand = |index: usize, layout: Layout| -> TractResult<Operand<'_>> {

@@ -86,7 +86,7 @@ impl Operator for Conv2d {
         })
     }
 
-    fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {
         let window = self.window(inputs[0].shape())?;
         let shape = self.output_shape(&[inputs[0].shape()])?;
         let x = floats(&inputs[0])?;

@@ -49,7 +49,7 @@ impl Operator for GroupNorm {
         Ok(x.to_vec())
     }
 
-    fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {
         let shape = inputs[0].shape();
         let (images, channels) = (shape[0], shape[shape.len() - 1]);
         let pixels = shape[1..shape.len() - 1].iter().product();

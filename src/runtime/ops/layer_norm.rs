@@ -35,7 +35,7 @@ impl Operator for LayerNorm {
         Ok(x.to_vec())
     }
 
-    fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {
         let shape = inputs[0].shape();
         let width = shape[shape.len() - 1];
         let (scale, shift) = (row(&inputs[1], width)?, row(&inputs[2], width)?);

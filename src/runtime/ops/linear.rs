@@ -25,7 +25,7 @@ impl Linear {
             );
         }
         let mut shape = x.to_vec();
-        shape[x.len() - 1] = self.product.columns;
+        shape[x.len() - 1] = self.product.outputs();
         Ok(shape)
     }
 }
@@ -50,14 +50,15 @@ impl Operator for Linear {
     }
 
     fn label(&self) -> String {
-        format!("{} {}", Self::NAME, self.product.kind())
+        let gated = if self.product.gated { " GEGLU" } else { "" };
+        format!("{}{gated} {}", Self::NAME, self.product.kind())
     }
 
     fn products(&self, inputs: &[&[usize]]) -> usize {
         inputs[0].iter().product::<usize>() * self.product.columns
     }
 
-    fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {
         let shape = self.plain_shape(inputs[0].shape())?;
         let x = floats(&inputs[0])?;
         let rows = shape.iter().rev().skip(1).product();

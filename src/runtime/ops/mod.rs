@@ -5,6 +5,8 @@
 
 mod activations;
 mod attention;
+pub(super) mod buffers;
+mod concat;
 mod conv2d;
 mod group_norm;
 mod layer_norm;
@@ -26,6 +28,7 @@ use tract_onnx::tract_hir::internal::*;
 
 pub(super) use activations::{Activation, GeGlu};
 use attention::Attention;
+use concat::Concat;
 pub(super) use conv2d::Conv2d;
 use group_norm::GroupNorm;
 use layer_norm::LayerNorm;
@@ -61,7 +64,7 @@ pub(super) trait Operator: Debug + Clone + PartialEq + Send + Sync + 'static {
     }
 
     /// The output's value. Inputs that are not there are left out, as everywhere in tract.
-    fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor>;
+    fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor>;
 }
 
 /// What operators run with.
@@ -120,8 +123,9 @@ impl<O: Operator> Op for Node<O> {
 impl<O: Operator> EvalOp for Node<O> {
     op_out_of_plan!();
 
-    fn eval(&self, _context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let output = self.0.run(&Engine::current()?, inputs)?;
+    fn eval(&self, _context: &EvalContext, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let output = self.0.run(&Engine::current()?, &mut inputs)?;
+        buffers::give(inputs);
         Ok(tvec!(output.into_tvalue()))
     }
 }
@@ -192,6 +196,7 @@ impl<O: Operator> Expansion for Node<O> {
 pub(super) fn register_all(operators: &mut OnnxOpRegister) {
     register::<Linear>(operators);
     register::<Conv2d>(operators);
+    register::<Concat>(operators);
     register::<Upsample>(operators);
     register::<GroupNorm>(operators);
     register::<LayerNorm>(operators);
@@ -233,12 +238,12 @@ fn floats(tensor: &Tensor) -> TractResult<&[f32]> {
     tensor.try_as_plain_ram()?.as_slice::<f32>()
 }
 
-/// A tensor of f32 that `fill` writes.
+/// A tensor of f32, all of which `fill` writes.
 fn output(
     shape: &[usize],
     fill: impl FnOnce(&mut [f32]) -> TractResult<()>,
 ) -> TractResult<Tensor> {
-    let mut tensor = Tensor::zero::<f32>(shape)?;
+    let mut tensor = buffers::take(shape)?;
     fill(tensor.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?)?;
     Ok(tensor)
 }

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
-use easel_kernels::gemm::{Activations, Epilogue, Left, Order, WeightsF32, WeightsI8};
+use easel_kernels::gemm::{
+    Activations, Epilogue, Left, Order, WeightsF32, WeightsI8, in_packed_order,
+};
 use easel_kernels::isa::Isa;
 use easel_kernels::quantize::quantize_rows;
 use easel_kernels::threads::Threads;
@@ -23,6 +25,8 @@ pub(in crate::runtime) struct Product {
     pub(super) columns: usize,
     /// Input channels.
     pub(super) depth: usize,
+    /// The second half of the columns gates the first: see [`Order::gated`].
+    pub(in crate::runtime) gated: bool,
     packed: Arc<OnceLock<Packed>>,
 }
 
@@ -71,8 +75,23 @@ impl Product {
             weight,
             columns,
             depth,
+            gated: false,
             packed: Arc::default(),
         })
+    }
+
+    /// Whether gates can be taken into the product.
+    pub(in crate::runtime) fn can_be_gated(&self) -> bool {
+        !self.gated && Order::columns_first(self.columns, self.depth).can_be_gated()
+    }
+
+    /// Columns of the output.
+    pub(super) fn outputs(&self) -> usize {
+        if self.gated {
+            self.columns / 2
+        } else {
+            self.columns
+        }
     }
 
     /// Packs the node's weights, of all that the passes found.
@@ -83,9 +102,14 @@ impl Product {
         weights: &[Weight],
     ) -> Result<(), String> {
         let weight = &weights[self.weight];
+        let order = Order {
+            gated: self.gated,
+            ..weight.order
+        };
+        let bias = weight.bias.clone();
         let packed = Packed {
-            weights: Kind::pack(isa, threads, weight),
-            bias: weight.bias.clone(),
+            weights: Kind::pack(isa, threads, &order, &weight.values),
+            bias: bias.map(|bias| in_packed_order(&order, bias)),
         };
         self.packed
             .set(packed)
@@ -181,10 +205,9 @@ impl Scratch {
 }
 
 impl Kind {
-    fn pack(isa: Isa, threads: &Threads, weight: &Weight) -> Self {
-        let order = &weight.order;
+    fn pack(isa: Isa, threads: &Threads, order: &Order, values: &Values) -> Self {
         let float = |values: &[f32]| Self::F32(WeightsF32::pack(isa, threads, order, values));
-        match &weight.values {
+        match values {
             Values::F32(bytes) => float(&to_f32(bytes.as_slice())),
             Values::F16(bytes) => float(&halves_to_f32(bytes.as_slice())),
             Values::Int8 {

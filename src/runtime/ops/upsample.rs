@@ -27,7 +27,7 @@ impl Operator for Upsample {
         }
     }
 
-    fn run(&self, engine: &Engine, inputs: TVec<TValue>) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {
         let shape = self.output_shape(&[inputs[0].shape()])?;
         let [channels, width] = [3, 2].map(|axis| inputs[0].shape()[axis]);
         let x = floats(&inputs[0])?;

@@ -15,15 +15,20 @@
 
 use tract_onnx::pb::{ModelProto, NodeProto};
 
-use super::Setting;
 use super::graph::{self, Edits, View, int_attribute, other, text_attribute};
 use super::node;
+use super::{Setting, Values};
 use crate::runtime::ops;
 
 /// The transposition between "bhsd" and "bshd", either way.
 const HEADS: [i64; 4] = [0, 2, 1, 3];
 
-pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), String> {
+    // Where weights are int8, the products of attention may be as coarse.
+    let reduced = setting
+        .weights
+        .iter()
+        .any(|weight| matches!(weight.values, Values::Int8 { .. }));
     let opset = graph::opset(model);
     let Some(graph) = &mut model.graph else {
         return Ok(());
@@ -32,7 +37,7 @@ pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), 
     let mut edits = Edits::default();
     for node in graph.node.iter().filter(|node| node.op_type == "Softmax") {
         if let Some(attention) = Attention::of(&view, node, opset) {
-            attention.write(&mut edits);
+            attention.write(reduced, &mut edits);
         }
     }
     edits.apply(graph);
@@ -91,7 +96,7 @@ impl<'g> Attention<'g> {
         })
     }
 
-    fn write(self, edits: &mut Edits) {
+    fn write(self, reduced: bool, edits: &mut Edits) {
         let output = self.output.value;
         let mut nodes = Vec::new();
         let mut inputs = vec![self.query.value, self.key.value, self.value.value];
@@ -115,6 +120,7 @@ impl<'g> Attention<'g> {
             text_attribute("output", self.output.layout),
             int_attribute("mask", i64::from(self.mask.is_some())),
             int_attribute("guarded", i64::from(self.guarded)),
+            int_attribute("reduced", i64::from(reduced)),
         ];
         nodes.push(attention);
         edits.replace(output, nodes);

@@ -24,7 +24,7 @@ pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), 
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
-    let wanted = ["EaselConv2d", "EaselChannelsLast"];
+    let wanted = ["EaselConv2d", "EaselUpsample", ops::CHANNELS_LAST];
     if graph
         .node
         .iter()
@@ -275,15 +275,9 @@ impl Layout {
         let (Some(1 | -3), Some(input)) = (axis, images) else {
             return false;
         };
-        let mut attribute = node.attribute.clone();
-        attribute
-            .iter_mut()
-            .filter(|a| a.name == "axis")
-            .for_each(|a| a.i = 3);
         self.push_twin(NodeProto {
             input,
-            attribute,
-            ..node.clone()
+            ..ops::node("EaselConcat", &[], &node.output[0])
         });
         true
     }

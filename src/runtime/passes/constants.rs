@@ -88,7 +88,7 @@ fn remove_identities(graph: &mut GraphProto) {
 #[cfg(test)]
 mod tests {
     use super::super::graph::{check, int_attribute};
-    use super::super::testing::{integers, model, ops, run_pass};
+    use super::super::testing::{integers, kinds, model, run_pass};
     use super::*;
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
             &["kept", "shaped"],
         );
         let graph = run_pass(&mut model, run);
-        assert_eq!(ops(graph), ["Mul", "Reshape", "Identity"]);
+        assert_eq!(kinds(graph), ["Mul", "Reshape", "Identity"]);
         assert_eq!(graph.node[0].input, ["x", "one"]);
         assert_eq!(graph.node[1].input, ["scaled", "list"]);
         let view = View::new(graph);
@@ -127,7 +127,7 @@ mod tests {
         value.t = Some(integers("", &[7, 8]));
         graph.node[0].attribute = vec![value];
         let graph = run_pass(&mut model, run);
-        assert_eq!(ops(graph), ["Constant", "Foo"]);
+        assert_eq!(kinds(graph), ["Constant", "Foo"]);
         assert_eq!(graph.initializer[0].dims, [2]);
         check(graph).expect("still a graph");
     }

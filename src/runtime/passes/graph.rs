@@ -144,7 +144,7 @@ impl<'g> View<'g> {
                 let [start, end] = [1, 2].map(|i| self.integers(&node.input[i]));
                 match (start.as_deref(), end.as_deref()) {
                     (Some([-1]), Some([end])) => *end > i64::from(i16::MAX),
-                    (Some([start]), Some([end])) => end - start == 1 && start.signum() * end >= 0,
+                    (Some([start]), Some([end])) => end - start == 1 && (*start >= 0 || *end < 0),
                     _ => false,
                 }
             }
@@ -390,3 +390,6 @@ pub(super) fn integers(tensor: &TensorProto) -> Option<Vec<i64>> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

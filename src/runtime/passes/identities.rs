@@ -139,7 +139,7 @@ fn makes_floats(node: &NodeProto, floats: &HashSet<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::graph::float_tensor;
-    use super::super::testing::{model, ops, random, run_pass, same_after};
+    use super::super::testing::{kinds, model, random, run_pass, same_after};
     use super::*;
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
         let text = "a = Div(one, x)\nb = Sub(zero, a)\nc = Mul(b, axis)\nd = Mul(c, almost)\ne = Cast(d) to=7
                     f = Cast(e) to=1\ng = Mul(f, one)";
         let mut model = model(text, constants, &["g"]);
-        let found = ops(run_pass(&mut model, run)).join(" ");
+        let found = kinds(run_pass(&mut model, run)).join(" ");
         assert_eq!(found, "Div Sub Mul Mul Cast Cast Mul");
     }
 }

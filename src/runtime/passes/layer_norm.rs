@@ -53,7 +53,13 @@ impl<'g> LayerNorm<'g> {
         };
         let idle = |name: &String| view.readers(name).is_empty() && !view.is_output(name);
         let last = graph::int(node, "axis").unwrap_or(-1) == -1;
-        if !last || !statistics.iter().all(idle) {
+        let rows = node
+            .input
+            .iter()
+            .skip(1)
+            .filter_map(|name| view.constant(name));
+        if !last || !statistics.iter().all(idle) || rows.into_iter().any(|row| row.dims.len() != 1)
+        {
             return None;
         }
         Some(Self {

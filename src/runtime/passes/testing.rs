@@ -148,7 +148,7 @@ pub(super) fn run_pass(model: &mut ModelProto, pass: Pass) -> &GraphProto {
 }
 
 /// The kinds of its nodes, in order.
-pub(super) fn ops(graph: &GraphProto) -> Vec<&str> {
+pub(super) fn kinds(graph: &GraphProto) -> Vec<&str> {
     graph
         .node
         .iter()
@@ -186,5 +186,5 @@ pub(super) fn same_after(pass: Pass, mut model: ModelProto, inputs: &[Tensor]) -
     let after = evaluate(&model, inputs);
     after.close_enough(&before, true).expect("the same numbers");
     let graph = model.graph.as_ref().expect("it has one");
-    ops(graph).into_iter().map(String::from).collect()
+    kinds(graph).into_iter().map(String::from).collect()
 }

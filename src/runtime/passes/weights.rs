@@ -204,6 +204,17 @@ impl<'g> Constant<'g> {
                 quantized: None,
             });
         }
+        // Weights that are fp16 in a float network.
+        if let Some(cast) = view.made_by(name, "Cast") {
+            let tensor = view.constant(cast.input.first()?)?;
+            let to = int(cast, "to")?;
+            let widens =
+                tensor.data_type == DataType::Float16 as i32 && to == DataType::Float as i64;
+            return widens.then_some(Self {
+                tensor,
+                quantized: None,
+            });
+        }
         let node = view.made_by(name, "DequantizeLinear")?;
         let blocked = int(node, "block_size").is_some_and(|size| size != 0);
         let input = |at: usize| node.input.get(at).filter(|name| !name.is_empty());

@@ -1,5 +1,5 @@
 use super::super::graph::float_tensor;
-use super::super::testing::{at_opset, integers, model, ops, random, run_pass, same_after};
+use super::super::testing::{at_opset, integers, kinds, model, random, run_pass, same_after};
 use std::f32::consts::SQRT_2;
 
 use super::*;
@@ -116,7 +116,7 @@ fn the_operator_of_opset_20() {
             model(&format!("y = Gelu(x) {attribute}"), vec![], &["y"]),
         );
         let graph = run_pass(&mut model, run);
-        assert_eq!(ops(graph), [ACTIVATION]);
+        assert_eq!(kinds(graph), [ACTIVATION]);
         assert_eq!(graph.node[0].attribute[0].s, kind.as_bytes());
     }
 }

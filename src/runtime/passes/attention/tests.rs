@@ -2,7 +2,7 @@ use tract_core::prelude::Tensor;
 use tract_onnx::pb::TensorProto;
 
 use super::super::graph::float_tensor;
-use super::super::testing::{at_opset, integers, model, ops, random, run_pass, same_after};
+use super::super::testing::{at_opset, integers, kinds, model, random, run_pass, same_after};
 use super::*;
 
 fn constants() -> Vec<TensorProto> {
@@ -117,7 +117,7 @@ fn what_baddbmm_adds_is_nothing() {
                 weights = Softmax(scores)\ny = MatMul(weights, v_)";
     let mut model = network(text);
     let graph = run_pass(&mut model, run);
-    assert_eq!(ops(graph)[3..], ["EaselAttention"]);
+    assert_eq!(kinds(graph)[3..], ["EaselAttention"]);
     assert_eq!(graph.node[3].input.len(), 4);
 }
 
