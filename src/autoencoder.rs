@@ -6,7 +6,7 @@ use tract_core::prelude::Tensor;
 
 use crate::latents::Latents;
 use crate::picture::Picture;
-use crate::runtime::{Network, Plan, RuntimeError, Workers};
+use crate::runtime::{Network, Plan, Precision, RuntimeError, Workers};
 use crate::text_encoder::values;
 
 pub(crate) struct Autoencoder {
@@ -36,9 +36,9 @@ impl Autoencoder {
         let shape = latents.shape().to_vec();
         if self.plan.as_ref().is_none_or(|(built, _)| *built != shape) {
             self.plan = None;
-            let plan = self
-                .network
-                .build(workers, std::slice::from_ref(&shape), None)?;
+            let plan =
+                self.network
+                    .build(workers, std::slice::from_ref(&shape), None, Precision::Fine)?;
             self.plan = Some((shape, plan));
         }
         Ok(())

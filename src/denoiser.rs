@@ -5,7 +5,7 @@ use std::path::Path;
 use tract_core::prelude::Tensor;
 
 use crate::latents::Latents;
-use crate::runtime::{InputSpec, Network, Plan, RuntimeError, Workers};
+use crate::runtime::{InputSpec, Network, Plan, Precision, RuntimeError, Workers};
 use crate::text_encoder::{TextEmbedding, values};
 
 /// What a denoiser can be told; others ask for more (SDXL: pooled text, time ids), and are refused by name.
@@ -108,7 +108,9 @@ impl Denoiser {
                 )));
             }
             self.plan = None; // never two at once in memory
-            let plan = self.network.build(workers, &shapes, None)?;
+            let plan = self
+                .network
+                .build(workers, &shapes, None, Precision::Usual)?;
             self.plan = Some((shapes, plan));
         }
         Ok(())

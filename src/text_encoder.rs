@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tract_core::prelude::{Datum as _, Tensor};
 
-use crate::runtime::{Network, Plan, RuntimeError, Workers};
+use crate::runtime::{Network, Plan, Precision, RuntimeError, Workers};
 use crate::tokenizer::TokenIds;
 
 /// A prompt as the denoiser sees it: f32 `[1, tokens, width]`.
@@ -60,7 +60,8 @@ impl TextEncoder {
                 let output = self.network.has_output(output)?.then_some(output);
                 self.plan = Some((
                     length,
-                    self.network.build(workers, &[vec![1, length]], output)?,
+                    self.network
+                        .build(workers, &[vec![1, length]], output, Precision::Usual)?,
                 ));
             }
             let (_, plan) = self.plan.as_ref().expect("built above");

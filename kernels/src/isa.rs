@@ -151,4 +151,13 @@ mod tests {
         assert!("sse2".parse::<Isa>().is_err());
         assert_eq!(Isa::available().next(), Some(Isa::Reference));
     }
+
+    /// `test-arm.sh` sets the variable: the other tests run whatever is available, and would not miss a family.
+    #[test]
+    fn the_families_that_this_cpu_must_have_are_available() {
+        if let Ok(expected) = std::env::var("EASEL_EXPECT") {
+            let available: Vec<_> = Isa::available().map(Isa::name).collect();
+            assert_eq!(available.join(" "), expected);
+        }
+    }
 }

@@ -9,7 +9,7 @@ mod range;
 #[cfg(test)]
 mod tests;
 
-use grid::{Encode, Encoder, Grid};
+use grid::{Encode, EncodeRest, Encoder, Grid};
 use range::FindRange;
 pub(crate) use range::{Extremes, union};
 
@@ -192,6 +192,85 @@ pub fn ranges(level: Level, threads: &Threads, x: &[f32], width: usize) -> Vec<[
         .map(|pieces| pieces.iter().copied().fold([0.0; 2], union))
         .collect()
 }
+
+/// As [`quantize_rows`] for whole images, which lie without gaps: one scale for all pixels and channels of each.
+///
+/// # Panics
+/// When `scales`, `zeros` or `out` is not as long as `x` has images of `width` numbers.
+pub fn quantize_images(
+    level: Level,
+    threads: &Threads,
+    format: Format,
+    x: &[f32],
+    width: usize,
+    quantized: &mut Quantized,
+) {
+    assert!(width > 0 && x.len().is_multiple_of(width), "whole images");
+    let images = x.len() / width;
+    quantized.data.resize(x.len(), 0);
+    quantized.scales.resize(images, 0.0);
+    quantized.zeros.resize(images, 0);
+    let mut encoders = Vec::new();
+    let ranges = ranges(level, threads, x, width);
+    for (image, range) in ranges.into_iter().enumerate() {
+        let grid = Grid::of(range);
+        quantized.scales[image] = grid.scale;
+        quantized.zeros[image] = grid.zero - format.offset();
+        encoders.push(grid.encoder(format));
+    }
+    encode_long(
+        level,
+        threads,
+        &encoders,
+        x,
+        width,
+        &mut quantized.data,
+        width,
+    );
+}
+
+/// What [`quantize_images`] left over, as bytes on a grid 255 times as fine: products with both, added up, have activations of
+/// 16 bits.
+///
+/// # Panics
+/// When `coarse` is not what `x` was quantized to.
+pub fn quantize_rest(
+    level: Level,
+    threads: &Threads,
+    format: Format,
+    x: &[f32],
+    coarse: &Quantized,
+    rest: &mut Quantized,
+) {
+    let images = coarse.scales.len();
+    assert!(coarse.data.len() == x.len() && images > 0, "its own bytes");
+    let width = x.len() / images;
+    rest.data.resize(x.len(), 0);
+    rest.scales = coarse.scales.iter().map(|scale| scale / 255.0).collect();
+    rest.zeros = vec![REST_ZERO - format.offset(); images];
+    let mut tasks = Vec::new();
+    let rows = x
+        .chunks(width.max(1))
+        .zip(rest.data.chunks_mut(width.max(1)));
+    for ((x, out), scale) in rows.zip(&coarse.scales) {
+        let pieces = x.chunks(CHUNK).zip(out.chunks_mut(CHUNK));
+        tasks.extend(pieces.map(|(x, out)| (scale.recip(), x, out)));
+    }
+    worth(threads, x.len()).chunks(&mut tasks, 1, |_, task| {
+        for &mut (inverse, x, ref mut out) in task {
+            let zero = (REST_ZERO - format.offset()) as u8;
+            level.run(EncodeRest {
+                inverse,
+                zero,
+                x,
+                out,
+            });
+        }
+    });
+}
+
+/// The zero point of what is left over, in unsigned bytes: it lies on both sides of 0.
+const REST_ZERO: i32 = 128;
 
 /// Encodes rows each too long for one task.
 fn encode_long(

@@ -17,8 +17,12 @@ use tract_core::ops::math::Add;
 
 use super::ops::{Activation, Conv2d, GeGlu, Linear, Node, Upsample};
 
-/// Fuses all that can be, in a model that tract has decluttered.
-pub(super) fn run(model: &mut TypedModel) -> TractResult<()> {
+/// Fuses all that can be, in a model that tract has decluttered. With `fine`, convolutions of images that are no larger than
+/// the network's input compute with 16-bit activations: of a decoder the cheapest, whose errors all others carry on.
+pub(super) fn run(model: &mut TypedModel, fine: bool) -> TractResult<()> {
+    if fine {
+        refine(model)?;
+    }
     for node in 0..model.nodes.len() {
         while let Some(patch) =
             upsampled(model, node)?.map_or_else(|| followed(model, node), |p| Ok(Some(p)))?
@@ -156,6 +160,7 @@ fn upsampled(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPa
     }
     let mut conv = conv.clone();
     conv.window.upsample = upsample.factor;
+    conv.product.fine = true; // between residual blocks: nothing has evened it out
     let mut inputs = node.inputs.clone();
     inputs[0] = before.inputs[0];
     let mut patch = TypedModelPatch::new("upsample");
@@ -163,4 +168,23 @@ fn upsampled(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPa
     let output = patch.wire_node(&node.name, Node(conv), &inputs)?;
     patch.shunt_outside(model, node.id.into(), output[0])?;
     Ok(Some(patch))
+}
+
+/// The number of pixels, if it is an image; an image's channels are last, or second in a network's input.
+fn pixels(shape: &ShapeFact, first: usize) -> Option<usize> {
+    let dims = shape.as_concrete()?;
+    (dims.len() == 4).then(|| dims[first] * dims[first + 1])
+}
+
+fn refine(model: &mut TypedModel) -> TractResult<()> {
+    let Some(input) = pixels(&model.input_fact(0)?.shape, 2) else {
+        return Ok(());
+    };
+    for node in &mut model.nodes {
+        let small = pixels(&node.outputs[0].fact.shape, 1).is_some_and(|pixels| pixels <= input);
+        if let Some(Node(conv)) = node.op_as_mut::<Node<Conv2d>>() {
+            conv.product.fine = small;
+        }
+    }
+    Ok(())
 }

@@ -40,6 +40,15 @@ pub(crate) struct InputSpec {
     pub(crate) dims: Vec<Option<usize>>,
 }
 
+/// How coarsely a network with int8 weights may compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precision {
+    /// Its errors average out, over steps and tokens.
+    Usual,
+    /// Its output is what people see.
+    Fine,
+}
+
 /// One ONNX file.
 #[derive(Debug)]
 pub(crate) struct Network {
@@ -93,6 +102,7 @@ impl Network {
         workers: &Workers,
         shapes: &[Vec<usize>],
         output: Option<&str>,
+        precision: Precision,
     ) -> Result<Plan, RuntimeError> {
         for (input, shape) in self.inputs.iter().zip(shapes) {
             let fits = input.dims.len() == shape.len()
@@ -127,7 +137,7 @@ impl Network {
                     model.select_outputs_by_name([name])?;
                 }
                 let mut model = model.into_typed()?.into_decluttered()?;
-                fusion::run(&mut model)?;
+                fusion::run(&mut model, precision == Precision::Fine)?;
                 model.optimize()?;
                 ops::pack(&model, &weights, &workers.threads())?;
                 model.into_runnable()

@@ -26,6 +26,9 @@ const CACHED_WEIGHTS: usize = 256 << 10;
 const CACHED_ROW: usize = 1024;
 /// Rows in a task: enough to reuse a block of weights.
 const TASK_ROWS: usize = 96;
+/// Where all weights are more than third-level caches hold, they are read once, for all rows if those are so few.
+const LARGE_WEIGHTS: usize = 32 << 20;
+const ALL_ROWS: usize = 3 * TASK_ROWS;
 /// Tasks a thread, so that none waits long for the last one.
 const TASKS_PER_THREAD: usize = 6;
 
@@ -41,7 +44,8 @@ impl Blocks {
     fn choose<T: Tile>([m, n, k]: [usize; 3], multiple: usize, threads: usize) -> Self {
         let blocks_of_k = (k * size_of::<T::Activation>()).div_ceil(CACHED_ROW).max(1);
         let steps = k.div_ceil(blocks_of_k).next_multiple_of(T::KR);
-        let rows = TASK_ROWS
+        let large = n * k * size_of::<T::Weight>() > LARGE_WEIGHTS && m <= ALL_ROWS;
+        let rows = if large { ALL_ROWS } else { TASK_ROWS }
             .next_multiple_of(T::MR)
             .min(m.next_multiple_of(T::MR));
         let cached = CACHED_WEIGHTS / (steps.max(1) * size_of::<T::Weight>());
@@ -158,7 +162,7 @@ impl<T: Tile> Scratch<T> {
                         data: &mut sums[column - columns.start..],
                         stride: blocks.columns,
                     };
-                    let b = weights.from_step::<T>(column / T::NR, k);
+                    let b = weights.steps_from::<T>(column / T::NR, k);
                     tile.run(padded / T::KR, a, b, c, k > 0);
                 }
             }

@@ -9,7 +9,7 @@ use super::weights::GATED;
 use crate::elementwise::Activation;
 use crate::vector::Vectorized;
 
-/// `y = activation(product + bias + per_image) + residual`; of gated weights `y = value · GELU(gate)` of the sum of product
+/// `y = activation(product + bias + per_image) + residual`, with [`Self::onto`] `+ y` inside the brackets; of gated weights `y = value · GELU(gate)` of the sum of product
 /// and bias, and no more.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Epilogue<'a> {
@@ -21,7 +21,12 @@ pub struct Epilogue<'a> {
     pub activation: Option<Activation>,
     /// `[m, n]`: added last.
     pub residual: Option<&'a [f32]>,
+    /// The product is added to what is in the output, which is a part of it: see [`crate::quantize::quantize_rest`].
+    pub onto: bool,
 }
+
+/// Numbers that are added onto others at once.
+const PIECE: usize = 64;
 
 /// Sums of a row's columns, on their way to becoming numbers.
 pub(super) trait Sums {
@@ -63,6 +68,7 @@ impl Sums for Quantized<'_> {
 pub(super) struct FinishRow<'a, S> {
     sums: S,
     gated: bool,
+    onto: bool,
     bias: Option<&'a [f32]>,
     per_image: Option<&'a [f32]>,
     activation: Option<Activation>,
@@ -103,6 +109,7 @@ impl<'a> Epilogue<'a> {
         FinishRow {
             sums,
             gated: place.gated,
+            onto: self.onto,
             bias: self.bias.map(|bias| part(bias, 0)),
             per_image: self.per_image.map(|values| part(values, place.image)),
             activation: self.activation,
@@ -120,7 +127,15 @@ impl<S: Sums> Vectorized for FinishRow<'_, S> {
         if self.gated {
             return self.gate::<FMA>();
         }
-        self.sums.numbers(0, self.out);
+        if self.onto {
+            for (piece, out) in self.out.chunks_mut(PIECE).enumerate() {
+                let mut numbers = [0.0; PIECE];
+                self.sums.numbers(piece * PIECE, &mut numbers[..out.len()]);
+                add(Some(&numbers), out);
+            }
+        } else {
+            self.sums.numbers(0, self.out);
+        }
         add(self.bias, self.out);
         add(self.per_image, self.out);
         if let Some(activation) = self.activation {

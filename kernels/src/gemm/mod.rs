@@ -18,6 +18,8 @@ mod weights;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
+mod bounds;
 #[cfg(test)]
 mod tests;
 pub use epilogue::Epilogue;

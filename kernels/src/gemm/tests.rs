@@ -373,6 +373,7 @@ fn the_epilogue_adds_in_its_order_and_threads_change_nothing() {
             per_image: Some(&per_image),
             activation: Some(Activation::Silu),
             residual: Some(&residual),
+            onto: false,
         };
         let full = run(&Threads::single(), &epilogue);
         for (at, (plain, full)) in plain.iter().zip(&full).enumerate() {

@@ -160,7 +160,7 @@ impl<W: Number> Panels<W> {
     }
 
     /// The panel of columns `number * NR` and on, from step `k` on.
-    pub(crate) fn from_step<T: Tile<Weight = W>>(&self, number: usize, k: usize) -> &[W] {
+    pub(crate) fn steps_from<T: Tile<Weight = W>>(&self, number: usize, k: usize) -> &[W] {
         debug_assert!(k.is_multiple_of(T::KR));
         &self.data.as_slice()[number * self.panel..][..self.panel][k * T::NR..]
     }
@@ -205,7 +205,7 @@ impl Panels<i8> {
         let mut sums = vec![0; self.n];
         if self.panel > 0 {
             threads.chunks(&mut sums, T::NR, |number, sums| {
-                for group in self.from_step::<T>(number, 0).chunks_exact(T::NR * T::KR) {
+                for group in self.steps_from::<T>(number, 0).chunks_exact(T::NR * T::KR) {
                     for (sum, weights) in sums.iter_mut().zip(group.chunks_exact(T::KR)) {
                         *sum += weights.iter().map(|w| i32::from(*w)).sum::<i32>();
                     }

@@ -85,3 +85,28 @@ impl Vectorized for Encode<'_> {
         }
     }
 }
+
+/// What rounding a piece of a row to whole steps left over, in steps of a 255th.
+pub(super) struct EncodeRest<'a> {
+    /// 1 / scale of the rounding.
+    pub(super) inverse: f32,
+    /// The byte of its zero point.
+    pub(super) zero: u8,
+    pub(super) x: &'a [f32],
+    pub(super) out: &'a mut [u8],
+}
+
+impl Vectorized for EncodeRest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (out, &x) in self.out.iter_mut().zip(self.x) {
+            let steps = x * self.inverse;
+            let rest = (steps - ((steps + ROUND) - ROUND)) * 255.0;
+            // At most 127.5 either way.
+            let rest = lesser(greater(rest, -128.0), 127.0);
+            *out = ((rest + ROUND).to_bits() as u8).wrapping_add(self.zero);
+        }
+    }
+}

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use easel_kernels::gemm::{
-    Activations, Epilogue, Left, Order, WeightsF32, WeightsI8, in_packed_order,
+    ActivationLayout, Activations, Epilogue, Left, Order, WeightsF32, WeightsI8, in_packed_order,
 };
 use easel_kernels::isa::Isa;
-use easel_kernels::quantize::quantize_rows;
+use easel_kernels::quantize::{Quantized, quantize_images, quantize_rest, quantize_rows};
 use easel_kernels::threads::Threads;
 use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
@@ -27,6 +27,8 @@ pub(in crate::runtime) struct Product {
     pub(super) depth: usize,
     /// The second half of the columns gates the first: see [`Order::gated`].
     pub(in crate::runtime) gated: bool,
+    /// Activations are quantized to 16 bits: for convolutions of images that no norm has evened out.
+    pub(in crate::runtime) fine: bool,
     packed: Arc<OnceLock<Packed>>,
 }
 
@@ -53,17 +55,9 @@ impl PartialEq for Product {
     }
 }
 
-/// The bytes of quantized activations, and their rows' scales and zero points: kept by each thread that runs networks,
-/// since fresh memory costs more than the quantization.
-#[derive(Default)]
-struct Scratch {
-    data: Vec<u8>,
-    scales: Vec<f32>,
-    zeros: Vec<i32>,
-}
-
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    /// Quantized activations: kept by each thread that runs networks, since fresh memory costs more than the quantization.
+    static SCRATCH: RefCell<[Quantized; 2]> = RefCell::default();
 }
 
 impl Product {
@@ -76,6 +70,7 @@ impl Product {
             columns,
             depth,
             gated: false,
+            fine: false,
             packed: Arc::default(),
         })
     }
@@ -143,64 +138,65 @@ impl Product {
         };
         match &packed.weights {
             Kind::F32(weights) => weights.multiply(&engine.threads, left, x, &epilogue, out),
-            Kind::I8(weights) => SCRATCH.with_borrow_mut(|scratch| {
-                scratch.multiply(engine, weights, left, x, row, &epilogue, out);
+            Kind::I8(weights) if !x.is_empty() => SCRATCH.with_borrow_mut(|[coarse, rest]| {
+                let stride = quantize(engine, weights, left, x, row, coarse);
+                let mut multiply = |quantized: &Quantized, epilogue: &Epilogue<'_>| {
+                    let Quantized {
+                        data,
+                        scales,
+                        zeros,
+                    } = quantized;
+                    let activations = Activations {
+                        data,
+                        stride,
+                        scales,
+                        zeros,
+                    };
+                    weights.multiply(&engine.threads, left, activations, epilogue, out);
+                };
+                let onto = self.fine && matches!(left, Left::Images(_));
+                if onto {
+                    let format = weights.activations().format;
+                    quantize_rest(engine.level, &engine.threads, format, x, coarse, rest);
+                    multiply(rest, &Epilogue::default());
+                }
+                multiply(coarse, &Epilogue { onto, ..epilogue });
             }),
+            Kind::I8(_) => {}
         }
         Ok(())
     }
 }
 
-impl Scratch {
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the call of `Product::run`, handed on"
-    )]
-    fn multiply(
-        &mut self,
-        engine: &Engine,
-        weights: &WeightsI8,
-        left: Left<'_>,
-        x: &[f32],
-        row: usize,
-        epilogue: &Epilogue<'_>,
-        out: &mut [f32],
-    ) {
-        if x.is_empty() {
-            return;
+/// Quantizes activations as these weights need them: tokens each for itself, images whole. Gives the bytes of a row.
+fn quantize(
+    engine: &Engine,
+    weights: &WeightsI8,
+    left: Left<'_>,
+    x: &[f32],
+    row: usize,
+    quantized: &mut Quantized,
+) -> usize {
+    let ActivationLayout { format, multiple } = weights.activations();
+    let (level, threads) = (engine.level, &engine.threads);
+    match left {
+        Left::Images(_) => {
+            quantize_images(level, threads, format, x, row, quantized);
+            row
         }
-        let layout = weights.activations();
-        let stride = match left {
-            Left::Matrix { .. } => row.next_multiple_of(layout.multiple),
-            Left::Images(_) => row,
-        };
-        let rows = x.len() / row;
-        self.data.resize(rows * stride, 0);
-        self.scales.resize(rows, 0.0);
-        self.zeros.resize(rows, 0);
-        let Self {
-            data,
-            scales,
-            zeros,
-        } = self;
-        quantize_rows(
-            engine.level,
-            &engine.threads,
-            layout.format,
-            x,
-            row,
-            stride,
-            data,
-            scales,
-            zeros,
-        );
-        let activations = Activations {
-            data,
-            stride,
-            scales,
-            zeros,
-        };
-        weights.multiply(&engine.threads, left, activations, epilogue, out);
+        Left::Matrix { .. } => {
+            let (rows, stride) = (x.len() / row, row.next_multiple_of(multiple));
+            let Quantized {
+                data,
+                scales,
+                zeros,
+            } = quantized;
+            data.resize(rows * stride, 0);
+            scales.resize(rows, 0.0);
+            zeros.resize(rows, 0);
+            quantize_rows(level, threads, format, x, row, stride, data, scales, zeros);
+            stride
+        }
     }
 }
 
@@ -216,6 +212,15 @@ impl Kind {
                 scales,
                 zeros,
             } => {
+                if order.n.0.min(order.k[2].0) <= FEW_CHANNELS {
+                    return float(&dequantized(
+                        order,
+                        bytes.as_slice(),
+                        *signed,
+                        scales,
+                        zeros,
+                    ));
+                }
                 let symmetric = Symmetric::of(order, bytes.as_slice(), *signed, scales, zeros);
                 Self::I8(WeightsI8::pack(
                     isa,
@@ -226,6 +231,35 @@ impl Kind {
                 ))
             }
         }
+    }
+}
+
+/// Weights from or to so few channels are used as f32: the first and the last convolution of a network, which take and give
+/// what no norm evens out, and where int8 saves nothing.
+const FEW_CHANNELS: usize = 8;
+
+/// int8 or uint8 weights as numbers.
+fn dequantized(
+    order: &Order,
+    bytes: &[u8],
+    signed: bool,
+    scales: &[f32],
+    zeros: &[i32],
+) -> Vec<f32> {
+    let mut values = vec![0.0; bytes.len()];
+    for n in 0..order.n.0 {
+        for at in order.column(n) {
+            values[at] = (integer(bytes[at], signed) - zeros[n]) as f32 * scales[n];
+        }
+    }
+    values
+}
+
+fn integer(byte: u8, signed: bool) -> i32 {
+    if signed {
+        i32::from(byte.cast_signed())
+    } else {
+        i32::from(byte)
     }
 }
 
@@ -248,7 +282,7 @@ impl Symmetric {
         let mut weights = vec![0; bytes.len()];
         let mut scales = scales.to_vec();
         for n in 0..order.n.0 {
-            let value = |byte: u8| if signed { i32::from(byte.cast_signed()) } else { i32::from(byte) } - zeros[n];
+            let value = |byte: u8| integer(byte, signed) - zeros[n];
             let largest = order
                 .column(n)
                 .map(|at| value(bytes[at]).abs())

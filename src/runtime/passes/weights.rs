@@ -263,6 +263,9 @@ impl<'g> Constant<'g> {
     }
 }
 
+/// A scale and a zero point for each column.
+type Scales = (Vec<f32>, Vec<i32>);
+
 impl Quantized<'_> {
     /// Scale and zero point of each column; `None` if they go along another axis.
     fn scales(
@@ -270,7 +273,7 @@ impl Quantized<'_> {
         tensors: &mut TensorSource,
         weight: &TensorProto,
         order: &Order,
-    ) -> Result<Option<(Vec<f32>, Vec<i32>)>, String> {
+    ) -> Result<Option<Scales>, String> {
         let n = order.n.0;
         let Some(scales) = tensors.floats(self.scale)? else {
             return Ok(None);

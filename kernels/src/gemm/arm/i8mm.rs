@@ -137,14 +137,8 @@ unsafe fn int8(groups: usize, a: *const u8, b: *const i8, c: *mut i32, c_stride:
                 // SAFETY: four of the 8 rows of 12 that the caller promises.
                 unsafe {
                     let c = c.add(row * c_stride + 4 * four);
-                    vst1q_s32(
-                        c,
-                        if add {
-                            vaddq_s32(vld1q_s32(c), sums)
-                        } else {
-                            sums
-                        },
-                    );
+                    let before = if add { vld1q_s32(c) } else { vdupq_n_s32(0) };
+                    vst1q_s32(c, vaddq_s32(before, sums));
                 }
             }
         }

@@ -99,37 +99,12 @@ impl Tile for NeonF32x8x8 {
 }
 
 /// One row, one group of k: `c[row] += b · a[row][lane]`, for both vectors of columns.
+#[rustfmt::skip]
 macro_rules! row {
     ($op:literal, $row:literal, $lane:literal, $b0:literal, $b1:literal, $bytes:literal, $group:literal) => {
         concat!(
-            $op,
-            " {c",
-            $row,
-            "0:v}.4s, {b",
-            $b0,
-            ":v}",
-            $bytes,
-            ", {a",
-            $row,
-            ":v}",
-            $group,
-            "[",
-            $lane,
-            "]\n",
-            $op,
-            " {c",
-            $row,
-            "1:v}.4s, {b",
-            $b1,
-            ":v}",
-            $bytes,
-            ", {a",
-            $row,
-            ":v}",
-            $group,
-            "[",
-            $lane,
-            "]"
+            $op, " {c", $row, "0:v}.4s, {b", $b0, ":v}", $bytes, ", {a", $row, ":v}", $group, "[", $lane, "]\n",
+            $op, " {c", $row, "1:v}.4s, {b", $b1, ":v}", $bytes, ", {a", $row, ":v}", $group, "[", $lane, "]"
         )
     };
 }
@@ -137,20 +112,17 @@ macro_rules! row {
 /// A row of the first group of two.
 macro_rules! first {
     ($op:literal, $row:literal, $bytes:literal, $group:literal) => {
-        row!($op, $row, "0", "0", "1", $bytes, $group)
+        row!($op, $row, 0, 0, 1, $bytes, $group)
     };
 }
 
 /// A row of the second group of two, and the load of the row's next activations.
+#[rustfmt::skip]
 macro_rules! second {
     ($op:literal, $row:literal, $bytes:literal, $group:literal) => {
         concat!(
-            row!($op, $row, "1", "2", "3", $bytes, $group),
-            "\nldr {a",
-            $row,
-            ":d}, [{row",
-            $row,
-            "}, {at}]"
+            row!($op, $row, 1, 2, 3, $bytes, $group),
+            "\nldr {a", $row, ":d}, [{row", $row, "}, {at}]"
         )
     };
 }
@@ -200,30 +172,30 @@ macro_rules! kernel {
                     "ldr {a7:d}, [{row7}]",
                     concat!("// LLVM-MCA-BEGIN ", $mark),
                     "2:",
-                    first!($op, "0", $bytes, $group),
+                    first!($op, 0, $bytes, $group),
                     "ldr {b2:q}, [{b}, #32]",
-                    first!($op, "1", $bytes, $group),
+                    first!($op, 1, $bytes, $group),
                     "ldr {b3:q}, [{b}, #48]",
-                    first!($op, "2", $bytes, $group),
+                    first!($op, 2, $bytes, $group),
                     "subs {pairs}, {pairs}, #1",
-                    first!($op, "3", $bytes, $group),
+                    first!($op, 3, $bytes, $group),
                     "csel {step}, {step}, xzr, ne", // after the last pair stay there
-                    first!($op, "4", $bytes, $group),
+                    first!($op, 4, $bytes, $group),
                     "add {at}, {at}, {step}",
-                    first!($op, "5", $bytes, $group),
+                    first!($op, 5, $bytes, $group),
                     "add {b}, {b}, {step}, lsl #3",
-                    first!($op, "6", $bytes, $group),
-                    first!($op, "7", $bytes, $group),
-                    second!($op, "0", $bytes, $group),
+                    first!($op, 6, $bytes, $group),
+                    first!($op, 7, $bytes, $group),
+                    second!($op, 0, $bytes, $group),
                     "ldr {b0:q}, [{b}]",
-                    second!($op, "1", $bytes, $group),
+                    second!($op, 1, $bytes, $group),
                     "ldr {b1:q}, [{b}, #16]",
-                    second!($op, "2", $bytes, $group),
-                    second!($op, "3", $bytes, $group),
-                    second!($op, "4", $bytes, $group),
-                    second!($op, "5", $bytes, $group),
-                    second!($op, "6", $bytes, $group),
-                    second!($op, "7", $bytes, $group),
+                    second!($op, 2, $bytes, $group),
+                    second!($op, 3, $bytes, $group),
+                    second!($op, 4, $bytes, $group),
+                    second!($op, 5, $bytes, $group),
+                    second!($op, 6, $bytes, $group),
+                    second!($op, 7, $bytes, $group),
                     "b.ne 2b",
                     "// LLVM-MCA-END",
                     "3:",
@@ -237,14 +209,14 @@ macro_rules! kernel {
                     "ldr {a5:s}, [{row5}, {last_at}]",
                     "ldr {a6:s}, [{row6}, {last_at}]",
                     "ldr {a7:s}, [{row7}, {last_at}]",
-                    first!($op, "0", $bytes, $group),
-                    first!($op, "1", $bytes, $group),
-                    first!($op, "2", $bytes, $group),
-                    first!($op, "3", $bytes, $group),
-                    first!($op, "4", $bytes, $group),
-                    first!($op, "5", $bytes, $group),
-                    first!($op, "6", $bytes, $group),
-                    first!($op, "7", $bytes, $group),
+                    first!($op, 0, $bytes, $group),
+                    first!($op, 1, $bytes, $group),
+                    first!($op, 2, $bytes, $group),
+                    first!($op, 3, $bytes, $group),
+                    first!($op, 4, $bytes, $group),
+                    first!($op, 5, $bytes, $group),
+                    first!($op, 6, $bytes, $group),
+                    first!($op, 7, $bytes, $group),
                     "4:",
                     groups = in(reg) groups,
                     pairs = inout(reg) groups / 2 => _,

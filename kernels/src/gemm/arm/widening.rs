@@ -47,8 +47,8 @@ impl Tile for NeonI8x4x4 {
     #[inline]
     fn run(self, groups: usize, a: Strided<'_, u8>, b: &[i8], c: StridedMut<'_, i32>, add: bool) {
         Self::check(groups, &a, b, &c);
-        // SAFETY: `new` found the instructions; `check` found the slices long enough for all that is touched: rows 0..4 of `a` and `c`, and `groups`
-        // groups of `b`.
+        // SAFETY: `new` found the instructions; `check` found the slices long enough for all that is touched: rows
+        // 0..4 of `a` and `c`, and `groups` groups of `b`.
         unsafe {
             int8(
                 groups,
@@ -64,6 +64,7 @@ impl Tile for NeonI8x4x4 {
 }
 
 /// Adds pairs of `t[row]`, of which both multiplications are done, to `c[row][column]`.
+#[rustfmt::skip]
 macro_rules! finish {
     ($row:literal, $column:literal) => {
         concat!("sadalp {c", $row, $column, ":v}.4s, {t", $row, ":v}.8h")
@@ -71,32 +72,18 @@ macro_rules! finish {
 }
 
 /// `t[row] = b · a[row]` of the lower 8 steps; `$b`: which of two registers holds the column.
+#[rustfmt::skip]
 macro_rules! begin {
     ($row:literal, $b:literal) => {
-        concat!(
-            "smull {t",
-            $row,
-            ":v}.8h, {b",
-            $b,
-            "l:v}.8b, {a",
-            $row,
-            "l:v}.8b"
-        )
+        concat!("smull {t", $row, ":v}.8h, {b", $b, "l:v}.8b, {a", $row, "l:v}.8b")
     };
 }
 
 /// `t[row] += b · a[row]` of the higher 8 steps.
+#[rustfmt::skip]
 macro_rules! go_on {
     ($row:literal, $b:literal) => {
-        concat!(
-            "smlal {t",
-            $row,
-            ":v}.8h, {b",
-            $b,
-            "h:v}.8b, {a",
-            $row,
-            "h:v}.8b"
-        )
+        concat!("smlal {t", $row, ":v}.8h, {b", $b, "h:v}.8b, {a", $row, "h:v}.8b")
     };
 }
 
@@ -117,58 +104,56 @@ unsafe fn int8(
 ) {
     let mut parts = [[vdupq_n_s32(0); 4]; 4];
     let row = |row: usize| a.wrapping_add(row * a_stride);
+    let high = |row: usize| a.wrapping_add(row * a_stride + 8);
     if groups > 0 {
-        // SAFETY: loads alone. The pointers run over the groups and stay on the last, of whose bytes the loads for a group
+        // SAFETY: loads alone. `at` and `b` run over the groups and stay on the last, of whose bytes the loads for a group
         // after it read some once more.
         unsafe {
             asm!(
-                "ldr {a0l:d}, [{row0}]",
-                "ldr {a1l:d}, [{row1}]",
-                "ldr {a2l:d}, [{row2}]",
-                "ldr {a3l:d}, [{row3}]",
+                "ldr {a0l:d}, [{low0}]",
+                "ldr {a1l:d}, [{low1}]",
+                "ldr {a2l:d}, [{low2}]",
+                "ldr {a3l:d}, [{low3}]",
                 "ldr {b0l:d}, [{b}]",
                 "movi {b1h:v}.2d, #0",
                 "// LLVM-MCA-BEGIN neon",
                 "2:",
                 finish!(0, 3), go_on!(2, 1), begin!(0, 0), // column 0
-                "ldr {a0h:d}, [{row0}, #8]",
+                "ldr {a0h:d}, [{high0}, {at}]",
                 "ldr {b0h:d}, [{b}, #8]",
                 finish!(1, 3), go_on!(3, 1), begin!(1, 0),
-                "ldr {a1h:d}, [{row1}, #8]",
+                "ldr {a1h:d}, [{high1}, {at}]",
                 "ldr {b1l:d}, [{b}, #16]",
                 finish!(2, 3), go_on!(0, 0), begin!(2, 0),
-                "ldr {a2h:d}, [{row2}, #8]",
-                "ldr {b1h:d}, [{b}, #24]",
+                "ldr {a2h:d}, [{high2}, {at}]",
                 finish!(3, 3), go_on!(1, 0), begin!(3, 0),
-                "ldr {a3h:d}, [{row3}, #8]",
+                "ldr {a3h:d}, [{high3}, {at}]",
+                "ldr {b1h:d}, [{b}, #24]",
                 finish!(0, 0), go_on!(2, 0), begin!(0, 1), // column 1
-                "ldr {b0l:d}, [{b}, #32]",
                 finish!(1, 0), go_on!(3, 0), begin!(1, 1),
                 "ldr {b0h:d}, [{b}, #40]",
-                finish!(2, 0), go_on!(0, 1), begin!(2, 1),
                 "subs {groups}, {groups}, #1",
+                finish!(2, 0), go_on!(0, 1), begin!(2, 1),
+                "ldr {b0l:d}, [{b}, #32]",
                 finish!(3, 0), go_on!(1, 1), begin!(3, 1),
+                "ldr {b1l:d}, [{b}, #48]",
                 "csel {step}, {step}, xzr, ne", // after the last group stay there
                 finish!(0, 1), go_on!(2, 1), begin!(0, 0), // column 2
-                "ldr {b1l:d}, [{b}, #48]",
-                "add {row0}, {row0}, {step}",
                 finish!(1, 1), go_on!(3, 1), begin!(1, 0),
                 "ldr {b1h:d}, [{b}, #56]",
-                "add {row1}, {row1}, {step}",
-                finish!(2, 1), go_on!(0, 0), begin!(2, 0),
                 "add {b}, {b}, {step}, lsl #2",
-                "add {row2}, {row2}, {step}",
+                finish!(2, 1), go_on!(0, 0), begin!(2, 0),
                 finish!(3, 1), go_on!(1, 0), begin!(3, 0),
-                "ldr {b0l:d}, [{b}]",
-                "add {row3}, {row3}, {step}",
+                "add {at}, {at}, {step}",
                 finish!(0, 2), go_on!(2, 0), begin!(0, 1), // column 3
-                "ldr {a0l:d}, [{row0}]",
                 finish!(1, 2), go_on!(3, 0), begin!(1, 1),
-                "ldr {a1l:d}, [{row1}]",
+                "ldr {b0l:d}, [{b}]",
+                "ldr {a0l:d}, [{low0}, {at}]",
                 finish!(2, 2), go_on!(0, 1), begin!(2, 1),
-                "ldr {a2l:d}, [{row2}]",
+                "ldr {a1l:d}, [{low1}, {at}]",
                 finish!(3, 2), go_on!(1, 1), begin!(3, 1),
-                "ldr {a3l:d}, [{row3}]",
+                "ldr {a2l:d}, [{low2}, {at}]",
+                "ldr {a3l:d}, [{low3}, {at}]",
                 "b.ne 2b",
                 "// LLVM-MCA-END",
                 finish!(0, 3), go_on!(2, 1),
@@ -178,8 +163,9 @@ unsafe fn int8(
                 groups = inout(reg) groups => _,
                 step = inout(reg) 16_usize => _,
                 b = inout(reg) b => _,
-                row0 = inout(reg) row(0) => _, row1 = inout(reg) row(1) => _,
-                row2 = inout(reg) row(2) => _, row3 = inout(reg) row(3) => _,
+                at = inout(reg) 0_usize => _,
+                low0 = in(reg) row(0), low1 = in(reg) row(1), low2 = in(reg) row(2), low3 = in(reg) row(3),
+                high0 = in(reg) high(0), high1 = in(reg) high(1), high2 = in(reg) high(2), high3 = in(reg) high(3),
                 a0l = out(vreg) _, a1l = out(vreg) _, a2l = out(vreg) _, a3l = out(vreg) _,
                 a0h = out(vreg) _, a1h = out(vreg) _, a2h = out(vreg) _, a3h = out(vreg) _,
                 b0l = out(vreg) _, b0h = out(vreg) _, b1l = out(vreg) _, b1h = out(vreg) _,
@@ -202,14 +188,8 @@ unsafe fn int8(
         // SAFETY: one of the 4 rows of 4 that the caller promises.
         unsafe {
             let c = c.add(row * c_stride);
-            vst1q_s32(
-                c,
-                if add {
-                    vaddq_s32(vld1q_s32(c), sums)
-                } else {
-                    sums
-                },
-            );
+            let before = if add { vld1q_s32(c) } else { vdupq_n_s32(0) };
+            vst1q_s32(c, vaddq_s32(before, sums));
         }
     }
 }
