@@ -183,7 +183,7 @@ fn refine(model: &mut TypedModel) -> TractResult<()> {
     for node in &mut model.nodes {
         let small = pixels(&node.outputs[0].fact.shape, 1).is_some_and(|pixels| pixels <= input);
         if let Some(Node(conv)) = node.op_as_mut::<Node<Conv2d>>() {
-            conv.product.fine = small;
+            conv.product.fine |= small;
         }
     }
     Ok(())

@@ -180,13 +180,14 @@ impl<T: Tile> Scratch<T> {
         padded: usize,
     ) {
         let panel = self.panel.as_mut_slice();
-        for (number, row) in which.enumerate() {
-            if T::INTERLEAVED {
-                rows.copy(row, k, steps, &mut self.row);
+        if T::INTERLEAVED {
+            for (number, row) in which.enumerate() {
+                rows.copy(row, k, std::iter::once(&mut self.row[..steps]));
                 interleave::<T>(&self.row[..padded], number, panel);
-            } else {
-                rows.copy(row, k, steps, &mut panel[number * padded..][..padded]);
             }
+        } else if padded > 0 {
+            let panel = panel.chunks_exact_mut(padded).take(which.len());
+            rows.copy(which.start, k, panel.map(|row| &mut row[..steps]));
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::weights::GATED;
+use super::weights::{GATED, Panels};
 use crate::elementwise::Activation;
 use crate::vector::Vectorized;
 
@@ -89,6 +89,21 @@ pub(super) struct Place {
 }
 
 impl Place {
+    pub(super) fn new<W>(
+        weights: &Panels<W>,
+        row: usize,
+        rows_per_image: usize,
+        columns: Range<usize>,
+    ) -> Self {
+        Self {
+            row,
+            image: row / rows_per_image,
+            n: weights.n,
+            columns,
+            gated: weights.gated,
+        }
+    }
+
     /// Where the row's part of the output starts, and how long it is.
     pub(super) fn part(&self) -> (usize, usize) {
         let each = if self.gated { 2 } else { 1 };

@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "threads write disjoint parts of one output")]
 
 use super::driver;
-use super::epilogue::{Epilogue, Output};
+use super::epilogue::{Epilogue, Output, Place};
 use super::left::Left;
 use super::rows::Rows;
 use super::tile::{Strided, Tile};
@@ -114,8 +114,9 @@ impl WithF32 for ProductF32<'_> {
         let panels = &self.weights.panels;
         let level = Level::of(self.weights.isa);
         let rows = self.left.rows();
+        let rows_per_image = self.left.rows_per_image().max(1);
         let finish = |row, columns, sums: &[f32]| {
-            let place = self.left.place(panels, row, columns);
+            let place = Place::new(panels, row, rows_per_image, columns);
             // SAFETY: the driver gives each row's columns once, so no two parts overlap.
             let out = unsafe { self.out.part(place.part()) };
             level.run(self.epilogue.row(&place, sums, out));

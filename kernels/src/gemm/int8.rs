@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::driver;
-use super::epilogue::{Epilogue, Output, Quantized};
+use super::epilogue::{Epilogue, Output, Place, Quantized};
 use super::left::Left;
 use super::rows::Rows;
 use super::tile::{Strided, Tile};
@@ -187,6 +187,7 @@ impl WithI8 for ProductI8<'_> {
         let weights = self.weights;
         let level = Level::of(weights.isa);
         let rows = self.left.rows();
+        let rows_per_image = self.left.rows_per_image().max(1);
         let finish = |row, columns: Range<usize>, sums: &[i32]| {
             let scale = row / self.rows_per_scale;
             let sums = Quantized {
@@ -196,7 +197,7 @@ impl WithI8 for ProductI8<'_> {
                 column_sums: &weights.sums[columns.clone()],
                 column_scales: &weights.scales[columns.clone()],
             };
-            let place = self.left.place(&weights.panels, row, columns);
+            let place = Place::new(&weights.panels, row, rows_per_image, columns);
             // SAFETY: the driver gives each row's columns once, so no two parts overlap.
             let out = unsafe { self.out.part(place.part()) };
             level.run(self.epilogue.row(&place, sums, out));

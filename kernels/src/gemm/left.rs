@@ -1,10 +1,6 @@
 //! The left side of a product, as callers say it.
 
-use std::ops::Range;
-
-use super::epilogue::Place;
 use super::rows::Window;
-use super::weights::Panels;
 
 /// The left side of a product.
 #[derive(Debug, Clone, Copy)]
@@ -32,16 +28,6 @@ impl Left<'_> {
         match self {
             Self::Matrix { rows_per_image, .. } => *rows_per_image,
             Self::Images(window) => window.output().iter().product(),
-        }
-    }
-
-    pub(super) fn place<W>(&self, weights: &Panels<W>, row: usize, columns: Range<usize>) -> Place {
-        Place {
-            row,
-            image: row / self.rows_per_image().max(1),
-            n: weights.n,
-            columns,
-            gated: weights.gated,
         }
     }
 }

@@ -89,63 +89,128 @@ impl<'a, A: Number> Rows<'a, A> {
         })
     }
 
-    /// Copies steps `k` to `k + steps` of row `row` to the start of `to`; what is behind them stays.
-    pub(crate) fn copy(&self, row: usize, k: usize, steps: usize, to: &mut [A]) {
+    /// Copies steps `k` and on of rows `first` and on, as many of each as the parts of `to` have.
+    pub(crate) fn copy<'t>(&self, first: usize, k: usize, to: impl Iterator<Item = &'t mut [A]>) {
         match self {
             Self::Matrix { rows, .. } => {
-                to[..steps].copy_from_slice(&rows.data[row * rows.stride + k..][..steps]);
+                for (row, to) in (first..).zip(to) {
+                    to.copy_from_slice(&rows.data[row * rows.stride + k..][..to.len()]);
+                }
             }
             Self::Windows {
                 window,
                 pixels,
                 outside,
-            } => copy_window(window, pixels, outside, row, k, &mut to[..steps]),
+            } => {
+                let mut position = Position::new(window, first);
+                let tap = Tap::new(window, k);
+                for to in to {
+                    window.copy(pixels, outside, position, tap, to);
+                    position.advance();
+                }
+            }
         }
     }
 }
 
-/// One row of the matrix that a convolution multiplies: for each tap of the kernel the channels of a pixel.
-fn copy_window<A: Number>(
-    window: &Window,
-    pixels: &[A],
-    outside: &[A],
-    row: usize,
-    k: usize,
-    mut to: &mut [A],
-) {
-    let [_, height, width, channels] = window.input;
-    let [out_height, out_width] = window.output();
-    let (image, row) = (
-        row / (out_height * out_width),
-        row % (out_height * out_width),
-    );
-    let (out_y, out_x) = (row / out_width, row % out_width);
-    let (seen_height, seen_width) = (height * window.upsample, width * window.upsample);
-    let pixels = &pixels[image * height * width * channels..][..height * width * channels];
-    let (mut tap, mut channel) = (k / channels, k % channels);
-    while !to.is_empty() {
-        let (tap_y, tap_x) = (tap / window.kernel[1], tap % window.kernel[1]);
-        // Negative, above and left of the picture, wraps and is out of range too.
-        let y =
-            (out_y * window.strides[0] + tap_y * window.dilations[0]).wrapping_sub(window.pads[0]);
-        let x =
-            (out_x * window.strides[1] + tap_x * window.dilations[1]).wrapping_sub(window.pads[1]);
-        let inside = y < seen_height && x < seen_width;
-        // Neighbours to the right are neighbours in memory: their taps are one run.
-        let mut taps = 1;
-        if inside && window.dilations[1] == 1 && window.upsample == 1 {
-            taps = (window.kernel[1] - tap_x).min(seen_width - x);
+/// An output pixel.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    image: usize,
+    y: usize,
+    x: usize,
+    /// Height and width of the output.
+    size: [usize; 2],
+}
+
+impl Position {
+    fn new(window: &Window, row: usize) -> Self {
+        let size @ [height, width] = window.output();
+        let pixel = row % (height * width);
+        Self {
+            image: row / (height * width),
+            y: pixel / width,
+            x: pixel % width,
+            size,
         }
-        let run = (taps * channels - channel).min(to.len());
-        let (now, later) = to.split_at_mut(run);
-        if inside {
-            let pixel = (y / window.upsample) * width + x / window.upsample;
-            now.copy_from_slice(&pixels[pixel * channels + channel..][..run]);
-        } else {
-            now.fill(outside[image]);
+    }
+
+    /// The next; without divisions, as this is done for every few bytes that are copied.
+    fn advance(&mut self) {
+        self.x += 1;
+        if self.x == self.size[1] {
+            self.x = 0;
+            self.y += 1;
+            if self.y == self.size[0] {
+                self.y = 0;
+                self.image += 1;
+            }
         }
-        to = later;
-        tap += (channel + run) / channels;
-        channel = (channel + run) % channels;
+    }
+}
+
+/// A tap of the kernel, and a channel of the pixel that it sees.
+#[derive(Debug, Clone, Copy)]
+struct Tap {
+    y: usize,
+    x: usize,
+    channel: usize,
+}
+
+impl Tap {
+    fn new(window: &Window, k: usize) -> Self {
+        let channels = window.input[3];
+        let tap = k / channels;
+        Self {
+            y: tap / window.kernel[1],
+            x: tap % window.kernel[1],
+            channel: k % channels,
+        }
+    }
+}
+
+impl Window {
+    /// A row of the matrix that a convolution multiplies, from a tap on: for each tap the channels of a pixel.
+    fn copy<A: Number>(
+        &self,
+        pixels: &[A],
+        outside: &[A],
+        at: Position,
+        mut tap: Tap,
+        mut to: &mut [A],
+    ) {
+        let [_, height, width, channels] = self.input;
+        let (seen_height, seen_width) = (height * self.upsample, width * self.upsample);
+        let source = |seen: usize| match self.upsample {
+            1 => seen,
+            times => seen / times,
+        };
+        while !to.is_empty() {
+            // Negative, above and left of the picture, wraps and is out of range too.
+            let y = (at.y * self.strides[0] + tap.y * self.dilations[0]).wrapping_sub(self.pads[0]);
+            let x = (at.x * self.strides[1] + tap.x * self.dilations[1]).wrapping_sub(self.pads[1]);
+            let inside = y < seen_height && x < seen_width;
+            // Neighbours to the right are neighbours in memory: their taps are one run.
+            let mut taps = 1;
+            if inside && self.dilations[1] == 1 && self.upsample == 1 {
+                taps = (self.kernel[1] - tap.x).min(seen_width - x);
+            }
+            let run = (taps * channels - tap.channel).min(to.len());
+            let (now, later) = to.split_at_mut(run);
+            if inside {
+                let pixel = (at.image * height + source(y)) * width + source(x);
+                now.copy_from_slice(&pixels[pixel * channels + tap.channel..][..run]);
+            } else {
+                now.fill(outside[at.image]);
+            }
+            to = later;
+            // What ends within a run ends the row: no more is needed of where it ended.
+            tap.channel = 0;
+            tap.x += taps;
+            if tap.x == self.kernel[1] {
+                tap.x = 0;
+                tap.y += 1;
+            }
+        }
     }
 }

@@ -20,6 +20,10 @@ pub(in crate::runtime) struct Conv2d {
     pub(in crate::runtime) residual: bool,
 }
 
+/// Convolutions from or to so few channels are the first and the last of a network: what they take and give no norm evens out,
+/// and they cost little.
+const FEW_CHANNELS: usize = 8;
+
 impl Conv2d {
     fn window(&self, x: &[usize]) -> TractResult<Window> {
         match x {
@@ -51,8 +55,10 @@ impl Operator for Conv2d {
         if positive.as_flattened().contains(&0) {
             bail!("convolution with a kernel, stride or dilation of 0");
         }
+        let mut product = Product::parse(node)?;
+        product.fine = product.columns.min(product.depth) <= FEW_CHANNELS;
         Ok(Self {
-            product: Product::parse(node)?,
+            product,
             window,
             per_image: false,
             activation: None,

@@ -27,7 +27,7 @@ pub(in crate::runtime) struct Product {
     pub(super) depth: usize,
     /// The second half of the columns gates the first: see [`Order::gated`].
     pub(in crate::runtime) gated: bool,
-    /// Activations are quantized to 16 bits: for convolutions of images that no norm has evened out.
+    /// Convolutions quantize activations to 16 bits: see where it is set.
     pub(in crate::runtime) fine: bool,
     packed: Arc<OnceLock<Packed>>,
 }
@@ -212,15 +212,6 @@ impl Kind {
                 scales,
                 zeros,
             } => {
-                if order.n.0.min(order.k[2].0) <= FEW_CHANNELS {
-                    return float(&dequantized(
-                        order,
-                        bytes.as_slice(),
-                        *signed,
-                        scales,
-                        zeros,
-                    ));
-                }
                 let symmetric = Symmetric::of(order, bytes.as_slice(), *signed, scales, zeros);
                 Self::I8(WeightsI8::pack(
                     isa,
@@ -232,27 +223,6 @@ impl Kind {
             }
         }
     }
-}
-
-/// Weights from or to so few channels are used as f32: the first and the last convolution of a network, which take and give
-/// what no norm evens out, and where int8 saves nothing.
-const FEW_CHANNELS: usize = 8;
-
-/// int8 or uint8 weights as numbers.
-fn dequantized(
-    order: &Order,
-    bytes: &[u8],
-    signed: bool,
-    scales: &[f32],
-    zeros: &[i32],
-) -> Vec<f32> {
-    let mut values = vec![0.0; bytes.len()];
-    for n in 0..order.n.0 {
-        for at in order.column(n) {
-            values[at] = (integer(bytes[at], signed) - zeros[n]) as f32 * scales[n];
-        }
-    }
-    values
 }
 
 fn integer(byte: u8, signed: bool) -> i32 {
