@@ -49,6 +49,9 @@ section "test models"
 section "rust tests"
 cargo test --release --workspace --locked
 
+section "arm kernels, emulated"
+./test-arm.sh
+
 section "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --locked
 

@@ -188,3 +188,52 @@ fn refine(model: &mut TypedModel) -> TractResult<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::path::Path;
+
+    use super::super::{Network, Precision, Workers};
+
+    /// How many nodes of each kind the default model's network has in the end.
+    fn kinds(component: &str, shapes: &[Vec<usize>]) -> HashMap<String, usize> {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
+        let network = Network::open(&dir, component).expect("the default model");
+        let plan = network
+            .build(&Workers::new(1), shapes, None, Precision::Fine)
+            .expect("it builds");
+        let mut kinds = HashMap::new();
+        for node in plan.model.model().nodes() {
+            *kinds.entry(node.op().name().into_owned()).or_default() += 1;
+        }
+        kinds
+    }
+
+    #[test]
+    fn the_default_model_has_no_pass_over_memory_of_its_own_for_what_a_product_can_do() {
+        let unet = kinds("unet", &[vec![2, 8, 16, 16], vec![], vec![2, 77, 192]]);
+        for gone in [
+            "EaselActivation",
+            "EaselGeGlu",
+            "EaselUpsample",
+            "Softmax",
+            "Resize",
+        ] {
+            assert!(!unet.contains_key(gone), "{gone} is left: {unet:?}");
+        }
+        assert_eq!(unet["EaselLinear GEGLU int8"], 7);
+        // Of seven sums left, one a transformer, the other part is wanted twice.
+        let sums: usize = unet
+            .iter()
+            .filter(|(name, _)| name.contains("Add"))
+            .map(|(_, n)| n)
+            .sum();
+        assert!(sums <= 7, "{unet:?}");
+        let decoder = kinds("vae_decoder", &[vec![1, 8, 16, 16]]);
+        assert!(
+            !decoder.contains_key("EaselUpsample") && !decoder.keys().any(|k| k.contains("Add")),
+            "{decoder:?}"
+        );
+    }
+}

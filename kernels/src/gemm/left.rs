@@ -9,7 +9,7 @@ pub enum Left<'a> {
     Matrix {
         /// m.
         rows: usize,
-        /// Rows that share what [`Epilogue::per_image`] gives.
+        /// Rows that share what [`Epilogue::per_image`](super::Epilogue::per_image) gives.
         rows_per_image: usize,
     },
     /// Images `[n, height, width, channels]` that a convolution sees through this window.

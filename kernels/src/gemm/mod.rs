@@ -1,7 +1,7 @@
 //! Matrix products and convolutions with constant weights, int8 and f32.
 //!
 //! A convolution is a product too, whose left side is gathered window by window while it runs (implicit GEMM). Read
-//! [`driver`] for the loops, [`tile`] for what a micro kernel is, `x86` and `arm` for those.
+//! `driver` for the loops, `tile` for what a micro kernel is, `x86` and `arm` for those.
 
 #[cfg(target_arch = "aarch64")]
 mod arm;

@@ -161,3 +161,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_an_image_leaves_over_makes_it_255_times_as_fine() {
+    for level in levels() {
+        for format in [Format::Unsigned, Format::Signed] {
+            for width in [1, 33, 2 * CHUNK + 5] {
+                let x = noise(2 * width, 11);
+                let mut coarse = Quantized::default();
+                let mut rest = Quantized::default();
+                for threads in threads() {
+                    quantize_images(level, &threads, format, &x, width, &mut coarse);
+                    quantize_rest(level, &threads, format, &x, &coarse, &mut rest);
+                    for (at, x) in x.iter().enumerate() {
+                        let image = at / width;
+                        let part = |q: &Quantized| {
+                            let steps = value(format, q.data[at]) - q.zeros[image];
+                            f64::from(q.scales[image]) * f64::from(steps)
+                        };
+                        let error = (f64::from(*x) - part(&coarse) - part(&rest)).abs();
+                        // Half a fine step, and the rounding of x / scale in f32.
+                        let bound = f64::from(coarse.scales[image]) * (0.5 / 255.0 + 3e-5);
+                        assert!(error <= bound, "{width}: {error} {bound}");
+                    }
+                }
+            }
+        }
+    }
+}

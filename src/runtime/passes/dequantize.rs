@@ -1,7 +1,6 @@
 //! Turns int8 weights into f32 ones: `DequantizeLinear` on constants becomes a constant.
 //!
-//! This is the simple way, four bytes a weight in memory. Ops that compute with the int8 weights themselves
-//! take this pass's place.
+//! What the weights pass left: constants that are no weights of a product, and weights of products that are not ours.
 
 use std::collections::{HashMap, HashSet};
 
