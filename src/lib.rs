@@ -20,8 +20,9 @@
 //!
 //! Where to read on: `pipeline` is the whole way, one line a stage. Each stage has a file and a type of its own, so
 //! that the chain of signatures is the drawing above. [`scheduler`] is arithmetic on slices and knows no networks;
-//! `runtime` makes an ONNX file into something that runs, as a list of passes before tract; `weights` is where their
-//! bytes come from. The library knows no broker, no display and no board: that is `firmware`'s part.
+//! `runtime` makes an ONNX file into something that runs, as a list of passes before tract and operators within it;
+//! `weights` is where their bytes come from, and the crate `easel-kernels` what computes with them. The library knows no
+//! broker, no display and no board: that is `firmware`'s part.
 
 mod autoencoder;
 mod bench;

@@ -17,8 +17,8 @@ use tract_core::ops::math::Add;
 
 use super::ops::{Activation, Conv2d, GeGlu, Linear, Node, Upsample};
 
-/// Fuses all that can be, in a model that tract has decluttered. With `fine`, convolutions of images that are no larger than
-/// the network's input compute with 16-bit activations: of a decoder the cheapest, whose errors all others carry on.
+/// Fuses all that can be, in a model that tract has decluttered. With `fine`, convolutions of images up to twice as high and
+/// wide as the network's input compute with 16-bit activations: of a decoder the cheaper ones, whose errors all others carry on.
 pub(super) fn run(model: &mut TypedModel, fine: bool) -> TractResult<()> {
     if fine {
         refine(model)?;
@@ -181,7 +181,8 @@ fn refine(model: &mut TypedModel) -> TractResult<()> {
         return Ok(());
     };
     for node in &mut model.nodes {
-        let small = pixels(&node.outputs[0].fact.shape, 1).is_some_and(|pixels| pixels <= input);
+        let pixels = pixels(&node.outputs[0].fact.shape, 1);
+        let small = pixels.is_some_and(|pixels| pixels <= 2 * 2 * input);
         if let Some(Node(conv)) = node.op_as_mut::<Node<Conv2d>>() {
             conv.product.fine |= small;
         }
