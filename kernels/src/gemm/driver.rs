@@ -68,20 +68,25 @@ impl Blocks {
 }
 
 /// Computes `rows · weights` for `m` rows and hands each row's sums to `finish(row, columns, sums)`, in pieces, each once.
+/// Columns are counted from the first of all, of which `weights` may be a part.
 pub(super) fn product<T: Tile>(
     tile: T,
     threads: &Threads,
     m: usize,
     rows: &Rows<'_, T::Activation>,
-    weights: &Panels<T::Weight>,
+    weights: &Panels<'_, T::Weight>,
     finish: impl Fn(usize, Range<usize>, &[T::Sum]) + Sync,
 ) {
-    let (n, k) = (weights.n, weights.k);
+    let (n, k, start) = (
+        weights.columns.len(),
+        weights.layout.k,
+        weights.columns.start,
+    );
     assert_eq!(rows.depth(), k, "activations and weights differ in depth");
     if m == 0 || n == 0 {
         return;
     }
-    let multiple = weights.multiple::<T>();
+    let multiple = weights.layout.multiple();
     let blocks = Blocks::choose::<T>([m, n, k], multiple, threads.count());
     let across = n.div_ceil(blocks.columns);
     let scratch = || Scratch::<T>::new(&blocks);
@@ -101,7 +106,8 @@ pub(super) fn product<T: Tile>(
                 columns.clone(),
             );
             for (row, sums) in task_rows.zip(scratch.sums.as_slice().chunks(blocks.columns)) {
-                finish(row, columns.clone(), &sums[..columns.len()]);
+                let all = start + columns.start..start + columns.end;
+                finish(row, all, &sums[..columns.len()]);
             }
         },
     );
@@ -132,12 +138,12 @@ impl<T: Tile> Scratch<T> {
         tile: T,
         blocks: &Blocks,
         rows: &Rows<'_, T::Activation>,
-        weights: &Panels<T::Weight>,
+        weights: &Panels<'_, T::Weight>,
         task_rows: Range<usize>,
         columns: Range<usize>,
     ) {
-        for k in (0..weights.k.max(1)).step_by(blocks.steps) {
-            let steps = blocks.steps.min(weights.k - k);
+        for k in (0..weights.layout.k.max(1)).step_by(blocks.steps) {
+            let steps = blocks.steps.min(weights.layout.k - k);
             let padded = steps.next_multiple_of(T::KR);
             for first in task_rows.clone().step_by(T::MR) {
                 let a = if let Some(rows) = rows.in_place::<T>(first, k, padded) {
@@ -162,7 +168,7 @@ impl<T: Tile> Scratch<T> {
                         data: &mut sums[column - columns.start..],
                         stride: blocks.columns,
                     };
-                    let b = weights.steps_from::<T>(column / T::NR, k);
+                    let b = weights.steps_from::<T>(column, k);
                     tile.run(padded / T::KR, a, b, c, k > 0);
                 }
             }

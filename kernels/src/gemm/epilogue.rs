@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::weights::{GATED, Panels};
+use super::weights::{GATED, Layout};
 use crate::elementwise::Activation;
 use crate::vector::Vectorized;
 
@@ -89,8 +89,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn new<W>(
-        weights: &Panels<W>,
+    pub(super) fn new(
+        weights: &Layout,
         row: usize,
         rows_per_image: usize,
         columns: Range<usize>,

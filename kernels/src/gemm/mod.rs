@@ -22,12 +22,13 @@ mod x86;
 mod bounds;
 #[cfg(test)]
 mod tests;
+pub use buffer::Memory;
 pub use epilogue::Epilogue;
 pub use float::WeightsF32;
 pub use int8::{ActivationLayout, Activations, WeightsI8};
 pub use left::Left;
 pub use rows::Window;
-pub use weights::{GATED, Order, in_packed_order};
+pub use weights::{GATED, Order, Part, in_packed_order};
 
 use tile::Tile;
 

@@ -445,3 +445,93 @@ fn gates_meet_their_values() {
         }
     }
 }
+
+#[test]
+fn parts_make_the_whole() {
+    let mut numbers = Numbers(7);
+    let (m, k) = (37, 129);
+    let (threads, left) = (
+        Threads::single(),
+        Left::Matrix {
+            rows: m,
+            rows_per_image: m,
+        },
+    );
+    for (n, gated, most) in [
+        (1, false, 1),
+        (300, false, 1),
+        (300, false, 20_000),
+        (300, false, 1 << 20),
+        (320, true, 1),
+        (320, true, 20_000),
+    ] {
+        let order = Order {
+            gated,
+            ..Order::rows_first(k, n)
+        };
+        let outputs = if gated { n / 2 } else { n };
+        let (weights, floats, x) = (
+            numbers.weights(n * k),
+            numbers.floats(n * k),
+            numbers.floats(m * k),
+        );
+        let scales = numbers.floats(n);
+        let residual = numbers.floats(m * outputs);
+        let epilogue = Epilogue {
+            bias: Some(&scales),
+            residual: Some(&residual).filter(|_| !gated).map(|r| &r[..]),
+            ..Epilogue::default()
+        };
+        let data = numbers.bytes(m * k);
+        let activations = Activations {
+            data: &data,
+            stride: k,
+            scales: &numbers.floats(m),
+            zeros: &vec![3; m],
+        };
+        for isa in Isa::available() {
+            let whole = WeightsI8::pack(isa, &threads, &order, &weights, scales.clone());
+            let mut expected = vec![f32::NAN; m * outputs];
+            whole.multiply(&threads, left, activations, &epilogue, &mut expected);
+
+            let mut packed = WeightsI8::without_panels(
+                isa,
+                &order,
+                in_packed_order(&order, scales.clone()),
+                vec![0; n],
+            );
+            let parts = packed.parts(most);
+            assert!(
+                most == 1 << 20 || n == 1 || parts.len() > 1,
+                "{isa} {n} {most}: {parts:?}"
+            );
+            let mut out = vec![f32::NAN; m * outputs];
+            for columns in parts {
+                let mut panels = Memory::zeroed(packed.part_bytes(&columns));
+                panels.fill(0xa5); // memory that was used before
+                packed.pack_part(&threads, &order, &weights, columns.clone(), &mut panels);
+                let part = Part {
+                    columns,
+                    panels: &panels,
+                };
+                packed.multiply_part(&threads, part, left, activations, &epilogue, &mut out);
+            }
+            assert_eq!(packed.sums(), whole.sums());
+            assert_eq!(out, expected, "{isa} {n} {most}");
+
+            let whole = WeightsF32::pack(isa, &threads, &order, &floats);
+            whole.multiply(&threads, left, &x, &epilogue, &mut expected);
+            let packed = WeightsF32::without_panels(isa, &order);
+            for columns in packed.parts(most) {
+                let mut panels = Memory::zeroed(packed.part_bytes(&columns));
+                packed.pack_part(&threads, &order, &floats, columns.clone(), &mut panels);
+                let part = Part {
+                    columns,
+                    panels: &panels,
+                };
+                packed.multiply_part(&threads, part, left, &x, &epilogue, &mut out);
+            }
+            assert_eq!(out, expected, "{isa} {n} {most} f32");
+        }
+    }
+}

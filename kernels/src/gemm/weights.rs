@@ -1,6 +1,8 @@
 //! Weights in the order in which micro kernels read them.
 
-use super::buffer::Buffer;
+use std::ops::Range;
+
+use super::buffer::{numbers, numbers_mut};
 use super::tile::{Number, Tile};
 use crate::threads::Threads;
 
@@ -107,67 +109,128 @@ pub fn in_packed_order(order: &Order, values: Vec<f32>) -> Vec<f32> {
         .collect()
 }
 
-/// `[n / NR][k / KR][NR][KR]`, zeros where n or k do not fill.
-#[derive(Debug)]
-pub(crate) struct Panels<W> {
-    data: Buffer<W>,
-    pub(crate) n: usize,
-    pub(crate) k: usize,
-    /// Elements of a panel.
-    panel: usize,
+/// How packed weights lie: panels of `NR` columns, `[n / NR][k / KR][NR][KR]`, zeros where n or k do not fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) n: usize,
+    pub(super) k: usize,
+    /// Columns of a panel.
+    nr: usize,
+    /// Bytes of a panel.
+    bytes: usize,
     /// As [`Order::gated`].
-    pub(crate) gated: bool,
+    pub(super) gated: bool,
 }
 
-impl<W: Number> Panels<W> {
-    /// Packs `weights` for a tile.
-    ///
-    /// # Panics
-    /// When there are fewer weights than `order` reaches.
-    pub(crate) fn pack<T: Tile<Weight = W>>(
-        threads: &Threads,
-        order: &Order,
-        weights: &[W],
-    ) -> Self {
-        assert!(weights.len() >= order.needed(), "weights cut short");
+impl Layout {
+    pub(super) fn new<T: Tile>(order: &Order) -> Self {
+        assert!(
+            !order.gated || order.can_be_gated(),
+            "gates in whole groups"
+        );
         let (n, k) = (order.n.0, order.depth());
-        let panel = T::NR * k.next_multiple_of(T::KR);
-        let mut data = Buffer::zeroed(n.div_ceil(T::NR) * panel);
-        if panel > 0 {
-            threads.chunks(data.as_mut_slice(), panel, |number, panel| {
-                pack_panel::<T>(order, weights, number * T::NR, panel);
-            });
-        }
         Self {
-            data,
             n,
             k,
-            panel,
+            nr: T::NR,
+            bytes: T::NR * k.next_multiple_of(T::KR) * size_of::<T::Weight>(),
             gated: order.gated,
         }
     }
 
     /// Columns come in multiples of this: whole panels, and whole groups of gates.
-    pub(crate) fn multiple<T: Tile<Weight = W>>(&self) -> usize {
-        if self.gated {
-            (1..)
-                .map(|n| n * T::NR)
-                .find(|n| n.is_multiple_of(2 * GATED))
-                .unwrap_or(T::NR)
-        } else {
-            T::NR
+    pub(super) fn multiple(&self) -> usize {
+        let fits = |n: &usize| !self.gated || n.is_multiple_of(2 * GATED);
+        let mut multiples = (1..).map(|n| n * self.nr);
+        multiples.find(fits).unwrap_or(self.nr)
+    }
+
+    /// Bytes of these columns; they begin with a panel.
+    pub(super) fn bytes(&self, columns: &Range<usize>) -> usize {
+        columns.len().div_ceil(self.nr) * self.bytes
+    }
+
+    /// All columns, in parts of at most so many bytes, or of the fewest columns that can be.
+    pub(super) fn parts(&self, most: usize) -> Vec<Range<usize>> {
+        let multiple = self.multiple();
+        let each = (most / self.bytes.max(1) * self.nr / multiple).max(1) * multiple;
+        // Equal ones, rather than a small one at the end.
+        let each = self.n.div_ceil(self.n.div_ceil(each).max(1)).max(1);
+        let each = each.next_multiple_of(multiple);
+        let starts = (0..self.n).step_by(each);
+        starts
+            .map(|start| start..self.n.min(start + each))
+            .collect()
+    }
+}
+
+/// Packed weights of some columns.
+#[derive(Debug, Clone)]
+pub(super) struct Panels<'a, W> {
+    pub(super) layout: &'a Layout,
+    pub(super) columns: Range<usize>,
+    data: &'a [W],
+}
+
+impl<'a, W: Number> Panels<'a, W> {
+    /// # Panics
+    /// When the bytes are not as many as those of the columns.
+    pub(super) fn new(layout: &'a Layout, columns: Range<usize>, bytes: &'a [u8]) -> Self {
+        assert!(columns.end <= layout.n, "there are no such columns");
+        assert!(
+            columns.start.is_multiple_of(layout.multiple()),
+            "a part begins with a panel"
+        );
+        assert_eq!(bytes.len(), layout.bytes(&columns), "bytes of a part");
+        Self {
+            layout,
+            columns,
+            data: numbers(bytes),
         }
     }
 
-    /// The panel of columns `number * NR` and on, from step `k` on.
-    pub(crate) fn steps_from<T: Tile<Weight = W>>(&self, number: usize, k: usize) -> &[W] {
-        debug_assert!(k.is_multiple_of(T::KR));
-        &self.data.as_slice()[number * self.panel..][..self.panel][k * T::NR..]
+    /// The panel that begins with this column, counted from the part's first, from step `k` on.
+    pub(super) fn steps_from<T: Tile<Weight = W>>(&self, column: usize, k: usize) -> &'a [W] {
+        debug_assert!(column.is_multiple_of(T::NR) && k.is_multiple_of(T::KR));
+        let panel = self.layout.bytes / size_of::<W>();
+        &self.data[column / T::NR * panel..][..panel][k * T::NR..]
     }
+}
 
-    pub(crate) fn bytes(&self) -> usize {
-        size_of_val(self.data.as_slice())
+/// Packed weights of some columns, for a product of those alone.
+#[derive(Debug, Clone)]
+pub struct Part<'a> {
+    /// Which columns, in packed order.
+    pub columns: Range<usize>,
+    /// Their panels, from a 4-byte boundary on; kernels like one of 64.
+    pub panels: &'a [u8],
+}
+
+/// Packs some columns of `weights`, which lie in `order`.
+///
+/// # Panics
+/// When there are fewer weights than `order` reaches, or other bytes than the columns take.
+pub(super) fn pack<T: Tile>(
+    threads: &Threads,
+    order: &Order,
+    weights: &[T::Weight],
+    columns: &Range<usize>,
+    panels: &mut [u8],
+) {
+    assert!(weights.len() >= order.needed(), "weights cut short");
+    let layout = Layout::new::<T>(order);
+    assert_eq!(panels.len(), layout.bytes(columns), "bytes of a part");
+    if layout.bytes == 0 {
+        return;
     }
+    let panels = numbers_mut(panels);
+    threads.chunks(
+        panels,
+        layout.bytes / size_of::<T::Weight>(),
+        |number, panel| {
+            pack_panel::<T>(order, weights, columns.start + number * T::NR, panel);
+        },
+    );
 }
 
 fn pack_panel<T: Tile>(
@@ -176,6 +239,7 @@ fn pack_panel<T: Tile>(
     first: usize,
     panel: &mut [T::Weight],
 ) {
+    panel.fill(T::Weight::default());
     let columns = T::NR.min(order.n.0 - first);
     let [(k0, s0), (k1, s1), (k2, s2)] = order.k;
     for column in 0..columns {
@@ -199,19 +263,22 @@ fn pack_panel<T: Tile>(
     }
 }
 
-impl Panels<i8> {
-    /// Σ over k of each column.
-    pub(crate) fn sums<T: Tile<Weight = i8>>(&self, threads: &Threads) -> Vec<i32> {
-        let mut sums = vec![0; self.n];
-        if self.panel > 0 {
-            threads.chunks(&mut sums, T::NR, |number, sums| {
-                for group in self.steps_from::<T>(number, 0).chunks_exact(T::NR * T::KR) {
-                    for (sum, weights) in sums.iter_mut().zip(group.chunks_exact(T::KR)) {
-                        *sum += weights.iter().map(|w| i32::from(*w)).sum::<i32>();
-                    }
-                }
-            });
-        }
-        sums
+/// Σ over k of each of the part's columns.
+pub(super) fn sums<T: Tile<Weight = i8>>(
+    threads: &Threads,
+    panels: &Panels<'_, i8>,
+    sums: &mut [i32],
+) {
+    if panels.layout.k == 0 {
+        return sums.fill(0);
     }
+    threads.chunks(sums, T::NR, |number, sums| {
+        sums.fill(0);
+        let panel = panels.steps_from::<T>(number * T::NR, 0);
+        for group in panel.chunks_exact(T::NR * T::KR) {
+            for (sum, weights) in sums.iter_mut().zip(group.chunks_exact(T::KR)) {
+                *sum += weights.iter().map(|w| i32::from(*w)).sum::<i32>();
+            }
+        }
+    });
 }
