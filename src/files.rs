@@ -1,35 +1,112 @@
-//! Writing a file so that a power cut leaves the old one or the new one, never half of one.
+//! Writing files so that a power cut leaves the old one or the new one, never half of one.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes `bytes` to a temporary name beside `path`, syncs it, renames it, and syncs the directory.
 ///
 /// # Errors
 /// What the file system says. The temporary file is removed; `path` is as it was.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
+    let mut unfinished = Unfinished::create(path)?;
+    unfinished.file.write_all(bytes)?;
+    unfinished.finish()
+}
+
+/// A file that gets its name when it is whole. Dropped before, it is removed.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    pub(crate) file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Unfinished {
+    /// Begins a file that is to be `path`. What others began for the same path and were killed over is removed.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let name = path
+            .file_name()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
+        let name = name.to_string_lossy();
+        sweep(folder(path), &name);
+        let temporary = folder(path).join(format!(".{name}.{}{PART}", std::process::id()));
+        Ok(Self {
+            file: File::create(&temporary)?,
+            temporary,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Syncs the file, gives it its name, and syncs the directory.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.temporary, &self.path)?;
+        File::open(folder(&self.path))?.sync_all()
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // After `finish` there is none. Before, the error that led here is the one to report.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// How unfinished files end.
+const PART: &str = ".part";
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
-    let temporary = folder.join(format!(
-        ".{}.{}.part",
-        name.to_string_lossy(),
-        std::process::id()
-    ));
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| File::open(folder)?.sync_all())
-        .inspect_err(|_| {
-            // The first error is the one to report.
-            let _ = fs::remove_file(&temporary);
-        })
+    }
+}
+
+/// Removes the unfinished files of this name whose process is gone.
+fn sweep(folder: &Path, name: &str) {
+    let prefix = format!(".{name}.");
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let process = found
+            .to_str()
+            .and_then(|found| found.strip_prefix(&prefix)?.strip_suffix(PART));
+        let is_left = process
+            .and_then(|process| process.parse::<u32>().ok())
+            .is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists());
+        if is_left && Path::new("/proc/self").exists() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finished_leaves_nothing_and_what_was_left_is_swept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("weights.pack");
+        fs::write(&path, "old").expect("a file");
+        // Process numbers are below 2²².
+        let left = folder.path().join(".weights.pack.4999999.part");
+        fs::write(&left, "half").expect("a file");
+        let other = folder.path().join(".other.pack.4999999.part");
+        fs::write(&other, "half").expect("a file");
+
+        let mut unfinished = Unfinished::create(&path).expect("it can be written");
+        unfinished
+            .file
+            .write_all(b"new")
+            .expect("it can be written");
+        drop(unfinished);
+        assert_eq!(fs::read(&path).expect("it is there"), b"old");
+        assert!(!left.exists() && other.exists());
+
+        write_atomically(&path, b"new").expect("it can be written");
+        assert_eq!(fs::read(&path).expect("it is there"), b"new");
+        let names = fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(names, 2, "the file and the other's");
+    }
 }

@@ -1,0 +1,349 @@
+//! The packed cache: what easel made of a network, in one file.
+//!
+//! ```text
+//! "EASELPAK", offset, length and checksum of the index     64 bytes
+//! the network after the passes, as ONNX
+//! the panels of weights, in the order of a pass            as the kernels read them, in parts of a few columns each
+//! scales, sums and biases of their columns
+//! the index, JSON                                          where all that is, with a checksum of each piece
+//! ```
+//!
+//! Pieces begin on 64 bytes, so that what is read in one go can be used where it lies. The file is written under another name
+//! and renamed when it is whole; the index comes last and names what the file was made from (its key).
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::Unfinished;
+
+const MAGIC: &[u8; 8] = b"EASELPAK";
+/// Pieces begin on multiples of this.
+const ALIGNMENT: u64 = 64;
+/// An index of more bytes is none of ours.
+const LARGEST_INDEX: u64 = 64 << 20;
+
+/// A piece of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Block {
+    offset: u64,
+    length: u64,
+    crc32: u32,
+}
+
+impl Block {
+    pub(crate) fn bytes(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Whether the other is the next piece.
+    pub(super) fn is_followed_by(&self, other: &Self) -> bool {
+        (self.offset + self.length).next_multiple_of(ALIGNMENT) == other.offset
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether these are the bytes that were written.
+    pub(super) fn is(&self, bytes: &[u8]) -> bool {
+        bytes.len() == self.bytes() && crc32fast::hash(bytes) == self.crc32
+    }
+}
+
+/// Some columns of a weight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PackedPart {
+    /// In packed order.
+    pub(crate) columns: Range<usize>,
+    /// Their panels.
+    pub(crate) panels: Block,
+}
+
+/// A weight as the index has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PackedWeight {
+    /// The initializer's name, for errors.
+    pub(crate) name: String,
+    /// int8, or else f32.
+    pub(crate) int8: bool,
+    /// Whether the second half of the columns is packed as gates of the first.
+    pub(crate) gated: bool,
+    /// Columns, and steps of k by axis.
+    pub(crate) shape: (usize, [usize; 3]),
+    /// All columns, in order.
+    pub(crate) parts: Vec<PackedPart>,
+    /// Little-endian f32 or i32, one a column, in packed order: scales and sums for int8, and the bias where there is one.
+    pub(crate) scales: Option<Block>,
+    pub(crate) sums: Option<Block>,
+    pub(crate) bias: Option<Block>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Index {
+    key: String,
+    graph: Option<Block>,
+    weights: Vec<Option<PackedWeight>>,
+}
+
+/// A cache on its way to the disk.
+#[derive(Debug)]
+pub(crate) struct PackWriter {
+    out: BufWriter<File>,
+    unfinished: Unfinished,
+    at: u64,
+    index: Index,
+}
+
+impl PackWriter {
+    /// Begins the file for a network of so many weights, making its folder if need be.
+    pub(crate) fn create(path: &Path, key: &str, weights: usize) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let unfinished = Unfinished::create(path)?;
+        let mut out = BufWriter::new(unfinished.file.try_clone()?);
+        out.write_all(&[0; ALIGNMENT as usize])?;
+        Ok(Self {
+            out,
+            unfinished,
+            at: ALIGNMENT,
+            index: Index {
+                key: key.to_owned(),
+                graph: None,
+                weights: vec![None; weights],
+            },
+        })
+    }
+
+    /// Adds a piece.
+    pub(crate) fn block(&mut self, bytes: &[u8]) -> io::Result<Block> {
+        let block = Block {
+            offset: self.at,
+            length: bytes.len() as u64,
+            crc32: crc32fast::hash(bytes),
+        };
+        self.out.write_all(bytes)?;
+        let end = self.at + block.length;
+        self.at = end.next_multiple_of(ALIGNMENT);
+        self.out
+            .write_all(&[0; ALIGNMENT as usize][..(self.at - end) as usize])?;
+        Ok(block)
+    }
+
+    pub(crate) fn set_graph(&mut self, graph: Block) {
+        self.index.graph = Some(graph);
+    }
+
+    /// Describes the weight with this number.
+    pub(crate) fn set_weight(&mut self, number: usize, weight: PackedWeight) {
+        self.index.weights[number] = Some(weight);
+    }
+
+    /// Writes the index and gives the file its name.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        let index = serde_json::to_vec(&self.index)?;
+        let block = self.block(&index)?;
+        let mut head = MAGIC.to_vec();
+        head.extend(block.offset.to_le_bytes());
+        head.extend(block.length.to_le_bytes());
+        head.extend(block.crc32.to_le_bytes());
+        self.out.seek(SeekFrom::Start(0))?;
+        self.out.write_all(&head)?;
+        self.out.flush()?;
+        self.unfinished.finish()
+    }
+}
+
+/// Why a cache, or a piece of it, cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PackError {
+    #[error("{}: cannot be read ({source}): is the card still in?", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the thread that reads weights has ended")]
+    Ended,
+    #[error("{}: damaged: it will be made again at the next start", path.display())]
+    Damaged { path: PathBuf },
+}
+
+/// A cache that is open: whatever becomes of its name, its bytes stay.
+#[derive(Debug)]
+pub(crate) struct Pack {
+    path: PathBuf,
+    file: File,
+    index: Index,
+}
+
+impl Pack {
+    /// Opens the cache at `path`. `None` if there is none, or one of another key, or not a whole one.
+    pub(crate) fn open(path: &Path, key: &str) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let length = file.metadata().ok()?.len();
+        let mut head = [0; 28];
+        file.read_exact_at(&mut head, 0).ok()?;
+        let number = |at: usize| {
+            let bytes = head[at..at + 8].try_into().map(u64::from_le_bytes);
+            bytes.unwrap_or_default()
+        };
+        let block = Block {
+            offset: number(8),
+            length: number(16),
+            crc32: u32::from_le_bytes(head[24..].try_into().ok()?),
+        };
+        let end = block.offset.checked_add(block.length)?;
+        if &head[..8] != MAGIC || block.length > LARGEST_INDEX || end > length {
+            return None;
+        }
+        let mut bytes = vec![0; block.bytes()];
+        file.read_exact_at(&mut bytes, block.offset).ok()?;
+        let index: Index = block
+            .is(&bytes)
+            .then(|| serde_json::from_slice(&bytes).ok())??;
+        (index.key == key).then(|| Self {
+            path: path.to_owned(),
+            file,
+            index,
+        })
+    }
+
+    /// The network after the passes.
+    pub(crate) fn graph(&self) -> Result<Vec<u8>, PackError> {
+        let Some(graph) = &self.index.graph else {
+            return Err(self.damaged());
+        };
+        let mut bytes = vec![0; graph.bytes()];
+        self.read(graph, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The weight with this number.
+    pub(crate) fn weight(&self, number: usize) -> Result<&PackedWeight, PackError> {
+        let weight = self.index.weights.get(number).and_then(Option::as_ref);
+        weight.ok_or_else(|| self.damaged())
+    }
+
+    /// Reads a piece and checks it.
+    pub(crate) fn read(&self, block: &Block, bytes: &mut [u8]) -> Result<(), PackError> {
+        self.read_at(bytes, block.offset)?;
+        if block.is(bytes) {
+            Ok(())
+        } else {
+            Err(self.damaged())
+        }
+    }
+
+    /// Reads bytes, whatever they are.
+    pub(super) fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), PackError> {
+        let read = self.file.read_exact_at(bytes, offset);
+        read.map_err(|source| match source.kind() {
+            io::ErrorKind::UnexpectedEof => self.damaged(), // cut short
+            _ => PackError::Read {
+                path: self.path.clone(),
+                source,
+            },
+        })
+    }
+
+    /// Says that the file is not as it was written, and sees to it that it is not used again.
+    pub(super) fn damaged(&self) -> PackError {
+        // Without it the next start makes it again; if it cannot be removed, the checksums will find it out again.
+        let _ = fs::remove_file(&self.path);
+        PackError::Damaged {
+            path: self.path.clone(),
+        }
+    }
+
+    /// Advises the system not to keep these bytes in memory.
+    pub(super) fn forget(&self, offset: u64, length: usize) {
+        use rustix::fs::{Advice, fadvise};
+        // Advice that is not taken costs time, not correctness.
+        let _ = fadvise(
+            &self.file,
+            offset,
+            std::num::NonZeroU64::new(length as u64),
+            Advice::DontNeed,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(folder: &Path) -> PathBuf {
+        let path = folder.join("cache/net.pack");
+        let mut writer = PackWriter::create(&path, "key", 2).expect("it can be written");
+        let graph = writer.block(b"graph").expect("it can be written");
+        writer.set_graph(graph);
+        let panels = writer.block(&[7; 200]).expect("it can be written");
+        let weight = PackedWeight {
+            name: "w".into(),
+            int8: true,
+            gated: false,
+            shape: (2, [1, 1, 100]),
+            parts: vec![PackedPart {
+                columns: 0..2,
+                panels,
+            }],
+            scales: None,
+            sums: None,
+            bias: None,
+        };
+        writer.set_weight(1, weight);
+        writer.finish().expect("it can be written");
+        path
+    }
+
+    #[test]
+    fn a_cache_gives_back_what_was_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = written(folder.path());
+        assert!(Pack::open(&path, "another").is_none());
+        let pack = Pack::open(&path, "key").expect("it is whole");
+        assert_eq!(pack.graph().expect("it is there"), b"graph");
+        let weight = pack.weight(1).expect("it is there");
+        let block = weight.parts[0].panels;
+        assert_eq!(block.offset() % ALIGNMENT, 0);
+        let mut bytes = vec![0; block.bytes()];
+        pack.read(&block, &mut bytes).expect("it is there");
+        assert_eq!(bytes, [7; 200]);
+    }
+
+    /// A byte changed or the file cut anywhere: it is not opened, or its pieces are refused, and it never comes back wrong.
+    #[test]
+    fn no_damage_goes_unnoticed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = written(folder.path());
+        let whole = fs::read(&path).expect("it is there");
+        let look = |bytes: &[u8]| -> Result<(), ()> {
+            fs::write(&path, bytes).map_err(drop)?;
+            let pack = Pack::open(&path, "key").ok_or(())?;
+            let graph = pack.graph().map_err(drop)?;
+            let block = pack.weight(1).map_err(drop)?.parts[0].panels;
+            let mut panels = vec![0; block.bytes()];
+            pack.read(&block, &mut panels).map_err(drop)?;
+            assert_eq!((&graph[..], &panels[..]), (&b"graph"[..], &[7; 200][..]));
+            Ok(())
+        };
+        look(&whole).expect("nothing is wrong with it");
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            let _ = look(&damaged);
+            let _ = look(&whole[..at]);
+        }
+        fs::write(&path, &whole).expect("it can be written");
+        let pack = Pack::open(&path, "key").expect("it is whole");
+        let block = pack.weight(1).expect("it is there").parts[0].panels;
+        let mut other = whole;
+        other[block.offset() as usize + 9] = 0;
+        fs::write(&path, &other).expect("it can be written");
+        let read = pack.read(&block, &mut vec![0; block.bytes()]);
+        assert!(matches!(read, Err(PackError::Damaged { .. })), "{read:?}");
+        assert!(!path.exists(), "it is made again");
+    }
+}
