@@ -3,8 +3,10 @@
 //! A [`Network`] is a file of the model directory and what it declares; a [`Plan`] is that network built for
 //! concrete shapes: named inputs in, tensors out. What the inputs mean is the stages' business.
 
+mod cache;
 mod fusion;
 mod ops;
+mod packing;
 mod passes;
 mod profile;
 mod workers;
@@ -12,13 +14,16 @@ mod workers;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use easel_kernels::isa::Isa;
 use prost::Message as _;
 use tract_core::prelude::{DatumType, Framework as _, Tensor, TypedRunnableModel};
 use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _, IntoRunnable as _};
 use tract_onnx::tract_hir::internal::InferenceModel;
 
-use crate::weights::MappedFile;
+use crate::weights::{MappedFile, Pack, Stream};
+pub(crate) use packing::{Residency, Sizes};
+use passes::Weight;
 pub(crate) use passes::element_type;
 pub use profile::Kind;
 pub(crate) use workers::Workers;
@@ -61,6 +66,8 @@ pub(crate) struct Plan {
     path: PathBuf,
     inputs: Vec<String>,
     model: Arc<TypedRunnableModel>,
+    stream: Option<Arc<Stream>>,
+    warning: Option<String>,
 }
 
 impl Network {
@@ -95,8 +102,7 @@ impl Network {
         }
     }
 
-    /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs). With `output`, only
-    /// what that output needs is kept.
+    /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), with all its weights.
     pub(crate) fn build(
         &self,
         workers: &Workers,
@@ -104,6 +110,69 @@ impl Network {
         output: Option<&str>,
         precision: Precision,
     ) -> Result<Plan, RuntimeError> {
+        self.prepare(workers, shapes, output, precision)?
+            .load(workers, Residency::Whole)
+    }
+
+    /// All but the weights. With `output`, only what that output needs is kept.
+    pub(crate) fn prepare(
+        &self,
+        workers: &Workers,
+        shapes: &[Vec<usize>],
+        output: Option<&str>,
+        precision: Precision,
+    ) -> Result<Prepared, RuntimeError> {
+        self.check(shapes)?;
+        let isa = Isa::chosen().map_err(|error| self.error(error.to_string()))?;
+        let mut proto = parse(&self.path)?;
+        let cache = workers.cache().map(|folder| {
+            let how = format!("{precision:?} {}", output.unwrap_or_default());
+            Place {
+                path: cache::path(folder, &self.path, isa),
+                key: cache::key(&proto, &self.path, isa, &how),
+            }
+        });
+        let open = cache.as_ref().and_then(|cache| {
+            let pack = Pack::open(&cache.path, &cache.key)?;
+            let graph = pack.graph().ok()?;
+            Some((pack, ModelProto::decode(&graph[..]).ok()?))
+        });
+        if let Some((pack, graph)) = open {
+            let model = self.import(graph, shapes, output, precision)?;
+            if packing::fits(&model, &pack) {
+                let source = Source::Cache(Arc::new(pack));
+                return Ok(self.prepared(model, isa, cache, source));
+            }
+        }
+        let weights = passes::run(&mut proto, &self.path).map_err(|problem| self.error(problem))?;
+        let graph = cache.as_ref().map(|_| proto.encode_to_vec());
+        let model = self.import(proto, shapes, output, precision)?;
+        let source = Source::File {
+            weights,
+            graph: graph.unwrap_or_default(),
+        };
+        Ok(self.prepared(model, isa, cache, source))
+    }
+
+    fn prepared(
+        &self,
+        model: Arc<TypedRunnableModel>,
+        isa: Isa,
+        cache: Option<Place>,
+        source: Source,
+    ) -> Prepared {
+        Prepared {
+            path: self.path.clone(),
+            inputs: self.inputs.iter().map(|i| i.name.clone()).collect(),
+            model,
+            isa,
+            cache,
+            source,
+        }
+    }
+
+    /// Whether the file can take these shapes.
+    fn check(&self, shapes: &[Vec<usize>]) -> Result<(), RuntimeError> {
         for (input, shape) in self.inputs.iter().zip(shapes) {
             let fits = input.dims.len() == shape.len()
                 && input
@@ -119,14 +188,22 @@ impl Network {
                 )));
             }
         }
-        let mut proto = parse(&self.path)?;
-        let weights = passes::run(&mut proto, &self.path).map_err(|problem| self.error(problem))?;
+        Ok(())
+    }
+
+    /// From a network that the passes have been over to one that can run, but for its weights.
+    fn import(
+        &self,
+        proto: ModelProto,
+        shapes: &[Vec<usize>],
+        output: Option<&str>,
+        precision: Precision,
+    ) -> Result<Arc<TypedRunnableModel>, RuntimeError> {
         let mut onnx = tract_onnx::onnx()
             .with_ignore_output_shapes(true)
             .with_ignore_value_info(true);
         ops::register_all(&mut onnx.op_register);
-        let model = onnx
-            .model_for_proto_model(&proto)
+        onnx.model_for_proto_model(&proto)
             .and_then(|mut model: InferenceModel| {
                 drop(proto);
                 for (index, (input, shape)) in self.inputs.iter().zip(shapes).enumerate() {
@@ -139,15 +216,9 @@ impl Network {
                 let mut model = model.into_typed()?.into_decluttered()?;
                 fusion::run(&mut model, precision == Precision::Fine)?;
                 model.optimize()?;
-                ops::pack(&model, &weights, &workers.threads())?;
                 model.into_runnable()
             })
-            .map_err(|error| self.error(chain(&error)))?;
-        Ok(Plan {
-            path: self.path.clone(),
-            inputs: self.inputs.iter().map(|i| i.name.clone()).collect(),
-            model,
-        })
+            .map_err(|error| self.error(chain(&error)))
     }
 
     /// Whether the file has an output of this name.
@@ -158,7 +229,122 @@ impl Network {
     }
 }
 
+/// A network that only lacks its weights.
+pub(crate) struct Prepared {
+    path: PathBuf,
+    inputs: Vec<String>,
+    model: Arc<TypedRunnableModel>,
+    isa: Isa,
+    cache: Option<Place>,
+    source: Source,
+}
+
+/// Where a cache is or will be, and what it depends on.
+struct Place {
+    path: PathBuf,
+    key: String,
+}
+
+/// Where the weights are.
+enum Source {
+    Cache(Arc<Pack>),
+    File {
+        weights: Vec<Weight>,
+        /// The network after the passes, for the cache.
+        graph: Vec<u8>,
+    },
+}
+
+impl Prepared {
+    /// Bytes of its weights.
+    pub(crate) fn sizes(&self) -> Result<Sizes, RuntimeError> {
+        match &self.source {
+            Source::Cache(pack) => {
+                packing::packed_sizes(&self.model, pack).map_err(|error| self.error(error))
+            }
+            Source::File { weights, .. } => Ok(packing::sizes(&self.model, self.isa, weights)),
+        }
+    }
+
+    /// Brings the weights, and writes the cache if there is to be one and it is not there.
+    pub(crate) fn load(
+        mut self,
+        workers: &Workers,
+        residency: Residency,
+    ) -> Result<Plan, RuntimeError> {
+        let mut warning = None;
+        if let (Source::File { weights, graph }, Some(place)) = (&self.source, &self.cache) {
+            match self.store(workers, weights, graph, place) {
+                Ok(pack) => self.source = Source::Cache(Arc::new(pack)),
+                Err(problem) if residency == Residency::Whole => warning = Some(problem),
+                Err(problem) => return Err(self.error(problem)),
+            }
+        }
+        let stream = match &self.source {
+            Source::Cache(pack) => {
+                let rate = workers.read_rate();
+                packing::attach(&self.model, self.isa, pack, residency, rate)
+                    .map_err(|error| self.error(error))?
+            }
+            Source::File { .. } if residency != Residency::Whole => {
+                return Err(self.error(
+                    "its weights do not fit the memory budget, and to read them as they are needed takes a cache: name a folder for it",
+                ));
+            }
+            Source::File { weights, .. } => {
+                packing::pack(&self.model, self.isa, &workers.threads(), weights)
+                    .map_err(|problem| self.error(problem))?;
+                None
+            }
+        };
+        Ok(Plan {
+            path: self.path,
+            inputs: self.inputs,
+            model: self.model,
+            stream,
+            warning,
+        })
+    }
+
+    /// Writes the cache, and opens it.
+    fn store(
+        &self,
+        workers: &Workers,
+        weights: &[Weight],
+        graph: &[u8],
+        Place { path, key }: &Place,
+    ) -> Result<Pack, String> {
+        let threads = workers.threads();
+        let written = packing::write(&self.model, self.isa, &threads, weights, graph, (path, key));
+        let failed = |error: &dyn std::fmt::Display| {
+            format!(
+                "cache {} cannot be written ({error}): name another folder, or make room",
+                path.display()
+            )
+        };
+        written.map_err(|error| failed(&error))?;
+        Pack::open(path, key).ok_or_else(|| failed(&"it is not there afterwards"))
+    }
+
+    fn error(&self, problem: impl std::fmt::Display) -> RuntimeError {
+        RuntimeError {
+            path: self.path.clone(),
+            problem: problem.to_string(),
+        }
+    }
+}
+
 impl Plan {
+    /// What the user should know about how it was loaded.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// The stream that brings its weights, unless all are in memory.
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        self.stream.as_deref()
+    }
+
     /// Runs the network: one tensor per input in declared order in, the first output as f32 out.
     pub(crate) fn run(
         &self,

@@ -1,5 +1,6 @@
-//! The threads that networks run on, and the clock that may watch them.
+//! What networks run on: threads, the folder of their caches, and the clock that may watch them.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use easel_kernels::threads::Threads;
@@ -12,6 +13,8 @@ use super::profile::{Kind, Profile};
 pub(crate) struct Workers {
     executor: Executor,
     profile: Option<Mutex<Profile>>,
+    cache: Option<PathBuf>,
+    read_rate: Option<u64>,
 }
 
 impl Workers {
@@ -25,12 +28,32 @@ impl Workers {
         Self {
             executor,
             profile: None,
+            cache: None,
+            read_rate: None,
         }
     }
 
     /// From now on the time of each node is added up.
     pub(crate) fn watch(&mut self) {
         self.profile = Some(Mutex::default());
+    }
+
+    /// From now on networks keep what was made of them in this folder.
+    pub(crate) fn keep_in(&mut self, folder: Option<PathBuf>) {
+        self.cache = folder;
+    }
+
+    /// From now on storage seems to give no more than so many bytes a second.
+    pub(crate) fn slow_down(&mut self, bytes_a_second: Option<u64>) {
+        self.read_rate = bytes_a_second;
+    }
+
+    pub(super) fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref()
+    }
+
+    pub(super) fn read_rate(&self) -> Option<u64> {
+        self.read_rate
     }
 
     /// Where the time went since [`watch`](Self::watch).

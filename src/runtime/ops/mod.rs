@@ -36,8 +36,6 @@ pub(super) use layout::{CHANNELS_FIRST, CHANNELS_LAST};
 pub(super) use linear::Linear;
 pub(super) use upsample::Upsample;
 
-use super::passes::Weight;
-
 /// The domain of our operators in an ONNX graph, for people who read one; tract tells operators by name alone, hence the
 /// `Easel` before each.
 pub(super) const DOMAIN: &str = "ai.easel";
@@ -205,24 +203,6 @@ pub(super) fn register_all(operators: &mut OnnxOpRegister) {
     register::<Attention>(operators);
     operators.insert(CHANNELS_LAST, layout::build);
     operators.insert(CHANNELS_FIRST, layout::build);
-}
-
-/// Gives every node its weights.
-pub(super) fn pack(model: &TypedModel, weights: &[Weight], threads: &Threads) -> TractResult<()> {
-    let isa = Isa::chosen()?;
-    for node in &model.nodes {
-        let product = if let Some(Node(linear)) = node.op_as::<Node<Linear>>() {
-            &linear.product
-        } else if let Some(Node(conv)) = node.op_as::<Node<Conv2d>>() {
-            &conv.product
-        } else {
-            continue;
-        };
-        product
-            .pack(isa, threads, weights)
-            .map_err(|problem| format_err!("node `{}`: {problem}", node.name))?;
-    }
-    Ok(())
 }
 
 /// A node of ours.

@@ -1,26 +1,24 @@
 //! What `EaselLinear` and `EaselConv2d` have in common: weights, and a product with them.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use easel_kernels::gemm::{
-    ActivationLayout, Activations, Epilogue, Left, Order, WeightsF32, WeightsI8, in_packed_order,
+    ActivationLayout, Activations, Epilogue, Left, Memory, Order, Part, WeightsF32, WeightsI8,
 };
-use easel_kernels::isa::Isa;
 use easel_kernels::quantize::{Quantized, quantize_images, quantize_rest, quantize_rows};
-use easel_kernels::threads::Threads;
 use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
 use super::{Engine, list};
-use crate::runtime::passes::{Values, Weight};
-use crate::weights::{halves_to_f32, to_f32};
+use crate::weights::{PackError, Stream};
 
-/// The weights of a node: known by number when the graph is made, packed before it runs.
+/// The weights of a node: known by number when the graph is made, there before it runs.
 #[derive(Clone)]
 pub(in crate::runtime) struct Product {
     /// Place among the weights that the passes found.
-    pub(super) weight: usize,
+    pub(in crate::runtime) weight: usize,
     /// Columns: output channels.
     pub(super) columns: usize,
     /// Input channels.
@@ -33,14 +31,67 @@ pub(in crate::runtime) struct Product {
 }
 
 /// Weights as the kernels read them.
-struct Packed {
-    weights: Kind,
-    bias: Option<Vec<f32>>,
+pub(in crate::runtime) struct Packed {
+    pub(in crate::runtime) weights: Weights,
+    pub(in crate::runtime) panels: Panels,
+    /// In packed order.
+    pub(in crate::runtime) bias: Option<Vec<f32>>,
 }
 
-enum Kind {
+/// All about the weights but their panels.
+pub(in crate::runtime) enum Weights {
     F32(WeightsF32),
     I8(WeightsI8),
+}
+
+/// Where the panels are.
+pub(in crate::runtime) enum Panels {
+    /// In memory, all of them.
+    Here(Memory),
+    /// They come when they are needed: columns, and the number of the part that has them.
+    Passing(Arc<Stream>, Vec<(Range<usize>, usize)>),
+}
+
+impl Packed {
+    /// Multiplies with all columns, part by part.
+    fn each_part(&self, mut multiply: impl FnMut(Part<'_>)) -> Result<(), PackError> {
+        match &self.panels {
+            Panels::Here(panels) => {
+                let columns = 0..self.weights.columns();
+                multiply(Part { columns, panels });
+            }
+            Panels::Passing(stream, parts) => {
+                for (columns, part) in parts {
+                    let columns = columns.clone();
+                    stream.with(*part, |panels| multiply(Part { columns, panels }))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Weights {
+    pub(in crate::runtime) fn columns(&self) -> usize {
+        match self {
+            Self::F32(weights) => weights.columns(),
+            Self::I8(weights) => weights.columns(),
+        }
+    }
+
+    pub(in crate::runtime) fn parts(&self, most: usize) -> Vec<Range<usize>> {
+        match self {
+            Self::F32(weights) => weights.parts(most),
+            Self::I8(weights) => weights.parts(most),
+        }
+    }
+
+    pub(in crate::runtime) fn part_bytes(&self, columns: &Range<usize>) -> usize {
+        match self {
+            Self::F32(weights) => weights.part_bytes(columns),
+            Self::I8(weights) => weights.part_bytes(columns),
+        }
+    }
 }
 
 impl std::fmt::Debug for Product {
@@ -80,6 +131,11 @@ impl Product {
         !self.gated && Order::columns_first(self.columns, self.depth).can_be_gated()
     }
 
+    /// Columns of the weights.
+    pub(in crate::runtime) fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// Columns of the output.
     pub(super) fn outputs(&self) -> usize {
         if self.gated {
@@ -89,33 +145,18 @@ impl Product {
         }
     }
 
-    /// Packs the node's weights, of all that the passes found.
-    pub(in crate::runtime) fn pack(
-        &self,
-        isa: Isa,
-        threads: &Threads,
-        weights: &[Weight],
-    ) -> Result<(), String> {
-        let weight = &weights[self.weight];
-        let order = Order {
-            gated: self.gated,
-            ..weight.order
-        };
-        let bias = weight.bias.clone();
-        let packed = Packed {
-            weights: Kind::pack(isa, threads, &order, &weight.values),
-            bias: bias.map(|bias| in_packed_order(&order, bias)),
-        };
+    /// Gives the node its weights.
+    pub(in crate::runtime) fn set(&self, packed: Packed) -> Result<(), String> {
         self.packed
             .set(packed)
-            .map_err(|_| format!("weight `{}` belongs to two nodes", weight.name))
+            .map_err(|_| format!("weight {} belongs to two nodes", self.weight))
     }
 
     /// What the weights are.
     pub(super) fn kind(&self) -> &'static str {
         match self.packed.get().map(|packed| &packed.weights) {
-            Some(Kind::F32(_)) => "f32",
-            Some(Kind::I8(_)) => "int8",
+            Some(Weights::F32(_)) => "f32",
+            Some(Weights::I8(_)) => "int8",
             None => "",
         }
     }
@@ -132,37 +173,54 @@ impl Product {
         out: &mut [f32],
     ) -> TractResult<()> {
         let packed = self.packed.get().context("the weights are not there yet")?;
+        let threads = &engine.threads;
         let epilogue = Epilogue {
             bias: packed.bias.as_deref(),
             ..*epilogue
         };
         match &packed.weights {
-            Kind::F32(weights) => weights.multiply(&engine.threads, left, x, &epilogue, out),
-            Kind::I8(weights) if !x.is_empty() => SCRATCH.with_borrow_mut(|[coarse, rest]| {
-                let stride = quantize(engine, weights, left, x, row, coarse);
-                let mut multiply = |quantized: &Quantized, epilogue: &Epilogue<'_>| {
-                    let Quantized {
-                        data,
-                        scales,
-                        zeros,
-                    } = quantized;
-                    let activations = Activations {
-                        data,
-                        stride,
-                        scales,
-                        zeros,
-                    };
-                    weights.multiply(&engine.threads, left, activations, epilogue, out);
-                };
-                let onto = self.fine && matches!(left, Left::Images(_));
-                if onto {
-                    let format = weights.activations().format;
-                    quantize_rest(engine.level, &engine.threads, format, x, coarse, rest);
-                    multiply(rest, &Epilogue::default());
-                }
-                multiply(coarse, &Epilogue { onto, ..epilogue });
-            }),
-            Kind::I8(_) => {}
+            Weights::F32(weights) => packed.each_part(|part| {
+                weights.multiply_part(threads, part, left, x, &epilogue, out);
+            })?,
+            Weights::I8(weights) if !x.is_empty() => {
+                SCRATCH.with_borrow_mut(|[coarse, rest]| {
+                    let stride = quantize(engine, weights, left, x, row, coarse);
+                    let onto = self.fine && matches!(left, Left::Images(_));
+                    if onto {
+                        let format = weights.activations().format;
+                        quantize_rest(engine.level, threads, format, x, coarse, rest);
+                    }
+                    packed.each_part(|part| {
+                        let mut multiply =
+                            |part: Part<'_>, quantized: &Quantized, epilogue: &Epilogue<'_>| {
+                                let Quantized {
+                                    data,
+                                    scales,
+                                    zeros,
+                                } = quantized;
+                                let activations = Activations {
+                                    data,
+                                    stride,
+                                    scales,
+                                    zeros,
+                                };
+                                weights.multiply_part(
+                                    threads,
+                                    part,
+                                    left,
+                                    activations,
+                                    epilogue,
+                                    out,
+                                );
+                            };
+                        if onto {
+                            multiply(part.clone(), rest, &Epilogue::default());
+                        }
+                        multiply(part, coarse, &Epilogue { onto, ..epilogue });
+                    })
+                })?
+            }
+            Weights::I8(_) => {}
         }
         Ok(())
     }
@@ -197,79 +255,5 @@ fn quantize(
             quantize_rows(level, threads, format, x, row, stride, data, scales, zeros);
             stride
         }
-    }
-}
-
-impl Kind {
-    fn pack(isa: Isa, threads: &Threads, order: &Order, values: &Values) -> Self {
-        let float = |values: &[f32]| Self::F32(WeightsF32::pack(isa, threads, order, values));
-        match values {
-            Values::F32(bytes) => float(&to_f32(bytes.as_slice())),
-            Values::F16(bytes) => float(&halves_to_f32(bytes.as_slice())),
-            Values::Int8 {
-                bytes,
-                signed,
-                scales,
-                zeros,
-            } => {
-                let symmetric = Symmetric::of(order, bytes.as_slice(), *signed, scales, zeros);
-                Self::I8(WeightsI8::pack(
-                    isa,
-                    threads,
-                    order,
-                    &symmetric.weights,
-                    symmetric.scales,
-                ))
-            }
-        }
-    }
-}
-
-fn integer(byte: u8, signed: bool) -> i32 {
-    if signed {
-        i32::from(byte.cast_signed())
-    } else {
-        i32::from(byte)
-    }
-}
-
-/// Weights of −127 to 127 without zero points.
-struct Symmetric {
-    weights: Vec<i8>,
-    scales: Vec<f32>,
-}
-
-impl Symmetric {
-    /// The same weights, if they fit when their zero points are taken off; the columns that do not fit are rounded to a
-    /// larger scale.
-    fn of(order: &Order, bytes: &[u8], signed: bool, scales: &[f32], zeros: &[i32]) -> Self {
-        if signed && zeros.iter().all(|zero| *zero == 0) && !bytes.contains(&0x80) {
-            return Self {
-                weights: bytes.iter().map(|byte| byte.cast_signed()).collect(),
-                scales: scales.to_vec(),
-            };
-        }
-        let mut weights = vec![0; bytes.len()];
-        let mut scales = scales.to_vec();
-        for n in 0..order.n.0 {
-            let value = |byte: u8| integer(byte, signed) - zeros[n];
-            let largest = order
-                .column(n)
-                .map(|at| value(bytes[at]).abs())
-                .max()
-                .unwrap_or(0);
-            if largest <= 127 {
-                for at in order.column(n) {
-                    weights[at] = value(bytes[at]) as i8;
-                }
-            } else {
-                let shrink = 127.0 / largest as f32;
-                for at in order.column(n) {
-                    weights[at] = (value(bytes[at]) as f32 * shrink).round_ties_even() as i8;
-                }
-                scales[n] /= shrink;
-            }
-        }
-        Self { weights, scales }
     }
 }
