@@ -6,14 +6,14 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::autoencoder::Autoencoder;
+use crate::autoencoder::{Autoencoder, Tile};
 use crate::denoiser::Denoiser;
 use crate::error::Error;
 use crate::model_dir::ModelDir;
 use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::pipeline::{LoadOptions, blank_latents};
 use crate::progress::CancelToken;
-use crate::runtime::{Kind, Workers};
+use crate::runtime::Kind;
 use crate::text_encoder::{TextEmbedding, TextEncoder};
 use crate::tokenizer::Tokenizer;
 
@@ -145,7 +145,7 @@ pub fn bench(
     let mut noise = PhiloxNoise::new(0);
     noise.fill(&mut latents.data);
     let threads = options.worker_count();
-    let mut workers = Workers::new(threads);
+    let mut workers = options.workers();
     if request.explain {
         workers.watch();
     }
@@ -178,7 +178,11 @@ pub fn bench(
         }
         Component::VaeDecoder => {
             let mut autoencoder = Autoencoder::open(dir, model.defaults.vae_factor)?;
-            Box::new(move || Ok(autoencoder.decode(workers, &latents).map(drop)?))
+            Box::new(move || {
+                let picture =
+                    autoencoder.decode(workers, &latents, Tile::Whole, &mut |_, _| Ok(()));
+                picture.map(drop)
+            })
         }
     };
 

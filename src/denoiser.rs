@@ -5,8 +5,8 @@ use std::path::Path;
 use tract_core::prelude::Tensor;
 
 use crate::latents::Latents;
-use crate::runtime::{InputSpec, Network, Plan, Precision, RuntimeError, Workers};
-use crate::text_encoder::{TextEmbedding, values};
+use crate::runtime::{InputSpec, Needs, Network, Plan, Precision, RuntimeError, Slot, Workers};
+use crate::text_encoder::{TextEmbedding, TextShape, values};
 
 /// What a denoiser can be told; others ask for more (SDXL: pooled text, time ids), and are refused by name.
 const KNOWN_INPUTS: [&str; 3] = ["sample", "timestep", "encoder_hidden_states"];
@@ -15,10 +15,9 @@ const KNOWN_INPUTS: [&str; 3] = ["sample", "timestep", "encoder_hidden_states"];
 const LARGEST_AXIS: usize = 1 << 16;
 
 pub(crate) struct Denoiser {
-    network: Network,
+    slot: Slot,
     /// What the file is fixed to.
     batch: Option<usize>,
-    plan: Option<(Vec<Vec<usize>>, Plan)>,
 }
 
 impl Denoiser {
@@ -49,9 +48,8 @@ impl Denoiser {
             )));
         }
         Ok(Self {
-            network,
+            slot: Slot::new(network, None, Precision::Usual),
             batch,
-            plan: None,
         })
     }
 
@@ -62,7 +60,7 @@ impl Denoiser {
 
     /// The embedding that the network declares to take: tokens (`None`: any number) and width.
     pub(crate) fn text_shape(&self) -> Result<(Option<usize>, usize), RuntimeError> {
-        let mut inputs = self.network.inputs().iter();
+        let mut inputs = self.slot.network().inputs().iter();
         let text = inputs.find(|input| input.name == "encoder_hidden_states");
         match text.map(|input| &input.dims[..]) {
             // What a text encoder may sensibly give; a damaged file may declare anything.
@@ -71,20 +69,59 @@ impl Denoiser {
             {
                 Ok((tokens, width))
             }
-            _ => Err(self.network.error(
+            _ => Err(self.slot.network().error(
                 "does not declare a usable width of input `encoder_hidden_states`: export it with that axis fixed",
             )),
         }
     }
 
-    /// Builds the network for these sizes and so many embeddings a pass, unless it stands already.
+    /// The network, for those who decide about its memory.
+    pub(crate) fn slot(&mut self) -> &mut Slot {
+        &mut self.slot
+    }
+
+    /// What the network needs for these sizes and so many embeddings a pass.
+    pub(crate) fn needs(
+        &self,
+        workers: &Workers,
+        latents: &Latents,
+        text: TextShape,
+        texts: usize,
+    ) -> Result<Needs, RuntimeError> {
+        let shapes = self.shapes(latents, text, texts)?;
+        self.slot.needs(workers, &shapes)
+    }
+
+    /// Loads the network for these sizes and so many embeddings a pass, unless it is there already.
     pub(crate) fn prepare(
         &mut self,
         workers: &Workers,
         latents: &Latents,
-        text: &TextEmbedding,
+        text: TextShape,
         texts: usize,
-    ) -> Result<(), RuntimeError> {
+    ) -> Result<&Plan, RuntimeError> {
+        let shapes = self.shapes(latents, text, texts)?;
+        self.slot.load(workers, &shapes)
+    }
+
+    /// Of the network's inputs.
+    fn shapes(
+        &self,
+        latents: &Latents,
+        text: TextShape,
+        texts: usize,
+    ) -> Result<Vec<Vec<usize>>, RuntimeError> {
+        let network = self.slot.network();
+        let mut inputs = network.inputs().iter();
+        let declared = inputs.find(|input| input.name == "encoder_hidden_states");
+        if let Some(tokens) = declared.and_then(|input| *input.dims.get(1)?)
+            && tokens != text.tokens
+        {
+            return Err(network.error(format!(
+                "is fixed to {tokens} tokens of text, this prompt has {}: shorten it, or export the network with dynamic axes",
+                text.tokens
+            )));
+        }
         let batch = self.batch.unwrap_or(texts);
         let shape = |input: &InputSpec| match input.name.as_str() {
             "sample" => {
@@ -95,25 +132,7 @@ impl Denoiser {
             "timestep" => input.dims.iter().map(|n| n.unwrap_or(1)).collect(),
             _ => vec![batch, text.tokens, text.width],
         };
-        let shapes: Vec<_> = self.network.inputs().iter().map(shape).collect();
-        if self.plan.as_ref().is_none_or(|(built, _)| *built != shapes) {
-            let mut inputs = self.network.inputs().iter();
-            let declared = inputs.find(|input| input.name == "encoder_hidden_states");
-            if let Some(tokens) = declared.and_then(|input| *input.dims.get(1)?)
-                && tokens != text.tokens
-            {
-                return Err(self.network.error(format!(
-                    "is fixed to {tokens} tokens of text, this prompt has {}: shorten it, or export the network with dynamic axes",
-                    text.tokens
-                )));
-            }
-            self.plan = None; // never two at once in memory
-            let plan = self
-                .network
-                .build(workers, &shapes, None, Precision::Usual)?;
-            self.plan = Some((shapes, plan));
-        }
-        Ok(())
+        Ok(network.inputs().iter().map(shape).collect())
     }
 
     /// What the model predicts for noisy `latents` at `timestep`: f32 `[1, c, h, w]` for each of `texts`, which are 1 to
@@ -126,9 +145,9 @@ impl Denoiser {
         texts: &[&TextEmbedding],
     ) -> Result<Vec<Vec<f32>>, RuntimeError> {
         debug_assert!((1..=self.batch()).contains(&texts.len()));
-        self.prepare(workers, latents, texts[0], texts.len())?;
+        let shapes = self.shapes(latents, texts[0].shape(), texts.len())?;
         let batch = self.batch.unwrap_or(texts.len());
-        let (shapes, plan) = self.plan.as_ref().expect("prepare() builds it");
+        let network = self.slot.network();
         let tensor = |(input, shape): (&InputSpec, &Vec<usize>)| {
             let data = match input.name.as_str() {
                 "sample" => latents.data.repeat(batch),
@@ -141,14 +160,14 @@ impl Denoiser {
             let tensor = Tensor::from_shape(shape, &data)?;
             Ok(tensor.cast_to_dt(input.element)?.into_owned())
         };
-        let inputs = self.network.inputs().iter().zip(shapes).map(tensor);
+        let inputs = network.inputs().iter().zip(&shapes).map(tensor);
         let inputs = inputs
             .collect::<Result<_, tract_core::prelude::TractError>>()
-            .map_err(|error| self.network.error(error.to_string()))?;
-        let output = plan.run(workers, inputs)?;
+            .map_err(|error| network.error(error.to_string()))?;
+        let output = self.slot.load(workers, &shapes)?.run(workers, inputs)?;
         let [_, channels, height, width] = latents.shape();
         if output.shape() != [batch, channels, height, width] {
-            return Err(self.network.error(format!(
+            return Err(self.slot.network().error(format!(
                 "prediction is {:?}, the latents are {:?}",
                 output.shape(),
                 latents.shape()

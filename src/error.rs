@@ -1,6 +1,7 @@
 //! What can go wrong, from a prompt to a picture.
 
 use crate::latents::NpyError;
+use crate::memory::TooSmall;
 use crate::model_dir::ModelDirError;
 use crate::picture::PictureError;
 use crate::request::RequestError;
@@ -32,6 +33,9 @@ pub enum Error {
     /// The picture cannot be saved.
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// The memory budget is too small.
+    #[error(transparent)]
+    Memory(#[from] TooSmall),
     /// Somebody cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -53,6 +57,7 @@ impl Error {
         matches!(
             self,
             Self::Request(_)
+                | Self::Memory(_)
                 | Self::Npy(_)
                 | Self::Scheduler(Steps { .. } | UnknownName { .. } | Family { .. })
         )

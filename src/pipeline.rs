@@ -1,14 +1,18 @@
 //! Prompt to picture. Read this second, after the tour in [the crate's documentation](crate).
 
-use std::path::Path;
+mod planning;
+
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use crate::autoencoder::Autoencoder;
+use crate::bench::Component;
 use crate::denoiser::Denoiser;
 use crate::error::Error;
 use crate::guidance;
 use crate::latents::Latents;
+use crate::memory::{self, MemoryPlan};
 use crate::model_dir::{ModelDefaults, ModelDir};
 use crate::noise::{NoiseSource, PhiloxNoise};
 use crate::picture::Picture;
@@ -16,20 +20,40 @@ use crate::progress::{CancelToken, Progress, Stage};
 use crate::request::{LARGEST_SIDE, PaintRequest, RequestError};
 use crate::runtime::Workers;
 use crate::scheduler::{self, SchedulerKind};
-use crate::text_encoder::{TextEmbedding, TextEncoder};
-use crate::tokenizer::Tokenizer;
+use crate::text_encoder::{TextEncoder, TextShape};
+use crate::tokenizer::{TokenIds, Tokenizer};
 
 /// How to load a model.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// Worker threads; `None`: one a core. The picture does not depend on it.
     pub threads: Option<usize>,
+    /// MiB that the process may take at most; `None`: as many as it likes.
+    pub memory_mib: Option<usize>,
+    /// A folder for what is made of networks, so that the next start is fast and weights need not all be in memory. It takes
+    /// as much room as the model, and may be removed at any time. `None`: nothing is kept.
+    pub cache: Option<PathBuf>,
+    /// Bytes a second that the storage seems to give at most, for measurements.
+    pub storage_rate: Option<u64>,
 }
 
 impl LoadOptions {
     pub(crate) fn worker_count(&self) -> usize {
         let cores = || available_parallelism().map_or(1, usize::from);
         self.threads.unwrap_or_else(cores)
+    }
+
+    /// What networks run on.
+    pub(crate) fn workers(&self) -> Workers {
+        let mut workers = Workers::new(self.worker_count());
+        workers.keep_in(self.cache.clone());
+        workers.slow_down(self.storage_rate);
+        workers
+    }
+
+    /// Bytes that the process may take.
+    pub(crate) fn budget(&self) -> Option<usize> {
+        self.memory_mib.map(|mib| mib.saturating_mul(1 << 20))
     }
 }
 
@@ -41,7 +65,23 @@ pub struct Pipeline {
     text_encoder: TextEncoder,
     denoiser: Denoiser,
     autoencoder: Autoencoder,
+    budget: Option<usize>,
+    /// Bytes that the process took before any network was loaded.
+    base: usize,
+    /// The memory plan of the last picture, and what it was made for.
+    memory: Option<(Sizes, MemoryPlan)>,
     load: Duration,
+}
+
+/// All that a memory plan depends on but the budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sizes {
+    latents: [usize; 4],
+    /// Tokens of a chunk.
+    chunk: usize,
+    text: TextShape,
+    /// Embeddings in a pass of the denoiser.
+    texts: usize,
 }
 
 /// A painted picture and how it came about.
@@ -96,15 +136,21 @@ impl Pipeline {
     pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
         let start = Instant::now();
         let model = ModelDir::read(dir)?;
-        Ok(Self {
-            workers: Workers::new(options.worker_count()),
+        let mut pipeline = Self {
+            workers: options.workers(),
             tokenizer: Tokenizer::load(dir)?,
             text_encoder: TextEncoder::open(dir)?,
             denoiser: Denoiser::open(dir)?,
             autoencoder: Autoencoder::open(dir, model.defaults.vae_factor)?,
             model,
-            load: start.elapsed(),
-        })
+            budget: options.budget(),
+            base: 0,
+            memory: None,
+            load: Duration::ZERO,
+        };
+        pipeline.base = memory::taken();
+        pipeline.load = start.elapsed();
+        Ok(pipeline)
     }
 
     /// What the model paints unless told otherwise.
@@ -140,6 +186,21 @@ impl Pipeline {
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<Painting, Error> {
+        let painted = self.painted(request, noise, cancel, progress);
+        if let Err(Error::Runtime(_)) = painted {
+            // What failed is made anew for the next picture: its cache may have been damaged, or the card is back.
+            self.unload();
+        }
+        painted
+    }
+
+    fn painted(
+        &mut self,
+        request: &PaintRequest,
+        noise: &mut dyn NoiseSource,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<Painting, Error> {
         let start = Instant::now();
         let mut timings = Timings::default();
         let mut warnings = Vec::new();
@@ -169,18 +230,27 @@ impl Pipeline {
             factors: None,
         };
 
+        let clock = Instant::now();
+        let prompts = self.tokenize(request, scale, &mut warnings)?;
+        let together = prompts.len().min(self.denoiser.batch());
+        self.plan_for(&latents, &prompts[0], together)?;
+        timings.load += clock.elapsed();
+
         check(cancel)?;
         progress(&report(Stage::Text, 0, sampler.init_noise_sigma()));
         let clock = Instant::now();
-        let (positive, negative) = self.encode(request, scale, &mut warnings)?;
-        let texts: Vec<_> = std::iter::once(&positive).chain(&negative).collect();
+        let texts = prompts
+            .iter()
+            .map(|prompt| self.text_encoder.encode(&self.workers, prompt))
+            .collect::<Result<Vec<_>, _>>()?;
+        let texts: Vec<_> = texts.iter().collect();
+        self.leave(Component::TextEncoder, &mut warnings);
         timings.text = clock.elapsed();
 
         check(cancel)?;
         let clock = Instant::now();
-        let together = texts.len().min(self.denoiser.batch());
         self.denoiser
-            .prepare(&self.workers, &latents, &positive, together)?;
+            .prepare(&self.workers, &latents, texts[0].shape(), together)?;
         timings.load += clock.elapsed();
 
         let clock = Instant::now();
@@ -220,6 +290,7 @@ impl Pipeline {
                 ..report(Stage::Denoise, index + 1, sampler.sigma(index))
             });
         }
+        self.leave(Component::Unet, &mut warnings);
         timings.denoise = clock.elapsed();
 
         check(cancel)?;
@@ -231,10 +302,14 @@ impl Pipeline {
             .iter_mut()
             .for_each(|v| *v = *v / factor + shift);
         let clock = Instant::now();
-        self.autoencoder.prepare(&self.workers, &scaled)?;
+        let tile = self.tile();
+        self.autoencoder.prepare(&self.workers, &scaled, tile)?;
         timings.load += clock.elapsed();
         let clock = Instant::now();
-        let picture = self.autoencoder.decode(&self.workers, &scaled)?;
+        let picture = self
+            .autoencoder
+            .decode(&self.workers, &scaled, tile, &mut |_, _| check(cancel))?;
+        self.leave(Component::VaeDecoder, &mut warnings);
         timings.decode = clock.elapsed();
         timings.load += self.load;
         timings.total = start.elapsed() + self.load;
@@ -277,26 +352,23 @@ impl Pipeline {
         })
     }
 
-    /// The prompt's embedding and, when guidance needs it, the negative prompt's, equally long.
-    fn encode(
-        &mut self,
+    /// The prompt and, when guidance needs it, the negative prompt, equally long.
+    fn tokenize(
+        &self,
         request: &PaintRequest,
         scale: f32,
         warnings: &mut Vec<String>,
-    ) -> Result<(TextEmbedding, Option<TextEmbedding>), Error> {
+    ) -> Result<Vec<TokenIds>, Error> {
         let mut positive = self.tokenizer.encode(&request.prompt)?;
         let mut negative = self.tokenizer.encode(&request.negative)?;
         let guided = scale != 1.0;
         warnings.extend(positive.warning().map(|w| format!("prompt: {w}")));
-        if guided {
-            warnings.extend(negative.warning().map(|w| format!("negative prompt: {w}")));
-            self.tokenizer.match_lengths(&mut positive, &mut negative);
+        if !guided {
+            return Ok(vec![positive]);
         }
-        let positive = self.text_encoder.encode(&self.workers, &positive)?;
-        let negative = guided
-            .then(|| self.text_encoder.encode(&self.workers, &negative))
-            .transpose()?;
-        Ok((positive, negative))
+        warnings.extend(negative.warning().map(|w| format!("negative prompt: {w}")));
+        self.tokenizer.match_lengths(&mut positive, &mut negative);
+        Ok(vec![positive, negative])
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tract_core::prelude::{Datum as _, Tensor};
 
-use crate::runtime::{Network, Plan, Precision, RuntimeError, Workers};
+use crate::runtime::{Needs, Network, Precision, RuntimeError, Slot, Workers};
 use crate::tokenizer::TokenIds;
 
 /// A prompt as the denoiser sees it: f32 `[1, tokens, width]`.
@@ -18,19 +18,37 @@ pub struct TextEmbedding {
     pub data: Vec<f32>,
 }
 
+/// How large a [`TextEmbedding`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TextShape {
+    pub(crate) tokens: usize,
+    pub(crate) width: usize,
+}
+
+impl TextEmbedding {
+    pub(crate) fn shape(&self) -> TextShape {
+        TextShape {
+            tokens: self.tokens,
+            width: self.width,
+        }
+    }
+}
+
 pub(crate) struct TextEncoder {
-    network: Network,
-    plan: Option<(usize, Plan)>,
+    slot: Slot,
 }
 
 impl TextEncoder {
     pub(crate) fn open(model_dir: &Path) -> Result<Self, RuntimeError> {
         let network = Network::open(model_dir, "text_encoder")?;
         match network.inputs() {
-            [ids] if ids.name == "input_ids" => Ok(Self {
-                network,
-                plan: None,
-            }),
+            [ids] if ids.name == "input_ids" => {
+                let output = "last_hidden_state";
+                let output = network.has_output(output)?.then_some(output);
+                Ok(Self {
+                    slot: Slot::new(network, output, Precision::Usual),
+                })
+            }
             inputs => {
                 let names: Vec<_> = inputs.iter().map(|i| i.name.as_str()).collect();
                 Err(network.error(format!(
@@ -38,6 +56,16 @@ impl TextEncoder {
                 )))
             }
         }
+    }
+
+    /// The network, for those who decide about its memory.
+    pub(crate) fn slot(&mut self) -> &mut Slot {
+        &mut self.slot
+    }
+
+    /// What the network needs for chunks of so many tokens.
+    pub(crate) fn needs(&self, workers: &Workers, length: usize) -> Result<Needs, RuntimeError> {
+        self.slot.needs(workers, &shapes(length))
     }
 
     /// Encodes each chunk by itself and joins them along the token axis; a position's weight scales its
@@ -55,27 +83,15 @@ impl TextEncoder {
         };
         for chunk in prompt.chunks() {
             let length = chunk.ids.len();
-            if self.plan.as_ref().is_none_or(|(built, _)| *built != length) {
-                let output = "last_hidden_state";
-                let output = self.network.has_output(output)?.then_some(output);
-                self.plan = Some((
-                    length,
-                    self.network
-                        .build(workers, &[vec![1, length]], output, Precision::Usual)?,
-                ));
-            }
-            let (_, plan) = self.plan.as_ref().expect("built above");
+            let element = self.slot.network().inputs()[0].element;
             let ids: Vec<i64> = chunk.ids.iter().map(|id| i64::from(*id)).collect();
             let ids = Tensor::from_shape(&[1, length], &ids)
-                .and_then(|ids| {
-                    Ok(ids
-                        .cast_to_dt(self.network.inputs()[0].element)?
-                        .into_owned())
-                })
-                .map_err(|error| self.network.error(error.to_string()))?;
+                .and_then(|ids| Ok(ids.cast_to_dt(element)?.into_owned()))
+                .map_err(|error| self.slot.network().error(error.to_string()))?;
+            let plan = self.slot.load(workers, &shapes(length))?;
             let output = plan.run(workers, vec![ids])?;
             let &[1, tokens, width] = output.shape() else {
-                return Err(self.network.error(format!(
+                return Err(self.slot.network().error(format!(
                     "output is {:?}: expected [1, {length}, width]",
                     output.shape()
                 )));
@@ -88,6 +104,11 @@ impl TextEncoder {
         }
         Ok(joined)
     }
+}
+
+/// Of the network's inputs, for a chunk of so many tokens.
+fn shapes(length: usize) -> [Vec<usize>; 1] {
+    [vec![1, length]]
 }
 
 /// The tensor's values, which are f32: [`Plan::run`] sees to it.

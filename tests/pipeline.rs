@@ -135,6 +135,7 @@ fn noise_given_with_the_request_is_the_noise_drawn() {
 fn painted(model: &Path, threads: usize, request: &PaintRequest) -> Painting {
     let options = LoadOptions {
         threads: Some(threads),
+        ..LoadOptions::default()
     };
     let mut pipeline = Pipeline::load(model, &options).expect("the model loads");
     pipeline

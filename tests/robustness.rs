@@ -91,7 +91,10 @@ fn any_prompt_gives_a_picture() {
 }
 
 fn painted(model: &Path) -> Result<Painting, Error> {
-    let options = LoadOptions { threads: Some(1) };
+    let options = LoadOptions {
+        threads: Some(1),
+        ..LoadOptions::default()
+    };
     let mut pipeline = Pipeline::load(model, &options)?;
     pipeline.paint(&quick("a tree"), &CancelToken::new(), &mut |_| {})
 }

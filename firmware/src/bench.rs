@@ -1,9 +1,10 @@
 //! `easel bench`: one network of a model, timed by itself.
 
+use crate::engine::EngineArguments;
 use crate::paint::parse_size;
-use crate::{failure::Failure, interrupt, model_lookup, report};
+use crate::{failure::Failure, interrupt, report};
 use clap::Args;
-use easel::{BenchRequest, Benchmark, Component, LoadOptions, NodeKind};
+use easel::{BenchRequest, Benchmark, Component, NodeKind};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
@@ -13,21 +14,14 @@ use std::time::Duration;
 /// What `easel bench` is told.
 #[derive(Args)]
 pub(crate) struct BenchArguments {
-    /// Model directory [default: EASEL_MODEL, models/pocket, then the installed model]
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArguments,
     /// text_encoder, unet or vae_decoder
     #[arg(long, value_name = "NAME", default_value_t = Component::Unet)]
     component: Component,
     /// Picture size in pixels; the text encoder works alike for all [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     size: Option<(u32, u32)>,
-    /// Memory budget: compared with the peak afterwards, not enforced yet
-    #[arg(long, value_name = "MIB")]
-    memory: Option<u64>,
-    /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
     /// Passes to time, 1 to 10000, after one that is not timed
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     repeat: u16,
@@ -77,13 +71,10 @@ impl From<&NodeKind> for NodeReport {
 
 /// Times one network and prints the result.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
-    let model = model_lookup::find(arguments.model.as_deref())?;
+    let model = arguments.engine.model()?;
     let kernel = report::kernel()?;
-    report::announce_budget(arguments.memory);
     let cancel = interrupt::cancel_on_signal()?;
-    let options = LoadOptions {
-        threads: arguments.threads.map(usize::from),
-    };
+    let options = arguments.engine.options();
     let request = BenchRequest {
         component: arguments.component,
         size: arguments.size,
@@ -92,7 +83,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
         explain: arguments.explain,
     };
     let measured = easel::bench(&model, &options, &request, &cancel)?;
-    let peak_rss_mib = report::peak_within(arguments.memory);
+    let peak_rss_mib = report::peak_within(arguments.engine.memory);
     let text = if arguments.json {
         let report = Report {
             component: measured.component.name(),

@@ -111,6 +111,7 @@ fn check_memory(budget_mib: Option<u64>) -> Finding {
 fn check_model(config: &Config, file: &Path) -> (Finding, Option<ModelDefaults>) {
     let options = LoadOptions {
         threads: config.threads.map(usize::from),
+        ..LoadOptions::default()
     };
     let found = match &config.model_dir {
         Some(dir) => model_lookup::named(dir, &format!("model.dir of {}", file.display())),

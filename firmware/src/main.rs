@@ -6,11 +6,13 @@ mod bench;
 mod board;
 mod cpu;
 mod doctor;
+mod engine;
 mod failure;
 mod interrupt;
 mod memory;
 mod model_lookup;
 mod paint;
+mod plan;
 mod progress;
 mod report;
 
@@ -35,6 +37,8 @@ enum Command {
     Paint(paint::PaintArguments),
     /// Time one network of a model
     Bench(bench::BenchArguments),
+    /// Show what painting takes of memory
+    Plan(plan::PlanArguments),
     /// Check a board's configuration, its model and this machine
     Doctor(doctor::DoctorArguments),
 }
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Paint(arguments) => paint::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {

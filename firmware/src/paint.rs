@@ -1,8 +1,9 @@
 //! `easel paint`: one prompt, one picture.
 
-use crate::{failure::Failure, interrupt, model_lookup, progress::Reporter, report};
+use crate::engine::EngineArguments;
+use crate::{failure::Failure, interrupt, progress::Reporter, report};
 use clap::Args;
-use easel::{Latents, LoadOptions, PaintRequest, Painting, Pipeline, SchedulerKind};
+use easel::{Latents, PaintRequest, Painting, Pipeline, SchedulerKind};
 use serde::Serialize;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,8 @@ pub(crate) struct PaintArguments {
     /// What to paint; `-` reads it from standard input
     #[arg(allow_hyphen_values = true)]
     prompt: String,
-    /// Model directory [default: EASEL_MODEL, models/pocket, then the installed model]
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArguments,
     /// Where the picture goes [default: easel-SEED.png]
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -54,12 +54,6 @@ pub(crate) struct PaintArguments {
     /// The same seed gives the same picture [default: random, and printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Memory budget: compared with the peak afterwards, not enforced yet
-    #[arg(long, value_name = "MIB")]
-    memory: Option<u64>,
-    /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
     /// Initial noise, f32 [1,c,h/f,w/f], standard normal (f is the model's VAE factor)
     #[arg(long, value_name = "IN.npy")]
     latents: Option<PathBuf>,
@@ -125,13 +119,10 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
             .map_err(easel::Error::from)?,
         ..PaintRequest::new(prompt)
     };
-    let model = model_lookup::find(arguments.model.as_deref())?;
+    let model = arguments.engine.model()?;
     report::kernel()?; // before any work
-    report::announce_budget(arguments.memory);
     let cancel = interrupt::cancel_on_signal()?;
-    let options = LoadOptions {
-        threads: arguments.threads.map(usize::from),
-    };
+    let options = arguments.engine.options();
     let mut pipeline = Pipeline::load(&model, &options)?;
     let mut reporter = Reporter::new(arguments.quiet);
     let painted = pipeline.paint(&request, &cancel, &mut |progress| reporter.show(progress));
@@ -158,7 +149,7 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
 }
 
 fn say(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<(), Failure> {
-    let peak_rss_mib = report::peak_within(arguments.memory);
+    let peak_rss_mib = report::peak_within(arguments.engine.memory);
     let line = if arguments.json {
         let timings = &painting.timings;
         let ms =

@@ -11,18 +11,11 @@ pub(crate) fn kernel() -> Result<&'static str, Failure> {
         .map_err(|error| Failure::Usage(error.to_string()))
 }
 
-/// Says beforehand what `--memory` does, and does not.
-pub(crate) fn announce_budget(budget_mib: Option<u64>) {
-    if budget_mib.is_some() {
-        eprintln!("easel: --memory is not enforced yet: the peak is compared with it afterwards");
-    }
-}
-
 /// The process's peak resident set; warns when it is over the budget.
-pub(crate) fn peak_within(budget_mib: Option<u64>) -> Option<u64> {
+pub(crate) fn peak_within(budget_mib: Option<u32>) -> Option<u64> {
     let peak = memory::peak_rss_mib();
     if let (Some(budget), Some(peak)) = (budget_mib, peak)
-        && peak > budget
+        && peak > u64::from(budget)
     {
         eprintln!("easel: the peak was {peak} MiB, over the budget of {budget} MiB");
     }

@@ -4,11 +4,13 @@
 //! concrete shapes: named inputs in, tensors out. What the inputs mean is the stages' business.
 
 mod cache;
+mod footprint;
 mod fusion;
 mod ops;
 mod packing;
 mod passes;
 mod profile;
+mod slot;
 mod workers;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ pub(crate) use packing::{Residency, Sizes};
 use passes::Weight;
 pub(crate) use passes::element_type;
 pub use profile::Kind;
+pub(crate) use slot::Slot;
 pub(crate) use workers::Workers;
 
 /// A network that cannot be loaded or run.
@@ -102,19 +105,8 @@ impl Network {
         }
     }
 
-    /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), with all its weights.
-    pub(crate) fn build(
-        &self,
-        workers: &Workers,
-        shapes: &[Vec<usize>],
-        output: Option<&str>,
-        precision: Precision,
-    ) -> Result<Plan, RuntimeError> {
-        self.prepare(workers, shapes, output, precision)?
-            .load(workers, Residency::Whole)
-    }
-
-    /// All but the weights. With `output`, only what that output needs is kept.
+    /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), all but the weights. With
+    /// `output`, only what that output needs is kept.
     pub(crate) fn prepare(
         &self,
         workers: &Workers,
@@ -239,6 +231,20 @@ pub(crate) struct Prepared {
     source: Source,
 }
 
+/// What a network needs to run, in bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Needs {
+    /// The graph.
+    pub(crate) graph: usize,
+    /// Its weights.
+    pub(crate) sizes: Sizes,
+    /// Tensors and scratch memory while each node runs, in order.
+    pub(crate) activations: Vec<usize>,
+}
+
+/// What tract takes for a node, with the garbage that building the graph leaves: measured.
+const BYTES_PER_NODE: usize = 12 << 10;
+
 /// Where a cache is or will be, and what it depends on.
 struct Place {
     path: PathBuf,
@@ -256,14 +262,20 @@ enum Source {
 }
 
 impl Prepared {
-    /// Bytes of its weights.
-    pub(crate) fn sizes(&self) -> Result<Sizes, RuntimeError> {
-        match &self.source {
+    /// What it needs to run.
+    pub(crate) fn needs(&self) -> Result<Needs, RuntimeError> {
+        let sizes = match &self.source {
             Source::Cache(pack) => {
-                packing::packed_sizes(&self.model, pack).map_err(|error| self.error(error))
+                packing::packed_sizes(&self.model, pack).map_err(|error| self.error(error))?
             }
-            Source::File { weights, .. } => Ok(packing::sizes(&self.model, self.isa, weights)),
-        }
+            Source::File { weights, .. } => packing::sizes(&self.model, self.isa, weights),
+        };
+        let footprint = footprint::of(&self.model).map_err(|error| self.error(chain(&error)))?;
+        Ok(Needs {
+            graph: self.model.model().nodes.len() * BYTES_PER_NODE,
+            sizes,
+            activations: footprint,
+        })
     }
 
     /// Brings the weights, and writes the cache if there is to be one and it is not there.
@@ -335,11 +347,6 @@ impl Prepared {
 }
 
 impl Plan {
-    /// What the user should know about how it was loaded.
-    pub(crate) fn warning(&self) -> Option<&str> {
-        self.warning.as_deref()
-    }
-
     /// The stream that brings its weights, unless all are in memory.
     pub(crate) fn stream(&self) -> Option<&Stream> {
         self.stream.as_deref()

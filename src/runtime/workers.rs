@@ -48,7 +48,7 @@ impl Workers {
         self.read_rate = bytes_a_second;
     }
 
-    pub(super) fn cache(&self) -> Option<&Path> {
+    pub(crate) fn cache(&self) -> Option<&Path> {
         self.cache.as_deref()
     }
 

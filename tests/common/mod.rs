@@ -96,7 +96,10 @@ impl NoiseSource for Recorded<'_> {
 }
 
 pub(crate) fn load(model: &Path) -> Pipeline {
-    let options = LoadOptions { threads: Some(1) };
+    let options = LoadOptions {
+        threads: Some(1),
+        ..LoadOptions::default()
+    };
     Pipeline::load(model, &options).unwrap_or_else(|error| panic!("{}: {error}", model.display()))
 }
 

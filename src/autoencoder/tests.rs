@@ -1,0 +1,170 @@
+//! Tiles of the default model's decoder, which is trained, against all at once.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use super::*;
+use crate::model_dir::ModelDir;
+use crate::{CancelToken, LoadOptions, PaintRequest, Pipeline};
+
+/// dB, that tiles may differ from the whole.
+const LIMIT: f64 = 45.0;
+
+fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket")
+}
+
+fn pocket() -> Autoencoder {
+    Autoencoder::open(&model(), 8).expect("the default model")
+}
+
+/// Latents of two painted pictures in the decoder's scale, `[1, 8, 16, 16]` each.
+static PAINTED: LazyLock<Vec<Latents>> = LazyLock::new(|| {
+    let mut pipeline = Pipeline::load(&model(), &LoadOptions::default()).expect("it loads");
+    let scale = ModelDir::read(&model()).expect("it reads").scaling_factor;
+    let prompts = [
+        "three red apples on a blue background",
+        "a green cat and a yellow star on a white background, night style",
+    ];
+    let painted = prompts.map(|prompt| {
+        let request = PaintRequest::new(prompt);
+        let painting = pipeline.paint(&request, &CancelToken::new(), &mut |_| {});
+        let mut latents = painting.expect("it paints").latents;
+        latents.data.iter_mut().for_each(|v| *v /= scale);
+        latents
+    });
+    painted.into()
+});
+
+/// The painted pictures' latents as on a chessboard, mirrored at their edges.
+fn latents(height: usize, width: usize) -> Latents {
+    let mut board = Latents::zeros(PAINTED[0].channels, height, width);
+    for (index, value) in board.data.iter_mut().enumerate() {
+        let (channel, y, x) = (
+            index / (height * width),
+            index / width % height,
+            index % width,
+        );
+        let field = &PAINTED[(y / 16 + x / 16) % 2];
+        let mirrored = |at: usize| {
+            if at / 16 % 2 == 0 {
+                at % 16
+            } else {
+                15 - at % 16
+            }
+        };
+        *value = field.data[(channel * field.height + mirrored(y)) * field.width + mirrored(x)];
+    }
+    board
+}
+
+fn decoded(autoencoder: &mut Autoencoder, latents: &Latents, tiling: &Tiling) -> Picture {
+    let picture = autoencoder.decode_tiles(&Workers::new(1), latents, tiling, &mut |_, _| Ok(()));
+    picture.expect("it decodes")
+}
+
+fn psnr(found: &Picture, wanted: &Picture) -> f64 {
+    assert_eq!((found.width, found.height), (wanted.width, wanted.height));
+    let pairs = found.rgb.iter().zip(&wanted.rgb);
+    let squares = pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+    let mean = squares.sum::<f64>() / found.rgb.len() as f64;
+    -10.0 * (mean.max(1e-9) / (255.0 * 255.0)).log10()
+}
+
+#[test]
+fn tiles_look_like_the_whole() {
+    let mut autoencoder = pocket();
+    for (height, width, side) in [(48, 48, 32), (40, 72, 32), (24, 16, 16)] {
+        let latents = latents(height, width);
+        let whole = decoded(
+            &mut autoencoder,
+            &latents,
+            &Tiling::new(height, width, Tile::Whole),
+        );
+        let tiling = Tiling::new(height, width, Tile::Side(side));
+        assert!(tiling.count() > 1);
+        let tiled = decoded(&mut autoencoder, &latents, &tiling);
+        let found = psnr(&tiled, &whole);
+        assert!(
+            found >= LIMIT,
+            "{height}×{width} in {side}: {found:.1} dB, limit {LIMIT}"
+        );
+    }
+}
+
+#[test]
+fn a_tile_as_large_as_the_picture_gives_the_very_same_picture() {
+    let (mut autoencoder, workers) = (pocket(), Workers::new(1));
+    let latents = latents(16, 24);
+    let mut decode = |tile| {
+        let picture = autoencoder.decode(&workers, &latents, tile, &mut |_, _| Ok(()));
+        picture.expect("it decodes")
+    };
+    let whole = decode(Tile::Whole);
+    assert_eq!((whole.width, whole.height), (192, 128));
+    assert_eq!(decode(Tile::Side(24)), whole);
+    assert_eq!(decode(Tile::Side(400)), whole);
+}
+
+#[test]
+fn a_decode_stops_between_tiles() {
+    let mut autoencoder = pocket();
+    let latents = latents(16, 40);
+    let mut asked = Vec::new();
+    let stopped = autoencoder.decode(
+        &Workers::new(1),
+        &latents,
+        Tile::Side(16),
+        &mut |done, count| {
+            asked.push((done, count));
+            if done == 2 {
+                return Err(Error::Cancelled);
+            }
+            Ok(())
+        },
+    );
+    assert!(matches!(stopped, Err(Error::Cancelled)));
+    assert_eq!(asked, [(0, 4), (1, 4), (2, 4)]);
+}
+
+/// Prints a line of the table in `docs/tiles.md`: `EASEL_TILES="SIDE OVERLAP SIZE"`, latents; a side of 0 is the whole.
+/// By itself in a process, whose peak memory it prints.
+#[test]
+#[ignore = "a measurement"]
+fn measure() {
+    let text = std::env::var("EASEL_TILES").expect("EASEL_TILES=\"SIDE OVERLAP SIZE\"");
+    let numbers: Vec<usize> = text
+        .split_whitespace()
+        .map(|n| n.parse().expect("a number"))
+        .collect();
+    let [side, overlap, size] = numbers[..] else {
+        panic!("{text}: three numbers")
+    };
+    let mut autoencoder = pocket();
+    let latents = latents(size, size);
+    let tile = if side == 0 {
+        Tile::Whole
+    } else {
+        Tile::Side(side)
+    };
+    let tiling = Tiling::with_overlap(size, size, tile, overlap);
+    let status = || std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let peak = |status: &str| -> u64 {
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        number.expect("a peak").parse().expect("a number")
+    };
+    drop(decoded(&mut autoencoder, &latents, &tiling)); // builds the network
+    std::fs::write("/proc/self/clear_refs", "5").expect("the peak starts anew"); // proc(5)
+    let clock = Instant::now();
+    let tiled = decoded(&mut autoencoder, &latents, &tiling);
+    let (seconds, peak) = (clock.elapsed().as_secs_f64(), peak(&status()));
+    let whole = Tiling::new(size, size, Tile::Whole);
+    let found = psnr(&tiled, &decoded(&mut autoencoder, &latents, &whole));
+    println!(
+        "{size} latents, tiles of {side}, overlap {overlap}: {} tiles, {found:.1} dB, {seconds:.2} s, peak {:.0} MiB",
+        tiling.count(),
+        peak as f64 / 1024.0
+    );
+}

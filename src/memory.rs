@@ -1,0 +1,273 @@
+//! What stays in memory when: from a budget and what the networks need to a plan.
+//!
+//! The budget bounds the resident set of the whole process. Of it, something is there already (`base`: the program, the
+//! tokenizer); the networks run one after the other, so the fullest moment of each has to fit beside that, and, if they are
+//! to stay loaded between pictures, beside what stays of the others.
+//!
+//! What can give way, in this order: networks leave after their turn; weights that do not fit are read from the cache while
+//! the network runs; the decoder works in tiles, smaller and smaller. Weights give way before tiles do: reading ahead
+//! costs little time, overlapping tiles compute twice.
+
+use std::fmt;
+
+use crate::autoencoder::Tile;
+use crate::bench::Component;
+use crate::runtime::{Needs, Residency};
+use crate::weights::CHUNK;
+
+/// Beyond what was reckoned: the allocator's rounding, stacks, code that is touched for the first time.
+const MARGIN: usize = 6 << 20;
+/// What reading ahead is given beyond the two chunks that it needs, if there is room.
+const COMFORTABLE: usize = 6 * CHUNK;
+
+const MIB: usize = 1 << 20;
+
+/// One network's turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagePlan {
+    /// The network.
+    pub component: Component,
+    /// Height, width (latents) and number of the tiles it works in; the decoder's alone.
+    pub tiles: Option<([usize; 2], usize)>,
+    /// Bytes of all its weights.
+    pub weights: usize,
+    /// Of these, bytes that are in memory while it runs.
+    pub resident: usize,
+    /// Bytes of memory through which the others pass.
+    pub read_ahead: usize,
+    /// Bytes of its graph and of what belongs to columns of weights.
+    pub graph: usize,
+    /// Bytes of tensors and scratch memory while each of its nodes runs, in order.
+    pub activations: Vec<usize>,
+}
+
+impl StagePlan {
+    fn new(component: Component, needs: Needs, residency: Residency) -> Self {
+        let (resident, read_ahead) = match residency {
+            Residency::Whole => (needs.sizes.panels, 0),
+            Residency::Streamed { resident, ahead } => (resident, ahead),
+        };
+        Self {
+            component,
+            tiles: None,
+            weights: needs.sizes.panels,
+            resident,
+            read_ahead,
+            graph: needs.graph + needs.sizes.columns,
+            activations: needs.activations,
+        }
+    }
+
+    /// Bytes of tensors at the fullest moment.
+    #[must_use]
+    pub fn largest(&self) -> usize {
+        self.activations.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Bytes that stay if it stays loaded.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.graph + self.resident + self.read_ahead
+    }
+
+    /// Bytes at its fullest moment.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.kept() + self.largest()
+    }
+
+    pub(crate) fn residency(&self) -> Residency {
+        if self.resident >= self.weights {
+            Residency::Whole
+        } else {
+            Residency::Streamed {
+                resident: self.resident,
+                ahead: self.read_ahead,
+            }
+        }
+    }
+}
+
+/// What stays in memory when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Bytes that the process may take; `None`: as many as it likes.
+    pub budget: Option<usize>,
+    /// Bytes that it takes before a network is loaded.
+    pub base: usize,
+    /// The networks in the order of their turns.
+    pub stages: Vec<StagePlan>,
+    /// Whether networks stay loaded after their turn, for the next picture.
+    pub keeps: bool,
+}
+
+impl MemoryPlan {
+    /// Bytes at the fullest moment.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        let others = |at: usize| {
+            let others = self
+                .stages
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != at);
+            let kept: usize = others.map(|(_, stage)| stage.kept()).sum();
+            if self.keeps { kept } else { 0 }
+        };
+        let peaks = self.stages.iter().enumerate();
+        let peak = peaks.map(|(at, stage)| stage.peak() + others(at)).max();
+        self.base + peak.unwrap_or(0) + MARGIN
+    }
+
+    /// The turn of a network.
+    pub(crate) fn stage(&self, component: Component) -> Option<&StagePlan> {
+        self.stages
+            .iter()
+            .find(|stage| stage.component == component)
+    }
+}
+
+/// A budget that is too small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooSmall {
+    /// What was given, MiB.
+    pub budget_mib: usize,
+    /// What would do, MiB.
+    pub smallest_mib: usize,
+    /// What needs it.
+    pub component: Component,
+    /// Whether there is a folder for caches, without which all weights of a network must fit.
+    pub cache: bool,
+}
+
+impl fmt::Display for TooSmall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "memory {} MiB: too little for this model and size, {} needs {} MiB: give so much, or ask for a smaller picture",
+            self.budget_mib, self.component, self.smallest_mib
+        )?;
+        if !self.cache {
+            f.write_str("; with a cache folder its weights need not fit")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for TooSmall {}
+
+/// A network in the several ways in which it can run, the best first, each with its needs.
+pub(crate) struct Choices<'a, E> {
+    pub(crate) component: Component,
+    /// The needs in the way with this number; `None` behind the last.
+    pub(crate) needs: Box<dyn FnMut(usize) -> Result<Option<(Needs, Option<Tiles>)>, E> + 'a>,
+}
+
+type Tiles = ([usize; 2], usize);
+
+/// Makes the plan. `base`: bytes that the process takes now. `cache`: whether weights can be read while a network runs.
+pub(crate) fn plan<E: From<TooSmall>>(
+    budget: Option<usize>,
+    base: usize,
+    cache: bool,
+    choices: &mut [Choices<'_, E>],
+) -> Result<MemoryPlan, E> {
+    let room = budget.map_or(usize::MAX, |budget| budget.saturating_sub(base + MARGIN));
+    let mut stages = Vec::new();
+    let mut too_small: Option<TooSmall> = None;
+    for choices in choices {
+        match choose(choices, room, cache)? {
+            Ok(stage) => stages.push(stage),
+            Err(least) => {
+                let smallest_mib = (base + MARGIN + least).div_ceil(MIB);
+                if too_small.is_none_or(|other| other.smallest_mib < smallest_mib) {
+                    too_small = Some(TooSmall {
+                        budget_mib: budget.unwrap_or(0) / MIB,
+                        smallest_mib,
+                        component: choices.component,
+                        cache,
+                    });
+                }
+            }
+        }
+    }
+    if let Some(too_small) = too_small {
+        return Err(too_small.into());
+    }
+    let mut plan = MemoryPlan {
+        budget,
+        base,
+        stages,
+        keeps: true,
+    };
+    plan.keeps = plan.peak() <= budget.unwrap_or(usize::MAX);
+    Ok(plan)
+}
+
+/// The first way that fits, or the bytes that the one which needs least needs.
+fn choose<E>(
+    choices: &mut Choices<'_, E>,
+    room: usize,
+    cache: bool,
+) -> Result<Result<StagePlan, usize>, E> {
+    let mut least = usize::MAX;
+    for number in 0.. {
+        let Some((needs, tiles)) = (choices.needs)(number)? else {
+            break;
+        };
+        match fit(&needs, room, cache) {
+            Ok(residency) => {
+                let stage = StagePlan::new(choices.component, needs, residency);
+                return Ok(Ok(StagePlan { tiles, ..stage }));
+            }
+            Err(needed) => least = least.min(needed),
+        }
+    }
+    Ok(Err(least))
+}
+
+/// How the weights are there so that a network fits, or the bytes that it needs at least.
+fn fit(needs: &Needs, room: usize, cache: bool) -> Result<Residency, usize> {
+    let largest = needs.activations.iter().copied().max().unwrap_or(0);
+    let fixed = needs.graph + needs.sizes.columns + largest;
+    let whole = fixed + needs.sizes.panels;
+    if whole <= room {
+        return Ok(Residency::Whole);
+    }
+    // A chunk that is used and one that is read.
+    let ahead = 2 * needs.sizes.chunk.max(CHUNK);
+    let least = fixed + ahead;
+    if !cache || least >= whole {
+        return Err(whole);
+    }
+    let Some(spare) = room.checked_sub(least) else {
+        return Err(least);
+    };
+    let comfort = spare.min(COMFORTABLE);
+    Ok(Residency::Streamed {
+        resident: spare - comfort,
+        ahead: ahead + comfort,
+    })
+}
+
+/// Bytes of memory that this process takes now (`VmRSS`, proc(5)); 0 where the system does not say.
+pub(crate) fn taken() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| {
+        let line = line.strip_prefix("VmRSS:")?;
+        line.trim().strip_suffix(" kB")?.parse::<usize>().ok()
+    });
+    kib.unwrap_or(0) << 10
+}
+
+/// Tiles from large to small, sides in latents, that a picture of such sides can be decoded in.
+pub(crate) fn tiles(height: usize, width: usize) -> impl Iterator<Item = Tile> {
+    const SIDES: [usize; 8] = [96, 64, 48, 40, 32, 24, 16, 12];
+    let smaller = SIDES
+        .into_iter()
+        .filter(move |side| *side < height.max(width));
+    std::iter::once(Tile::Whole).chain(smaller.map(Tile::Side))
+}
+
+#[cfg(test)]
+mod tests {}

@@ -1,0 +1,155 @@
+//! The memory plan of a picture, and keeping to it.
+
+use super::{Pipeline, Sizes};
+use crate::autoencoder::{Tile, Tiling};
+use crate::bench::Component;
+use crate::error::Error;
+use crate::latents::Latents;
+use crate::memory::{self, Choices, MemoryPlan};
+use crate::pipeline::blank_latents;
+use crate::runtime::{Residency, Slot};
+use crate::text_encoder::TextShape;
+use crate::tokenizer::TokenIds;
+
+impl Pipeline {
+    /// The plan for pictures of `size`, the model's default unless given, with guidance and a prompt of one chunk.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] when the budget is too small; a size that the model does not paint; networks that cannot be read.
+    pub fn memory_plan(&self, size: Option<(u32, u32)>) -> Result<MemoryPlan, Error> {
+        let latents = blank_latents(&self.model.defaults, size)?;
+        let prompt = self.tokenizer.encode("")?;
+        let sizes = self.sizes(&latents, &prompt, self.denoiser.batch().min(2))?;
+        self.plan(&latents, sizes)
+    }
+
+    /// From now on the process may take so many MiB; with `None` as many as it likes.
+    pub fn set_memory_mib(&mut self, mib: Option<usize>) {
+        self.budget = mib.map(|mib| mib.saturating_mul(1 << 20));
+        self.memory = None;
+    }
+
+    /// Makes the plan for this picture, if there is a budget, and tells the networks of it.
+    pub(super) fn plan_for(
+        &mut self,
+        latents: &Latents,
+        prompt: &TokenIds,
+        texts: usize,
+    ) -> Result<(), Error> {
+        if self.budget.is_none() {
+            self.memory = None;
+        } else {
+            let sizes = self.sizes(latents, prompt, texts)?;
+            if self.memory.as_ref().is_some_and(|(made, _)| *made == sizes) {
+                return Ok(());
+            }
+            // What is loaded for another plan would be in the way of this one.
+            self.unload();
+            self.memory = Some((sizes, self.plan(latents, sizes)?));
+        }
+        for component in Component::ALL {
+            let plan = self
+                .memory
+                .as_ref()
+                .and_then(|(_, plan)| plan.stage(component));
+            let residency = plan.map_or(Residency::Whole, |stage| stage.residency());
+            self.slot(component).set_residency(residency);
+        }
+        Ok(())
+    }
+
+    fn sizes(&self, latents: &Latents, prompt: &TokenIds, texts: usize) -> Result<Sizes, Error> {
+        let (_, width) = self.denoiser.text_shape()?;
+        let lengths = prompt.chunks().iter().map(|chunk| chunk.ids.len());
+        Ok(Sizes {
+            latents: latents.shape(),
+            chunk: lengths.clone().max().unwrap_or(0),
+            text: TextShape {
+                tokens: lengths.sum(),
+                width,
+            },
+            texts,
+        })
+    }
+
+    fn plan(&self, latents: &Latents, sizes: Sizes) -> Result<MemoryPlan, Error> {
+        let workers = &self.workers;
+        let tiles: Vec<Tile> = memory::tiles(latents.height, latents.width).collect();
+        let mut choices = [
+            Choices {
+                component: Component::TextEncoder,
+                needs: Box::new(|number| {
+                    let needs = || self.text_encoder.needs(workers, sizes.chunk);
+                    Ok((number == 0)
+                        .then(needs)
+                        .transpose()?
+                        .map(|needs| (needs, None)))
+                }),
+            },
+            Choices {
+                component: Component::Unet,
+                needs: Box::new(|number| {
+                    let needs = || {
+                        self.denoiser
+                            .needs(workers, latents, sizes.text, sizes.texts)
+                    };
+                    Ok((number == 0)
+                        .then(needs)
+                        .transpose()?
+                        .map(|needs| (needs, None)))
+                }),
+            },
+            Choices {
+                component: Component::VaeDecoder,
+                needs: Box::new(|number| {
+                    let Some(tile) = tiles.get(number) else {
+                        return Ok(None);
+                    };
+                    let needs = self.autoencoder.needs(workers, latents, *tile)?;
+                    let tiling = Tiling::new(latents.height, latents.width, *tile);
+                    Ok(Some((needs, Some((tiling.shape(), tiling.count())))))
+                }),
+            },
+        ];
+        memory::plan(
+            self.budget,
+            self.base,
+            self.workers.cache().is_some(),
+            &mut choices,
+        )
+    }
+
+    /// How the decoder is to work.
+    pub(super) fn tile(&self) -> Tile {
+        let plan = self.memory.as_ref().map(|(_, plan)| plan);
+        let tiles = plan.and_then(|plan| plan.stage(Component::VaeDecoder)?.tiles);
+        match tiles {
+            Some((shape, count)) if count > 1 => Tile::Side(shape[0].max(shape[1])),
+            _ => Tile::Whole,
+        }
+    }
+
+    /// After a network's turn: passes its warning on, and lets it go unless the plan keeps it.
+    pub(super) fn leave(&mut self, component: Component, warnings: &mut Vec<String>) {
+        let keeps = self.memory.as_ref().is_none_or(|(_, plan)| plan.keeps);
+        let slot = self.slot(component);
+        warnings.extend(slot.take_warning());
+        if !keeps {
+            slot.unload();
+        }
+    }
+
+    pub(super) fn unload(&mut self) {
+        for component in Component::ALL {
+            self.slot(component).unload();
+        }
+    }
+
+    fn slot(&mut self, component: Component) -> &mut Slot {
+        match component {
+            Component::TextEncoder => self.text_encoder.slot(),
+            Component::Unet => self.denoiser.slot(),
+            Component::VaeDecoder => self.autoencoder.slot(),
+        }
+    }
+}

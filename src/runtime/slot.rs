@@ -1,0 +1,89 @@
+//! A network, and what it was last loaded as.
+
+use super::{Needs, Network, Plan, Precision, Prepared, Residency, RuntimeError, Workers};
+
+/// A network that is loaded when it is needed, and stays until it is needed otherwise or told to leave.
+pub(crate) struct Slot {
+    network: Network,
+    /// The output that is wanted; `None`: the first.
+    output: Option<&'static str>,
+    precision: Precision,
+    residency: Residency,
+    loaded: Option<(Vec<Vec<usize>>, Plan)>,
+}
+
+impl Slot {
+    pub(crate) fn new(
+        network: Network,
+        output: Option<&'static str>,
+        precision: Precision,
+    ) -> Self {
+        Self {
+            network,
+            output,
+            precision,
+            residency: Residency::Whole,
+            loaded: None,
+        }
+    }
+
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// What the network needs for inputs of these shapes.
+    pub(crate) fn needs(
+        &self,
+        workers: &Workers,
+        shapes: &[Vec<usize>],
+    ) -> Result<Needs, RuntimeError> {
+        self.prepare(workers, shapes)?.needs()
+    }
+
+    fn prepare(&self, workers: &Workers, shapes: &[Vec<usize>]) -> Result<Prepared, RuntimeError> {
+        self.network
+            .prepare(workers, shapes, self.output, self.precision)
+    }
+
+    /// The network for inputs of these shapes, loaded if it is not.
+    pub(crate) fn load(
+        &mut self,
+        workers: &Workers,
+        shapes: &[Vec<usize>],
+    ) -> Result<&Plan, RuntimeError> {
+        if self
+            .loaded
+            .as_ref()
+            .is_none_or(|(built, _)| built != shapes)
+        {
+            self.loaded = None; // never two at once in memory
+            let plan = self.prepare(workers, shapes)?;
+            let plan = plan.load(workers, self.residency)?;
+            self.loaded = Some((shapes.to_vec(), plan));
+        }
+        Ok(&self.loaded.as_ref().expect("loaded above").1)
+    }
+
+    /// The network as it is loaded.
+    pub(crate) fn plan(&self) -> Option<&Plan> {
+        self.loaded.as_ref().map(|(_, plan)| plan)
+    }
+
+    /// What the user should know about how it was loaded, once.
+    pub(crate) fn take_warning(&mut self) -> Option<String> {
+        self.loaded.as_mut()?.1.warning.take()
+    }
+
+    /// How its weights are to be there.
+    pub(crate) fn set_residency(&mut self, residency: Residency) {
+        if self.residency != residency {
+            self.residency = residency;
+            self.loaded = None;
+        }
+    }
+
+    /// Lets go of the network until it is needed again.
+    pub(crate) fn unload(&mut self) {
+        self.loaded = None;
+    }
+}
