@@ -8,7 +8,6 @@ use easel::{BenchRequest, Benchmark, Component, NodeKind};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// What `easel bench` is told.

@@ -2,6 +2,7 @@
 //!
 //! The flags, the JSON lines and the exit codes are a contract for scripts; `docs/command-line.md` states it.
 
+mod allocator;
 mod bench;
 mod board;
 mod cpu;
@@ -44,6 +45,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    allocator::set_up();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return not_parsed(error),

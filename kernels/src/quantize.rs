@@ -207,6 +207,10 @@ pub fn quantize_images(
 ) {
     assert!(width > 0 && x.len().is_multiple_of(width), "whole images");
     let images = x.len() / width;
+    // Exactly: doubling would take twice what is needed.
+    quantized
+        .data
+        .reserve_exact(x.len().saturating_sub(quantized.data.len()));
     quantized.data.resize(x.len(), 0);
     quantized.scales.resize(images, 0.0);
     quantized.zeros.resize(images, 0);
@@ -245,6 +249,8 @@ pub fn quantize_rest(
     let images = coarse.scales.len();
     assert!(coarse.data.len() == x.len() && images > 0, "its own bytes");
     let width = x.len() / images;
+    rest.data
+        .reserve_exact(x.len().saturating_sub(rest.data.len()));
     rest.data.resize(x.len(), 0);
     rest.scales = coarse.scales.iter().map(|scale| scale / 255.0).collect();
     rest.zeros = vec![REST_ZERO - format.offset(); images];

@@ -1,33 +1,95 @@
-//! (in the making)
+//! What a network's tensors take while it runs, known from its shapes before it does.
+//!
+//! tract frees a value when its last reader has it, and a reader of ours may let go of it before it writes. What is freed is
+//! kept for outputs of the same size, but never so much that the fullest moment becomes fuller: each node knows how much
+//! room it leaves (see [`ops::buffers`](super::ops::buffers)).
+
+use std::collections::HashMap;
+
 use tract_core::internal::*;
 
-pub(super) fn of(model: &TypedRunnableModel) -> TractResult<Vec<usize>> {
-    let order = model.order_without_consts();
-    let graph = model.model();
-    let mut last = std::collections::HashMap::new();
+use super::ops::{self, Scratch};
+
+/// Bytes alive while each node runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Footprint {
+    /// In order of execution.
+    pub(super) bytes: Vec<usize>,
+    /// By the node's number: the fullest moment less this one. Of nodes that do not run, 0.
+    pub(super) room: Vec<usize>,
+}
+
+/// Of a model whose weights with the numbers for which `int8` is true are int8.
+pub(super) fn of(
+    model: &TypedRunnableModel,
+    int8: &dyn Fn(usize) -> bool,
+) -> TractResult<Footprint> {
+    let (graph, order) = (model.model(), model.order_without_consts());
+    let mut last_read: HashMap<OutletId, usize> = HashMap::new();
     for (step, node) in order.iter().enumerate() {
-        for input in &graph.nodes[*node].inputs {
-            last.insert(*input, step);
-        }
+        let inputs = graph.nodes[*node].inputs.iter();
+        last_read.extend(inputs.map(|input| (*input, step)));
     }
-    let size = |fact: &TypedFact| {
-        fact.shape.as_concrete().map_or(0, |s| {
-            s.iter().product::<usize>() * fact.datum_type.size_of()
-        })
-    };
+    let is_output = |outlet: &OutletId| model.model().outputs.contains(outlet);
+    let is_const =
+        |outlet: &OutletId| graph.nodes[outlet.node].op_is::<tract_core::ops::konst::Const>();
+    // Memory that stays from one node to the next, so it counts everywhere.
+    let mut kept = 0;
     let mut alive = 0;
-    let mut all = vec![];
-    let mut ends: Vec<Vec<usize>> = vec![vec![]; order.len()];
-    for (step, node) in order.iter().enumerate() {
-        for (slot, output) in graph.nodes[*node].outputs.iter().enumerate() {
-            let bytes = size(&output.fact);
-            alive += bytes;
-            if let Some(end) = last.get(&OutletId::new(*node, slot)) {
-                ends[*end].push(bytes);
+    let mut leaving: Vec<usize> = vec![0; order.len()];
+    let mut bytes = Vec::with_capacity(order.len());
+    for (step, number) in order.iter().enumerate() {
+        let node = &graph.nodes[*number];
+        let mut outputs = 0;
+        for (slot, output) in node.outputs.iter().enumerate() {
+            let outlet = OutletId::new(*number, slot);
+            let size = size(&output.fact)?;
+            outputs += size;
+            match last_read.get(&outlet) {
+                Some(end) if !is_output(&outlet) => leaving[*end] += size,
+                None if !is_output(&outlet) => leaving[step] += size,
+                _ => {}
             }
         }
-        all.push(alive + (8 << 20));
-        alive -= ends[step].iter().sum::<usize>();
+        let Scratch {
+            kept: keeps,
+            own,
+            replaces_input,
+        } = ops::scratch(graph, node, int8)?;
+        kept = kept.max(keeps);
+        let first = node.inputs.first();
+        let replaced = match first {
+            Some(first)
+                if replaces_input
+                    && last_read[first] == step
+                    && !is_output(first)
+                    && !is_const(first)
+                    && node.inputs.iter().filter(|input| *input == first).count() == 1 =>
+            {
+                size(graph.outlet_fact(*first)?)?
+            }
+            _ => 0,
+        };
+        // Before the input has left there is no output.
+        bytes.push(alive + own + outputs.saturating_sub(replaced));
+        alive += outputs;
+        alive -= leaving[step];
     }
-    Ok(all)
+    for bytes in &mut bytes {
+        *bytes += kept;
+    }
+    let peak = bytes.iter().copied().max().unwrap_or(0);
+    let mut room = vec![0; graph.nodes.len()];
+    for (number, bytes) in order.iter().zip(&bytes) {
+        room[*number] = peak - bytes;
+    }
+    Ok(Footprint { bytes, room })
+}
+
+fn size(fact: &TypedFact) -> TractResult<usize> {
+    let shape = fact
+        .shape
+        .as_concrete()
+        .context("a shape that is not known")?;
+    Ok(shape.iter().product::<usize>() * fact.datum_type.size_of())
 }

@@ -24,6 +24,7 @@ use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _, IntoRunnable as
 use tract_onnx::tract_hir::internal::InferenceModel;
 
 use crate::weights::{MappedFile, Pack, Stream};
+use footprint::Footprint;
 pub(crate) use packing::{Residency, Sizes};
 use passes::Weight;
 pub(crate) use passes::element_type;
@@ -69,6 +70,8 @@ pub(crate) struct Plan {
     path: PathBuf,
     inputs: Vec<String>,
     model: Arc<TypedRunnableModel>,
+    /// By a node's number: see [`Footprint`].
+    room: Vec<usize>,
     stream: Option<Arc<Stream>>,
     warning: Option<String>,
 }
@@ -270,12 +273,22 @@ impl Prepared {
             }
             Source::File { weights, .. } => packing::sizes(&self.model, self.isa, weights),
         };
-        let footprint = footprint::of(&self.model).map_err(|error| self.error(chain(&error)))?;
+        let footprint = self.footprint()?;
         Ok(Needs {
             graph: self.model.model().nodes.len() * BYTES_PER_NODE,
             sizes,
-            activations: footprint,
+            activations: footprint.bytes,
         })
+    }
+
+    fn footprint(&self) -> Result<Footprint, RuntimeError> {
+        let int8 = |number: usize| match &self.source {
+            Source::Cache(pack) => pack.weight(number).is_ok_and(|weight| weight.int8),
+            Source::File { weights, .. } => {
+                matches!(weights[number].values, passes::Values::Int8 { .. })
+            }
+        };
+        footprint::of(&self.model, &int8).map_err(|error| self.error(chain(&error)))
     }
 
     /// Brings the weights, and writes the cache if there is to be one and it is not there.
@@ -309,7 +322,9 @@ impl Prepared {
                 None
             }
         };
+        let room = self.footprint()?.room;
         Ok(Plan {
+            room,
             path: self.path,
             inputs: self.inputs,
             model: self.model,
@@ -359,7 +374,7 @@ impl Plan {
         inputs: Vec<Tensor>,
     ) -> Result<Tensor, RuntimeError> {
         debug_assert_eq!(inputs.len(), self.inputs.len());
-        let output = workers.run(&self.model, inputs);
+        let output = workers.run(&self.model, &self.room, inputs);
         output.map_err(|error| RuntimeError {
             path: self.path.clone(),
             problem: chain(&error),

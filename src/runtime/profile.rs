@@ -1,7 +1,7 @@
 //! Where the time of a pass goes, by kind of node.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tract_core::internal::*;
 
@@ -28,26 +28,19 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Runs the model once with a clock at each node.
-    pub(super) fn run(
-        &mut self,
-        model: &Arc<TypedRunnableModel>,
-        inputs: TVec<TValue>,
-    ) -> TractResult<TVec<TValue>> {
-        let mut state = model.spawn()?;
+    /// A pass begins.
+    pub(super) fn begin(&mut self) {
         self.passes += 1;
-        let first = self.passes == 1;
-        state.run_plan_with_eval(inputs, |context, op_state, node, inputs| {
-            let clock = Instant::now();
-            let outputs = tract_core::plan::eval(context, op_state, node, inputs)?;
-            let time = clock.elapsed();
-            let products = if first { products(model, node)? } else { 0 };
-            self.add(node, time, &outputs, products);
-            Ok::<_, TractError>(outputs)
-        })
     }
 
-    fn add(&mut self, node: &TypedNode, time: Duration, outputs: &[TValue], products: usize) {
+    /// A node has run.
+    pub(super) fn add(
+        &mut self,
+        model: &Arc<TypedRunnableModel>,
+        node: &TypedNode,
+        time: Duration,
+        outputs: &[TValue],
+    ) -> TractResult<()> {
         let name = node.op().name().into_owned();
         let kind = self.kinds.entry(name.clone()).or_insert(Kind {
             name,
@@ -61,8 +54,9 @@ impl Profile {
             let bytes = |output: &TValue| output.len() * output.datum_type().size_of();
             kind.nodes += 1;
             kind.written += outputs.iter().map(bytes).sum::<usize>();
-            kind.products += products;
+            kind.products += products(model, node)?;
         }
+        Ok(())
     }
 
     /// The kinds, those that take longest first, with the time of one pass.

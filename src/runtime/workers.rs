@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use easel_kernels::threads::Threads;
 use tract_core::internal::*;
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 
+use super::ops::{self, buffers};
 use super::profile::{Kind, Profile};
 
 /// Threads of this process, started once.
@@ -71,22 +73,34 @@ impl Workers {
         }
     }
 
-    /// Runs a model: tract's operators and ours on these threads. The first output comes back.
+    /// Runs a model: tract's operators and ours on these threads. `room`: by a node's number, bytes that may be kept for other
+    /// nodes' outputs while it runs. The first output comes back.
     pub(super) fn run(
         &self,
         model: &Arc<TypedRunnableModel>,
+        room: &[usize],
         inputs: Vec<Tensor>,
     ) -> TractResult<Tensor> {
         let run = || {
             let inputs = inputs.into_iter().map(Into::into).collect();
-            let outputs = match &self.profile {
-                None => model.run(inputs),
-                Some(profile) => {
-                    let mut profile = profile.lock().unwrap_or_else(PoisonError::into_inner);
-                    profile.run(model, inputs)
+            let mut profile = self.profile.as_ref().map(Mutex::lock);
+            let mut profile = profile
+                .as_mut()
+                .map(|p| p.as_mut().unwrap_or_else(|p| p.get_mut()));
+            if let Some(profile) = &mut profile {
+                profile.begin();
+            }
+            let mut state = model.spawn()?;
+            let outputs = state.run_plan_with_eval(inputs, |context, op_state, node, inputs| {
+                buffers::begin(room[node.id], output_bytes(node));
+                let clock = Instant::now();
+                let outputs = tract_core::plan::eval(context, op_state, node, inputs)?;
+                if let Some(profile) = &mut profile {
+                    profile.add(model, node, clock.elapsed(), &outputs)?;
                 }
-            };
-            super::ops::buffers::clear();
+                Ok::<_, TractError>(outputs)
+            });
+            ops::clear();
             let first = outputs?.into_iter().next().context("has no output")?;
             let first = first.into_tensor();
             Ok(first.cast_to_dt(f32::datum_type())?.into_owned())
@@ -98,4 +112,16 @@ impl Workers {
             _ => run(),
         }
     }
+}
+
+fn output_bytes(node: &TypedNode) -> usize {
+    let facts = node.outputs.iter().map(|output| &output.fact);
+    let bytes = facts.map(|fact| {
+        let len = fact
+            .shape
+            .as_concrete()
+            .map_or(0, |s| s.iter().product::<usize>());
+        len * fact.datum_type.size_of()
+    });
+    bytes.sum()
 }

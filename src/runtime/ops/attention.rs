@@ -6,7 +6,7 @@ use easel_kernels::attention::{
 use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
-use super::{Engine, Operator, floats, output};
+use super::{Engine, Operator, Scratch, floats, output};
 
 /// Inputs: q, k, v, the mask if there is one, and any number of scalars to multiply the scores with.
 #[derive(Debug, Clone, PartialEq)]
@@ -181,6 +181,21 @@ impl Attention {
                 }
             }
         }
+    }
+
+    /// Packed keys and values, as f32 at most.
+    pub(super) fn scratch(&self, inputs: &[&[usize]]) -> TractResult<Scratch> {
+        /// Keys and features are padded to no more.
+        const MULTIPLE: usize = 16;
+
+        let shape = self.sizes(inputs)?;
+        let features =
+            shape.head_dim.next_multiple_of(2) + shape.value_dim.next_multiple_of(MULTIPLE);
+        let tokens = shape.batch * shape.heads * shape.keys.next_multiple_of(MULTIPLE);
+        Ok(Scratch {
+            own: tokens * features * size_of::<f32>(),
+            ..Scratch::default()
+        })
     }
 
     fn output_sizes(shape: &Shape) -> Sizes {

@@ -2,7 +2,7 @@
 //!
 //! Fresh memory is slow: the system clears each page when it is first touched, which for the images of a decoder takes as
 //! long as their convolutions. Networks use the same few sizes again and again, so what an operator has read for the last
-//! time is kept, a little of it, until one of its size is asked for.
+//! time is kept until one of its size is asked for, as far as there is room: see [`footprint`](crate::runtime::footprint).
 
 use std::cell::RefCell;
 
@@ -15,8 +15,8 @@ const SMALLEST: usize = 16 << 10;
 struct Buffers {
     /// The one that was given last is last.
     kept: Vec<Tensor>,
-    /// Bytes of the largest output so far: so much may be kept.
-    largest: usize,
+    /// Bytes that may be kept while the node that runs now does.
+    room: usize,
 }
 
 thread_local! {
@@ -24,20 +24,44 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
+impl Buffers {
+    /// Frees the oldest until no more than so many bytes are kept.
+    fn shrink(&mut self, room: usize) {
+        let mut kept: usize = self.kept.iter().map(bytes).sum();
+        let mut leave = 0;
+        while kept > room {
+            kept -= bytes(&self.kept[leave]);
+            leave += 1;
+        }
+        self.kept.drain(..leave);
+    }
+}
+
+/// A node begins that leaves room for so many bytes beside all that is alive, its output included, which is so large.
+pub(in crate::runtime) fn begin(room: usize, output: usize) {
+    BUFFERS.with_borrow_mut(|buffers| {
+        buffers.room = room;
+        // What is kept may become the output.
+        buffers.shrink(room + output);
+    });
+}
+
 /// An f32 tensor with anything in it.
 pub(super) fn take(shape: &[usize]) -> TractResult<Tensor> {
     let len: usize = shape.iter().product();
-    BUFFERS.with_borrow_mut(|buffers| {
-        buffers.largest = buffers.largest.max(len * size_of::<f32>());
+    let found = BUFFERS.with_borrow_mut(|buffers| {
         let found = buffers.kept.iter().rposition(|tensor| tensor.len() == len);
-        match found.map(|index| buffers.kept.remove(index)) {
-            Some(mut tensor) => {
-                tensor.set_shape(shape)?;
-                Ok(tensor)
-            }
-            None => Tensor::zero::<f32>(shape),
+        let found = found.map(|index| buffers.kept.remove(index));
+        buffers.shrink(buffers.room);
+        found
+    });
+    match found {
+        Some(mut tensor) => {
+            tensor.set_shape(shape)?;
+            Ok(tensor)
         }
-    })
+        None => Tensor::zero::<f32>(shape),
+    }
 }
 
 /// Keeps the memory of values that nobody else has.
@@ -50,11 +74,6 @@ pub(super) fn give(values: TVec<TValue>) {
             {
                 buffers.kept.push(value.into_tensor());
             }
-        }
-        let mut kept: usize = buffers.kept.iter().map(bytes).sum();
-        // The largest is never more than the limit, so the newest stays.
-        while kept > buffers.largest && !buffers.kept.is_empty() {
-            kept -= bytes(&buffers.kept.remove(0));
         }
     });
 }
@@ -72,38 +91,36 @@ fn bytes(tensor: &Tensor) -> usize {
 mod tests {
     use super::*;
 
+    fn place(tensor: &Tensor) -> *const f32 {
+        let plain = tensor.try_as_plain_ram().expect("plain");
+        plain.as_slice::<f32>().expect("f32").as_ptr()
+    }
+
+    fn kept() -> usize {
+        BUFFERS.with_borrow(|buffers| buffers.kept.len())
+    }
+
     #[test]
-    fn memory_that_nobody_reads_is_taken_again_and_no_more_than_an_output_is_kept() {
+    fn memory_that_nobody_reads_is_taken_again_as_far_as_there_is_room() {
         clear();
+        let size = 64 * 128 * size_of::<f32>();
+        begin(2 * size, size);
         let first = take(&[64, 128]).expect("memory");
-        let place = first
-            .try_as_plain_ram()
-            .expect("plain")
-            .as_slice::<f32>()
-            .expect("f32")
-            .as_ptr();
+        let at = place(&first);
         let shared: TValue = first.into();
         give(tvec![shared.clone()]);
-        assert_eq!(
-            BUFFERS.with_borrow(|b| b.kept.len()),
-            0,
-            "somebody has it still"
-        );
+        assert_eq!(kept(), 0, "somebody has it still");
         give(tvec![shared]);
         let again = take(&[128, 64]).expect("memory");
-        let data = again
-            .try_as_plain_ram()
-            .expect("plain")
-            .as_slice::<f32>()
-            .expect("f32")
-            .as_ptr();
-        assert_eq!((data, again.shape()), (place, &[128, 64][..]));
-        give(tvec![
-            again.into(),
-            Tensor::zero::<f32>(&[64, 128]).expect("memory").into()
-        ]);
-        assert_eq!(BUFFERS.with_borrow(|b| b.kept.len()), 1);
-        clear();
-        assert_eq!(BUFFERS.with_borrow(|b| b.kept.len()), 0);
+        assert_eq!((place(&again), again.shape()), (at, &[128, 64][..]));
+        let zeros = || Tensor::zero::<f32>(&[64, 128]).expect("memory").into();
+        give(tvec![again.into(), zeros(), zeros()]);
+        assert_eq!(kept(), 3);
+        begin(size, size);
+        assert_eq!(kept(), 2);
+        take(&[3, 5]).expect("memory");
+        assert_eq!(kept(), 1, "the output was another");
+        begin(0, 0);
+        assert_eq!(kept(), 0);
     }
 }

@@ -6,7 +6,7 @@ use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
 use super::product::Product;
-use super::{Engine, Operator, floats, list, output};
+use super::{Engine, Operator, Scratch, floats, list};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runtime) struct Conv2d {
@@ -36,6 +36,14 @@ impl Conv2d {
                 self.product.depth
             ),
         }
+    }
+
+    pub(super) fn scratch(&self, inputs: &[&[usize]], int8: bool) -> Scratch {
+        let [images, pixels @ .., channels] = inputs[0] else {
+            return Scratch::default();
+        };
+        let rows = images * pixels.iter().product::<usize>();
+        self.product.scratch(rows, *channels, int8)
     }
 }
 
@@ -95,8 +103,8 @@ impl Operator for Conv2d {
     fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {
         let window = self.window(inputs[0].shape())?;
         let shape = self.output_shape(&[inputs[0].shape()])?;
-        let x = floats(&inputs[0])?;
-        let mut others = inputs[1..].iter();
+        let (x, others) = inputs.split_first_mut().context("no input")?;
+        let mut others = others.iter();
         let mut other = |is_there: bool| match others.next().filter(|_| is_there) {
             Some(value) => floats(value).map(Some),
             None => Ok(None),
@@ -121,8 +129,6 @@ impl Operator for Conv2d {
         } else {
             (Left::Images(&window), pixels * channels)
         };
-        output(&shape, |out| {
-            self.product.run(engine, left, x, row, &epilogue, out)
-        })
+        self.product.run(engine, left, x, row, &epilogue, &shape)
     }
 }

@@ -6,7 +6,7 @@ use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
 use super::product::Product;
-use super::{Engine, Operator, floats, output};
+use super::{Engine, Operator, Scratch, floats};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runtime) struct Linear {
@@ -27,6 +27,11 @@ impl Linear {
         let mut shape = x.to_vec();
         shape[x.len() - 1] = self.product.outputs();
         Ok(shape)
+    }
+
+    pub(super) fn scratch(&self, inputs: &[&[usize]], int8: bool) -> Scratch {
+        let rows = inputs[0].iter().rev().skip(1).product();
+        self.product.scratch(rows, self.product.depth, int8)
     }
 }
 
@@ -60,24 +65,22 @@ impl Operator for Linear {
 
     fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {
         let shape = self.plain_shape(inputs[0].shape())?;
-        let x = floats(&inputs[0])?;
         let rows = shape.iter().rev().skip(1).product();
         let left = Left::Matrix {
             rows,
             rows_per_image: rows,
         };
+        let (x, others) = inputs.split_first_mut().context("no input")?;
         let epilogue = Epilogue {
             activation: self.activation,
             residual: if self.residual {
-                Some(floats(&inputs[1])?)
+                Some(floats(&others[0])?)
             } else {
                 None
             },
             ..Epilogue::default()
         };
-        output(&shape, |out| {
-            self.product
-                .run(engine, left, x, self.product.depth, &epilogue, out)
-        })
+        let depth = self.product.depth;
+        self.product.run(engine, left, x, depth, &epilogue, &shape)
     }
 }

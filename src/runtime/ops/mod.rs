@@ -65,6 +65,35 @@ pub(super) trait Operator: Debug + Clone + PartialEq + Send + Sync + 'static {
     fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor>;
 }
 
+/// Memory that a node takes beside its inputs and its output, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Scratch {
+    /// Stays for the next node that needs some.
+    pub(super) kept: usize,
+    /// While it runs.
+    pub(super) own: usize,
+    /// Whether the first input, if nobody else has it, leaves before there is an output.
+    pub(super) replaces_input: bool,
+}
+
+/// What a node takes; weights with the numbers for which `int8` is true are int8.
+pub(super) fn scratch(
+    model: &TypedModel,
+    node: &TypedNode,
+    int8: &dyn Fn(usize) -> bool,
+) -> TractResult<Scratch> {
+    let facts = model.node_input_facts(node.id)?;
+    if let Some(Node(linear)) = node.op_as::<Node<Linear>>() {
+        Ok(linear.scratch(&shapes(&facts)?, int8(linear.product.weight)))
+    } else if let Some(Node(conv)) = node.op_as::<Node<Conv2d>>() {
+        Ok(conv.scratch(&shapes(&facts)?, int8(conv.product.weight)))
+    } else if let Some(Node(attention)) = node.op_as::<Node<Attention>>() {
+        attention.scratch(&shapes(&facts)?)
+    } else {
+        Ok(Scratch::default())
+    }
+}
+
 /// What operators run with.
 pub(super) struct Engine {
     pub(super) isa: Isa,
@@ -203,6 +232,12 @@ pub(super) fn register_all(operators: &mut OnnxOpRegister) {
     register::<Attention>(operators);
     operators.insert(CHANNELS_LAST, layout::build);
     operators.insert(CHANNELS_FIRST, layout::build);
+}
+
+/// Frees what operators keep from one node to the next.
+pub(super) fn clear() {
+    buffers::clear();
+    product::clear();
 }
 
 /// A node of ours.

@@ -11,7 +11,7 @@ use easel_kernels::quantize::{Quantized, quantize_images, quantize_rest, quantiz
 use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
-use super::{Engine, list};
+use super::{Engine, Scratch, buffers, floats, list, output};
 use crate::weights::{PackError, Stream};
 
 /// The weights of a node: known by number when the graph is made, there before it runs.
@@ -161,69 +161,95 @@ impl Product {
         }
     }
 
-    /// `out = epilogue(left · weights)`, where the bias comes with the weights. `row`: numbers of `x` that are quantized
-    /// together, a token or an image.
+    /// What multiplying `rows` of `depth` numbers takes.
+    pub(super) fn scratch(&self, rows: usize, depth: usize, int8: bool) -> Scratch {
+        /// Rows are padded to no more, and each has a scale and a zero point.
+        const MULTIPLE: usize = 64;
+        const ROW: usize = 8;
+
+        if !int8 {
+            return Scratch::default();
+        }
+        let quantized = rows * (depth.next_multiple_of(MULTIPLE.min(depth)) + ROW);
+        Scratch {
+            kept: if self.fine { 2 * quantized } else { quantized },
+            own: 0,
+            replaces_input: true,
+        }
+    }
+
+    /// `epilogue(left · weights)`, where the bias comes with the weights. `row`: numbers of `x` that are quantized
+    /// together, a token or an image. When `x` has been quantized it may leave: nobody reads it again.
     pub(super) fn run(
         &self,
         engine: &Engine,
         left: Left<'_>,
-        x: &[f32],
+        x: &mut TValue,
         row: usize,
         epilogue: &Epilogue<'_>,
-        out: &mut [f32],
-    ) -> TractResult<()> {
+        shape: &[usize],
+    ) -> TractResult<Tensor> {
         let packed = self.packed.get().context("the weights are not there yet")?;
         let threads = &engine.threads;
         let epilogue = Epilogue {
             bias: packed.bias.as_deref(),
             ..*epilogue
         };
-        match &packed.weights {
-            Weights::F32(weights) => packed.each_part(|part| {
-                weights.multiply_part(threads, part, left, x, &epilogue, out);
-            })?,
-            Weights::I8(weights) if !x.is_empty() => {
-                SCRATCH.with_borrow_mut(|[coarse, rest]| {
-                    let stride = quantize(engine, weights, left, x, row, coarse);
-                    let onto = self.fine && matches!(left, Left::Images(_));
-                    if onto {
-                        let format = weights.activations().format;
-                        quantize_rest(engine.level, threads, format, x, coarse, rest);
-                    }
-                    packed.each_part(|part| {
-                        let mut multiply =
-                            |part: Part<'_>, quantized: &Quantized, epilogue: &Epilogue<'_>| {
-                                let Quantized {
-                                    data,
-                                    scales,
-                                    zeros,
-                                } = quantized;
-                                let activations = Activations {
-                                    data,
-                                    stride,
-                                    scales,
-                                    zeros,
-                                };
-                                weights.multiply_part(
-                                    threads,
-                                    part,
-                                    left,
-                                    activations,
-                                    epilogue,
-                                    out,
-                                );
-                            };
-                        if onto {
-                            multiply(part.clone(), rest, &Epilogue::default());
-                        }
-                        multiply(part, coarse, &Epilogue { onto, ..epilogue });
-                    })
-                })?
+        let weights = match &packed.weights {
+            Weights::F32(weights) => {
+                let x = floats(x)?;
+                return output(shape, |out| {
+                    Ok(packed.each_part(|part| {
+                        weights.multiply_part(threads, part, left, x, &epilogue, out);
+                    })?)
+                });
             }
-            Weights::I8(_) => {}
-        }
-        Ok(())
+            Weights::I8(weights) => weights,
+        };
+        SCRATCH.with_borrow_mut(|[coarse, rest]| {
+            let numbers = floats(x)?;
+            if numbers.is_empty() {
+                return output(shape, |_| Ok(()));
+            }
+            let stride = quantize(engine, weights, left, numbers, row, coarse);
+            let onto = self.fine && matches!(left, Left::Images(_));
+            if onto {
+                let format = weights.activations().format;
+                quantize_rest(engine.level, threads, format, numbers, coarse, rest);
+            }
+            let x = std::mem::replace(x, Tensor::default().into_tvalue());
+            buffers::give(tvec![x]);
+            output(shape, |out| {
+                let each = packed.each_part(|part| {
+                    let mut multiply =
+                        |part: Part<'_>, quantized: &Quantized, epilogue: &Epilogue<'_>| {
+                            let Quantized {
+                                data,
+                                scales,
+                                zeros,
+                            } = quantized;
+                            let activations = Activations {
+                                data,
+                                stride,
+                                scales,
+                                zeros,
+                            };
+                            weights.multiply_part(threads, part, left, activations, epilogue, out);
+                        };
+                    if onto {
+                        multiply(part.clone(), rest, &Epilogue::default());
+                    }
+                    multiply(part, coarse, &Epilogue { onto, ..epilogue });
+                });
+                Ok(each?)
+            })
+        })
     }
+}
+
+/// Frees the memory of quantized activations.
+pub(in crate::runtime) fn clear() {
+    SCRATCH.take();
 }
 
 /// Quantizes activations as these weights need them: tokens each for itself, images whole. Gives the bytes of a row.
@@ -249,6 +275,8 @@ fn quantize(
                 scales,
                 zeros,
             } = quantized;
+            // Exactly: doubling would take twice what was reckoned with.
+            data.reserve_exact((rows * stride).saturating_sub(data.len()));
             data.resize(rows * stride, 0);
             scales.resize(rows, 0.0);
             zeros.resize(rows, 0);
