@@ -47,6 +47,7 @@ mod weights;
 
 pub use autoencoder::Tile;
 pub use bench::{BenchRequest, Benchmark, Component, UnknownComponent, bench};
+pub use easel_kernels::heap::own as own_heap;
 pub use easel_kernels::isa::{Isa, IsaError};
 pub use error::Error;
 pub use latents::{Latents, NpyError};

@@ -10,6 +10,8 @@
 
 use std::fmt;
 
+use easel_kernels::heap::Style;
+
 use crate::autoencoder::Tile;
 use crate::bench::Component;
 use crate::runtime::{Needs, Residency};
@@ -39,10 +41,12 @@ pub struct StagePlan {
     pub graph: usize,
     /// Bytes of tensors and scratch memory while each of its nodes runs, in order.
     pub activations: Vec<usize>,
+    /// Whether there is room for gaps between them, which spares time.
+    pub roomy: bool,
 }
 
 impl StagePlan {
-    fn new(component: Component, needs: Needs, residency: Residency) -> Self {
+    fn new(component: Component, needs: Needs, residency: Residency, roomy: bool) -> Self {
         let (resident, read_ahead) = match residency {
             Residency::Whole => (needs.sizes.panels, 0),
             Residency::Streamed { resident, ahead } => (resident, ahead),
@@ -55,13 +59,27 @@ impl StagePlan {
             read_ahead,
             graph: needs.graph + needs.sizes.columns,
             activations: needs.activations,
+            roomy,
         }
     }
 
-    /// Bytes of tensors at the fullest moment.
+    pub(crate) fn style(&self) -> Style {
+        if self.roomy {
+            Style::Fast
+        } else {
+            Style::Exact
+        }
+    }
+
+    /// Bytes of tensors at the fullest moment, with the gaps between them.
     #[must_use]
     pub fn largest(&self) -> usize {
-        self.activations.iter().copied().max().unwrap_or(0)
+        let largest = self.activations.iter().copied().max().unwrap_or(0);
+        if self.roomy {
+            with_gaps(largest)
+        } else {
+            largest
+        }
     }
 
     /// Bytes that stay if it stays loaded.
@@ -216,8 +234,8 @@ fn choose<E>(
             break;
         };
         match fit(&needs, room, cache) {
-            Ok(residency) => {
-                let stage = StagePlan::new(choices.component, needs, residency);
+            Ok((residency, roomy)) => {
+                let stage = StagePlan::new(choices.component, needs, residency, roomy);
                 return Ok(Ok(StagePlan { tiles, ..stage }));
             }
             Err(needed) => least = least.min(needed),
@@ -226,13 +244,20 @@ fn choose<E>(
     Ok(Err(least))
 }
 
-/// How the weights are there so that a network fits, or the bytes that it needs at least.
-fn fit(needs: &Needs, room: usize, cache: bool) -> Result<Residency, usize> {
+/// Tensors of so many bytes with the gaps between them: measured, with [`Style::Fast`].
+fn with_gaps(bytes: usize) -> usize {
+    bytes / 5 * 7
+}
+
+/// How the weights are there so that a network fits, and whether its tensors have room for gaps; or the bytes that it needs
+/// at least.
+fn fit(needs: &Needs, room: usize, cache: bool) -> Result<(Residency, bool), usize> {
     let largest = needs.activations.iter().copied().max().unwrap_or(0);
+    let gaps = with_gaps(largest) - largest;
     let fixed = needs.graph + needs.sizes.columns + largest;
     let whole = fixed + needs.sizes.panels;
     if whole <= room {
-        return Ok(Residency::Whole);
+        return Ok((Residency::Whole, whole + gaps <= room));
     }
     // A chunk that is used and one that is read.
     let ahead = 2 * needs.sizes.chunk.max(CHUNK);
@@ -243,11 +268,17 @@ fn fit(needs: &Needs, room: usize, cache: bool) -> Result<Residency, usize> {
     let Some(spare) = room.checked_sub(least) else {
         return Err(least);
     };
+    // Gaps are worth more than weights that stay: these only spare the storage, which is faster than the arithmetic.
+    let (roomy, spare) = match spare.checked_sub(gaps) {
+        Some(spare) => (true, spare),
+        None => (false, spare),
+    };
     let comfort = spare.min(COMFORTABLE);
-    Ok(Residency::Streamed {
+    let residency = Residency::Streamed {
         resident: spare - comfort,
         ahead: ahead + comfort,
-    })
+    };
+    Ok((residency, roomy))
 }
 
 /// Bytes of memory that this process takes now (`VmRSS`, proc(5)); 0 where the system does not say.

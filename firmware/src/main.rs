@@ -2,7 +2,6 @@
 //!
 //! The flags, the JSON lines and the exit codes are a contract for scripts; `docs/command-line.md` states it.
 
-mod allocator;
 mod bench;
 mod board;
 mod cpu;
@@ -45,7 +44,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    allocator::set_up();
+    easel::own_heap();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return not_parsed(error),

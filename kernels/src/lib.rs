@@ -9,6 +9,7 @@
 pub mod attention;
 pub mod elementwise;
 pub mod gemm;
+pub mod heap;
 pub mod isa;
 pub mod norm;
 pub mod quantize;

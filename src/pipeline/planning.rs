@@ -1,5 +1,7 @@
 //! The memory plan of a picture, and keeping to it.
 
+use easel_kernels::heap::Style;
+
 use super::{Pipeline, Sizes};
 use crate::autoencoder::{Tile, Tiling};
 use crate::bench::Component;
@@ -52,8 +54,10 @@ impl Pipeline {
                 .memory
                 .as_ref()
                 .and_then(|(_, plan)| plan.stage(component));
-            let residency = plan.map_or(Residency::Whole, |stage| stage.residency());
-            self.slot(component).set_residency(residency);
+            let (residency, style) = plan.map_or((Residency::Whole, Style::Fast), |stage| {
+                (stage.residency(), stage.style())
+            });
+            self.slot(component).set_memory(residency, style);
         }
         Ok(())
     }

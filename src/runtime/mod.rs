@@ -14,8 +14,9 @@ mod slot;
 mod workers;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use easel_kernels::heap::Style;
 use easel_kernels::isa::Isa;
 use prost::Message as _;
 use tract_core::prelude::{DatumType, Framework as _, Tensor, TypedRunnableModel};
@@ -25,6 +26,7 @@ use tract_onnx::tract_hir::internal::InferenceModel;
 
 use crate::weights::{MappedFile, Pack, Stream};
 use footprint::Footprint;
+use ops::buffers::Buffers;
 pub(crate) use packing::{Residency, Sizes};
 use passes::Weight;
 pub(crate) use passes::element_type;
@@ -72,6 +74,7 @@ pub(crate) struct Plan {
     model: Arc<TypedRunnableModel>,
     /// By a node's number: see [`Footprint`].
     room: Vec<usize>,
+    buffers: Mutex<Buffers>,
     stream: Option<Arc<Stream>>,
     warning: Option<String>,
 }
@@ -296,6 +299,7 @@ impl Prepared {
         mut self,
         workers: &Workers,
         residency: Residency,
+        style: Style,
     ) -> Result<Plan, RuntimeError> {
         let mut warning = None;
         if let (Source::File { weights, graph }, Some(place)) = (&self.source, &self.cache) {
@@ -322,9 +326,14 @@ impl Prepared {
                 None
             }
         };
-        let room = self.footprint()?.room;
+        // What is freed is taken again, with gaps if there is room for them and else as a whole.
+        let mut room = self.footprint()?.room;
+        if style == Style::Fast {
+            room.fill(0);
+        }
         Ok(Plan {
             room,
+            buffers: Mutex::default(),
             path: self.path,
             inputs: self.inputs,
             model: self.model,
@@ -374,7 +383,7 @@ impl Plan {
         inputs: Vec<Tensor>,
     ) -> Result<Tensor, RuntimeError> {
         debug_assert_eq!(inputs.len(), self.inputs.len());
-        let output = workers.run(&self.model, &self.room, inputs);
+        let output = workers.run(&self.model, &self.room, &self.buffers, inputs);
         output.map_err(|error| RuntimeError {
             path: self.path.clone(),
             problem: chain(&error),

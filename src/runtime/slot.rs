@@ -1,5 +1,7 @@
 //! A network, and what it was last loaded as.
 
+use easel_kernels::heap::{self, Style};
+
 use super::{Needs, Network, Plan, Precision, Prepared, Residency, RuntimeError, Workers};
 
 /// A network that is loaded when it is needed, and stays until it is needed otherwise or told to leave.
@@ -9,6 +11,7 @@ pub(crate) struct Slot {
     output: Option<&'static str>,
     precision: Precision,
     residency: Residency,
+    style: Style,
     loaded: Option<(Vec<Vec<usize>>, Plan)>,
 }
 
@@ -23,6 +26,7 @@ impl Slot {
             output,
             precision,
             residency: Residency::Whole,
+            style: Style::Fast,
             loaded: None,
         }
     }
@@ -56,17 +60,14 @@ impl Slot {
             .as_ref()
             .is_none_or(|(built, _)| built != shapes)
         {
-            self.loaded = None; // never two at once in memory
+            self.unload(); // never two at once in memory
+            heap::set(self.style);
             let plan = self.prepare(workers, shapes)?;
-            let plan = plan.load(workers, self.residency)?;
+            let plan = plan.load(workers, self.residency, self.style)?;
             self.loaded = Some((shapes.to_vec(), plan));
         }
+        heap::set(self.style);
         Ok(&self.loaded.as_ref().expect("loaded above").1)
-    }
-
-    /// The network as it is loaded.
-    pub(crate) fn plan(&self) -> Option<&Plan> {
-        self.loaded.as_ref().map(|(_, plan)| plan)
     }
 
     /// What the user should know about how it was loaded, once.
@@ -74,16 +75,18 @@ impl Slot {
         self.loaded.as_mut()?.1.warning.take()
     }
 
-    /// How its weights are to be there.
-    pub(crate) fn set_residency(&mut self, residency: Residency) {
-        if self.residency != residency {
-            self.residency = residency;
-            self.loaded = None;
+    /// How its weights are to be there, and how it takes memory for its tensors.
+    pub(crate) fn set_memory(&mut self, residency: Residency, style: Style) {
+        if (self.residency, self.style) != (residency, style) {
+            (self.residency, self.style) = (residency, style);
+            self.unload();
         }
     }
 
     /// Lets go of the network until it is needed again.
     pub(crate) fn unload(&mut self) {
-        self.loaded = None;
+        if self.loaded.take().is_some() {
+            heap::trim();
+        }
     }
 }

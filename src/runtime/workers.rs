@@ -8,7 +8,7 @@ use easel_kernels::threads::Threads;
 use tract_core::internal::*;
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 
-use super::ops::{self, buffers};
+use super::ops::buffers::{self, Buffers};
 use super::profile::{Kind, Profile};
 
 /// Threads of this process, started once.
@@ -74,11 +74,12 @@ impl Workers {
     }
 
     /// Runs a model: tract's operators and ours on these threads. `room`: by a node's number, bytes that may be kept for other
-    /// nodes' outputs while it runs. The first output comes back.
+    /// nodes' outputs while it runs; `own`: where they are from one run to the next. The first output comes back.
     pub(super) fn run(
         &self,
         model: &Arc<TypedRunnableModel>,
         room: &[usize],
+        own: &Mutex<Buffers>,
         inputs: Vec<Tensor>,
     ) -> TractResult<Tensor> {
         let run = || {
@@ -100,11 +101,11 @@ impl Workers {
                 }
                 Ok::<_, TractError>(outputs)
             });
-            ops::clear();
             let first = outputs?.into_iter().next().context("has no output")?;
             let first = first.into_tensor();
             Ok(first.cast_to_dt(f32::datum_type())?.into_owned())
         };
+        let run = || buffers::with(own, run);
         let run = || multithread_tract_scope(self.executor.clone(), run);
         // On one of the workers: a kernel then shares its work without waking one thread more than there are.
         match &self.executor {

@@ -5,23 +5,47 @@
 //! time is kept until one of its size is asked for, as far as there is room: see [`footprint`](crate::runtime::footprint).
 
 use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
+use easel_kernels::quantize::Quantized;
 use tract_core::internal::*;
 
 /// Smaller tensors come from the allocator fast enough.
 const SMALLEST: usize = 16 << 10;
 
+/// What a network keeps from one node to the next, and from one run to the next.
 #[derive(Default)]
-struct Buffers {
+pub(in crate::runtime) struct Buffers {
     /// The one that was given last is last.
     kept: Vec<Tensor>,
     /// Bytes that may be kept while the node that runs now does.
     room: usize,
+    /// The same before its output is there.
+    limit: usize,
+    /// Activations as products read them, and what rounding left of them.
+    quantized: [Quantized; 2],
 }
 
 thread_local! {
-    /// Of the thread that a network runs on.
+    /// Of the network that runs on this thread.
     static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+/// Runs a network with its own buffers, on this thread.
+pub(in crate::runtime) fn with<R>(own: &Mutex<Buffers>, run: impl FnOnce() -> R) -> R {
+    let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = BUFFERS.replace(std::mem::take(&mut own));
+    let result = run();
+    *own = BUFFERS.replace(before);
+    result
+}
+
+/// Does something with the memory for quantized activations.
+pub(super) fn with_quantized<R>(what: impl FnOnce(&mut [Quantized; 2]) -> R) -> R {
+    let mut quantized = BUFFERS.with_borrow_mut(|buffers| std::mem::take(&mut buffers.quantized));
+    let result = what(&mut quantized);
+    BUFFERS.with_borrow_mut(|buffers| buffers.quantized = quantized);
+    result
 }
 
 impl Buffers {
@@ -42,7 +66,8 @@ pub(in crate::runtime) fn begin(room: usize, output: usize) {
     BUFFERS.with_borrow_mut(|buffers| {
         buffers.room = room;
         // What is kept may become the output.
-        buffers.shrink(room + output);
+        buffers.limit = if room == 0 { 0 } else { room + output };
+        buffers.shrink(buffers.limit);
     });
 }
 
@@ -75,12 +100,8 @@ pub(super) fn give(values: TVec<TValue>) {
                 buffers.kept.push(value.into_tensor());
             }
         }
+        buffers.shrink(buffers.limit);
     });
-}
-
-/// Frees what is kept.
-pub(in crate::runtime) fn clear() {
-    BUFFERS.take();
 }
 
 fn bytes(tensor: &Tensor) -> usize {
@@ -102,7 +123,7 @@ mod tests {
 
     #[test]
     fn memory_that_nobody_reads_is_taken_again_as_far_as_there_is_room() {
-        clear();
+        BUFFERS.take();
         let size = 64 * 128 * size_of::<f32>();
         begin(2 * size, size);
         let first = take(&[64, 128]).expect("memory");

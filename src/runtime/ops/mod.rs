@@ -234,12 +234,6 @@ pub(super) fn register_all(operators: &mut OnnxOpRegister) {
     operators.insert(CHANNELS_FIRST, layout::build);
 }
 
-/// Frees what operators keep from one node to the next.
-pub(super) fn clear() {
-    buffers::clear();
-    product::clear();
-}
-
 /// A node of ours.
 pub(super) fn node(op: &str, input: &[&str], output: &str) -> NodeProto {
     NodeProto {

@@ -1,6 +1,5 @@
 //! What `EaselLinear` and `EaselConv2d` have in common: weights, and a product with them.
 
-use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -106,11 +105,6 @@ impl PartialEq for Product {
     }
 }
 
-thread_local! {
-    /// Quantized activations: kept by each thread that runs networks, since fresh memory costs more than the quantization.
-    static SCRATCH: RefCell<[Quantized; 2]> = RefCell::default();
-}
-
 impl Product {
     pub(super) fn parse(node: &NodeProto) -> TractResult<Self> {
         let [weight] = list(node, "weight")?;
@@ -206,7 +200,7 @@ impl Product {
             }
             Weights::I8(weights) => weights,
         };
-        SCRATCH.with_borrow_mut(|[coarse, rest]| {
+        buffers::with_quantized(|[coarse, rest]| {
             let numbers = floats(x)?;
             if numbers.is_empty() {
                 return output(shape, |_| Ok(()));
@@ -245,11 +239,6 @@ impl Product {
             })
         })
     }
-}
-
-/// Frees the memory of quantized activations.
-pub(in crate::runtime) fn clear() {
-    SCRATCH.take();
 }
 
 /// Quantizes activations as these weights need them: tokens each for itself, images whole. Gives the bytes of a row.
