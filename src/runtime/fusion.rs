@@ -195,14 +195,18 @@ mod tests {
     use std::collections::HashMap;
     use std::path::Path;
 
-    use super::super::{Network, Precision, Workers};
+    use easel_kernels::heap::Style;
+
+    use super::super::{Network, Precision, Residency, Workers};
 
     /// How many nodes of each kind the default model's network has in the end.
     fn kinds(component: &str, shapes: &[Vec<usize>]) -> HashMap<String, usize> {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
         let network = Network::open(&dir, component).expect("the default model");
+        let workers = Workers::new(1);
         let plan = network
-            .build(&Workers::new(1), shapes, None, Precision::Fine)
+            .prepare(&workers, shapes, None, Precision::Fine)
+            .and_then(|prepared| prepared.load(&workers, Residency::Whole, Style::Fast))
             .expect("it builds");
         let mut kinds = HashMap::new();
         for node in plan.model.model().nodes() {

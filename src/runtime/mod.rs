@@ -24,7 +24,7 @@ use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _, IntoRunnable as _};
 use tract_onnx::tract_hir::internal::InferenceModel;
 
-use crate::weights::{MappedFile, Pack, Stream};
+use crate::weights::{Pack, Stream};
 use footprint::Footprint;
 use ops::buffers::Buffers;
 pub(crate) use packing::{Residency, Sizes};
@@ -406,12 +406,12 @@ fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {
         path: path.to_owned(),
         problem,
     };
-    let file = MappedFile::open(path).map_err(|error| {
+    let bytes = std::fs::read(path).map_err(|error| {
         fail(format!(
             "cannot be read: {error}: is this a model directory?"
         ))
     })?;
-    let proto = ModelProto::decode(file.bytes()).map_err(|error| {
+    let proto = ModelProto::decode(&bytes[..]).map_err(|error| {
         fail(format!(
             "damaged or not an ONNX file ({error}): copy or export it again"
         ))

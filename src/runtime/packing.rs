@@ -53,7 +53,7 @@ pub(super) fn pack(
     weights: &[Weight],
 ) -> Result<(), String> {
     for product in products(model) {
-        let mut packer = Packer::new(isa, threads, &weights[product.weight], product.gated);
+        let mut packer = Packer::new(isa, threads, &weights[product.weight], product.gated)?;
         let all = 0..packer.weights.columns();
         let mut panels = Memory::zeroed(packer.weights.part_bytes(&all));
         packer.pack(all, &mut panels);
@@ -82,7 +82,8 @@ pub(super) fn write(
     // Panels lie together; what belongs to columns is small, stays in memory, and comes behind them.
     let mut packed = Vec::new();
     for product in products(model) {
-        let mut packer = Packer::new(isa, threads, &weights[product.weight], product.gated);
+        let packer = Packer::new(isa, threads, &weights[product.weight], product.gated);
+        let mut packer = packer.map_err(std::io::Error::other)?;
         let mut parts = Vec::new();
         for columns in packer.weights.parts(CHUNK) {
             let bytes = packer.weights.part_bytes(&columns);

@@ -1,12 +1,10 @@
-//! Where weights come from. Today: mapped files and bytes inside the network's file, read once while it is built.
-//! Streams and packed caches will sit beside this behind the same question: the bytes of a tensor.
+//! Where weights come from: the files of a model, once, while a network is built for the first time; after that a packed
+//! cache, from which they are loaded or stream by.
 
-mod mapped;
 mod pack;
 mod source;
 mod stream;
 
-pub(crate) use mapped::MappedFile;
 pub(crate) use pack::{Block, Pack, PackError, PackWriter, PackedPart, PackedWeight};
-pub(crate) use source::{TensorBytes, TensorSource, halves_to_f32, to_f32};
+pub(crate) use source::{TensorBytes, TensorSource, halves_to_f32, to_f32, unreadable};
 pub(crate) use stream::{CHUNK, Stream};

@@ -1,35 +1,70 @@
 //! The bytes of a network's tensors, wherever they are.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use half::f16;
 use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation, tensor_proto::DataType};
 
-use super::MappedFile;
-
 /// Finds the bytes of tensors: in the network's file, or in the files beside it that external tensors name.
 pub(crate) struct TensorSource {
     folder: PathBuf,
-    files: HashMap<String, Arc<MappedFile>>,
+    files: HashMap<String, Arc<File>>,
 }
 
-/// A tensor's bytes, little-endian, not yet copied if they are in a file.
+/// A tensor's bytes, little-endian, not yet read if they are in a file.
+#[derive(Debug)]
 pub(crate) enum TensorBytes {
-    /// A part of a mapped file.
-    Mapped(Arc<MappedFile>, Range<usize>),
+    /// A part of a file.
+    File {
+        file: Arc<File>,
+        path: PathBuf,
+        range: Range<u64>,
+    },
     /// They were inside the network's file.
     Owned(Vec<u8>),
 }
 
 impl TensorBytes {
-    pub(crate) fn as_slice(&self) -> &[u8] {
+    pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Mapped(file, range) => &file.bytes()[range.clone()],
-            Self::Owned(bytes) => bytes,
+            Self::File { range, .. } => (range.end - range.start) as usize,
+            Self::Owned(bytes) => bytes.len(),
         }
+    }
+
+    /// Reads them. A file that was cut short or cannot be read is an error, not the end of the process, as it would be if it
+    /// were mapped; and what was read is no one's memory any more when it is dropped.
+    pub(crate) fn read(&self) -> Result<Cow<'_, [u8]>, String> {
+        match self {
+            Self::Owned(bytes) => Ok(bytes.into()),
+            Self::File { file, path, range } => {
+                let mut bytes = vec![0; self.len()];
+                let read = file.read_exact_at(&mut bytes, range.start);
+                read.map_err(|error| unreadable(path, &error))?;
+                Ok(bytes.into())
+            }
+        }
+    }
+}
+
+/// What to say of a file of weights that cannot be read.
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => format!(
+            "{} has become shorter: copy the model again",
+            path.display()
+        ),
+        _ => format!(
+            "{} cannot be read ({error}): is the card still in?",
+            path.display()
+        ),
     }
 }
 
@@ -57,13 +92,13 @@ impl TensorSource {
         }
         let bytes = self.bytes(tensor)?;
         Ok(match DataType::try_from(tensor.data_type) {
-            Ok(DataType::Float) => Some(to_f32(bytes.as_slice())),
+            Ok(DataType::Float) => Some(to_f32(&bytes.read()?)),
             Ok(DataType::Float16) if !tensor.int32_data.is_empty() => {
                 // ONNX keeps the bits of a half in the low 16 bits of an int32.
                 let bits = tensor.int32_data.iter();
                 Some(bits.map(|b| f16::from_bits(*b as u16).to_f32()).collect())
             }
-            Ok(DataType::Float16) => Some(halves_to_f32(bytes.as_slice())),
+            Ok(DataType::Float16) => Some(halves_to_f32(&bytes.read()?)),
             _ => None,
         })
     }
@@ -76,7 +111,7 @@ impl TensorSource {
         let number = |key: &str| match entry(key) {
             None => Ok(None),
             Some(text) => text
-                .parse::<usize>()
+                .parse::<u64>()
                 .map(Some)
                 .map_err(|_| format!("{key} `{text}` is not a number")),
         };
@@ -90,18 +125,21 @@ impl TensorSource {
         }
         let offset = number("offset")?.unwrap_or(0);
         let length = number("length")?;
+        let path = self.folder.join(location);
+        let unreadable = |error| format!("its file `{location}` cannot be read: {error}");
         if !self.files.contains_key(location) {
-            let file = MappedFile::open(&self.folder.join(location))
-                .map_err(|error| format!("its file `{location}` cannot be read: {error}"))?;
+            let file = File::open(&path).map_err(unreadable)?;
             self.files.insert(location.to_owned(), Arc::new(file));
         }
         let file = self.files[location].clone();
-        let available = file.bytes().len();
+        let available = file.metadata().map_err(unreadable)?.len();
         let end = length.map_or(Some(available), |length| offset.checked_add(length));
         match end {
-            Some(end) if offset <= end && end <= available => {
-                Ok(TensorBytes::Mapped(file, offset..end))
-            }
+            Some(end) if offset <= end && end <= available => Ok(TensorBytes::File {
+                file,
+                path,
+                range: offset..end,
+            }),
             _ => Err(format!(
                 "its bytes end beyond `{location}`, which has {available}: the file is cut short, copy it again"
             )),

@@ -25,7 +25,12 @@ enum Numbers {
 }
 
 impl<'a> Packer<'a> {
-    pub(super) fn new(isa: Isa, threads: &'a Threads, weight: &Weight, gated: bool) -> Self {
+    pub(super) fn new(
+        isa: Isa,
+        threads: &'a Threads,
+        weight: &Weight,
+        gated: bool,
+    ) -> Result<Self, String> {
         let order = Order {
             gated,
             ..weight.order
@@ -39,8 +44,8 @@ impl<'a> Packer<'a> {
             (Numbers::F32(numbers), weights)
         };
         let (numbers, weights) = match &weight.values {
-            Values::F32(bytes) => float(to_f32(bytes.as_slice())),
-            Values::F16(bytes) => float(halves_to_f32(bytes.as_slice())),
+            Values::F32(bytes) => float(to_f32(&bytes.read()?)),
+            Values::F16(bytes) => float(halves_to_f32(&bytes.read()?)),
             Values::Int8 {
                 bytes,
                 signed,
@@ -48,20 +53,20 @@ impl<'a> Packer<'a> {
                 zeros,
             } => {
                 let Symmetric { weights, scales } =
-                    Symmetric::of(&order, bytes.as_slice(), *signed, scales, zeros);
+                    Symmetric::of(&order, &bytes.read()?, *signed, scales, zeros);
                 let scales = in_packed_order(&order, scales);
                 let sums = vec![0; scales.len()];
                 let kept = WeightsI8::without_panels(isa, &order, scales, sums);
                 (Numbers::I8(weights), Weights::I8(kept))
             }
         };
-        Self {
+        Ok(Self {
             threads,
             order,
             numbers,
             weights,
             bias,
-        }
+        })
     }
 
     /// Packs some columns.

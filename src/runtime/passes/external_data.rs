@@ -9,8 +9,9 @@ pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), S
     for tensor in graph.flat_map(|graph| &mut graph.initializer) {
         if tensor.data_location == Some(DataLocation::External as i32) {
             let bytes = setting.tensors.bytes(tensor);
-            let bytes = bytes.map_err(|problem| format!("tensor `{}`: {problem}", tensor.name))?;
-            tensor.raw_data = bytes.as_slice().to_vec();
+            let bytes = bytes.and_then(|bytes| Ok(bytes.read()?.into_owned()));
+            tensor.raw_data =
+                bytes.map_err(|problem| format!("tensor `{}`: {problem}", tensor.name))?;
             tensor.data_location = None;
             tensor.external_data.clear();
         }

@@ -7,6 +7,7 @@ mod constants;
 mod crop_upsampled;
 mod dequantize;
 mod dynamic_int8;
+mod embedding;
 mod external_data;
 mod graph;
 mod group_norm;
@@ -50,7 +51,7 @@ impl Setting {
 }
 
 /// In order; each works on what the one before it left.
-const PASSES: [(&str, Pass); 15] = [
+const PASSES: [(&str, Pass); 16] = [
     // So that patterns find constants in one place.
     ("constants", constants::run),
     // Looks at structure alone, and knows the standard's operators.
@@ -59,6 +60,8 @@ const PASSES: [(&str, Pass); 15] = [
     ("dynamic int8", dynamic_int8::run),
     // First of those that look at values: what becomes ours here is never copied.
     ("weights", weights::run),
+    // The other large constants.
+    ("embedding", embedding::run),
     // Before all that looks at the values that are left.
     ("external data", external_data::run),
     // Before dequantization, whose scales may be fp16.

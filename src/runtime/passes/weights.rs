@@ -319,7 +319,7 @@ fn bytes(
 ) -> Result<TensorBytes, String> {
     let fail = |problem| format!("tensor `{}`: {problem}", tensor.name);
     let bytes = tensors.bytes(tensor).map_err(fail)?;
-    let found = bytes.as_slice().len();
+    let found = bytes.len();
     if found == expected {
         return Ok(bytes);
     }
@@ -332,7 +332,8 @@ fn bytes(
 /// The values of a small int8 or uint8 tensor.
 fn small_integers(tensors: &mut TensorSource, tensor: &TensorProto) -> Result<Vec<i32>, String> {
     let bytes = tensors.bytes(tensor)?;
-    let bytes = bytes.as_slice().iter();
+    let bytes = bytes.read()?;
+    let bytes = bytes.iter();
     match DataType::try_from(tensor.data_type) {
         Ok(DataType::Int8 | DataType::Uint8) if bytes.len() == 0 => Ok(tensor.int32_data.clone()),
         Ok(DataType::Int8) => Ok(bytes.map(|b| i32::from(b.cast_signed())).collect()),

@@ -84,7 +84,7 @@ fn int8_weights_keep_their_bytes_scales_and_zero_points() {
             panic!("not int8");
         };
         assert_eq!(
-            (bytes.as_slice(), *signed),
+            (&bytes.read().expect("bytes")[..], *signed),
             (&[1, 2, 3, 4, 5, 255][..], false)
         );
         assert_eq!((found.len(), &zeros[..]), (3, &[128; 3][..]));
