@@ -18,7 +18,7 @@ use crate::runtime::{Needs, Residency};
 use crate::weights::CHUNK;
 
 /// Beyond what was reckoned: the allocator's rounding, stacks, code that is touched for the first time.
-const MARGIN: usize = 6 << 20;
+const MARGIN: usize = 8 << 20;
 /// What reading ahead is given beyond the two chunks that it needs, if there is room.
 const COMFORTABLE: usize = 6 * CHUNK;
 
@@ -246,7 +246,7 @@ fn choose<E>(
 
 /// Tensors of so many bytes with the gaps between them: measured, with [`Style::Fast`].
 fn with_gaps(bytes: usize) -> usize {
-    bytes / 5 * 7
+    bytes / 20 * 31
 }
 
 /// How the weights are there so that a network fits, and whether its tensors have room for gaps; or the bytes that it needs

@@ -20,6 +20,7 @@ use easel_kernels::heap::Style;
 use easel_kernels::isa::Isa;
 use prost::Message as _;
 use tract_core::prelude::{DatumType, Framework as _, Tensor, TypedRunnableModel};
+use tract_core::runtime::RunOptions;
 use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _, IntoRunnable as _};
 use tract_onnx::tract_hir::internal::InferenceModel;
@@ -73,7 +74,7 @@ pub(crate) struct Plan {
     inputs: Vec<String>,
     model: Arc<TypedRunnableModel>,
     /// By a node's number: see [`Footprint`].
-    room: Vec<usize>,
+    room: Option<Vec<usize>>,
     buffers: Mutex<Buffers>,
     stream: Option<Arc<Stream>>,
     warning: Option<String>,
@@ -214,7 +215,12 @@ impl Network {
                 let mut model = model.into_typed()?.into_decluttered()?;
                 fusion::run(&mut model, precision == Precision::Fine)?;
                 model.optimize()?;
-                model.into_runnable()
+                // tract's other order computes what every block takes of the text before the first block, and keeps it.
+                let options = RunOptions {
+                    skip_order_opt_ram: true,
+                    ..RunOptions::default()
+                };
+                model.into_runnable_with_options(&options)
             })
             .map_err(|error| self.error(chain(&error)))
     }
@@ -327,10 +333,10 @@ impl Prepared {
             }
         };
         // What is freed is taken again, with gaps if there is room for them and else as a whole.
-        let mut room = self.footprint()?.room;
-        if style == Style::Fast {
-            room.fill(0);
-        }
+        let room = match style {
+            Style::Fast => None,
+            Style::Exact => Some(self.footprint()?.room),
+        };
         Ok(Plan {
             room,
             buffers: Mutex::default(),
@@ -383,7 +389,7 @@ impl Plan {
         inputs: Vec<Tensor>,
     ) -> Result<Tensor, RuntimeError> {
         debug_assert_eq!(inputs.len(), self.inputs.len());
-        let output = workers.run(&self.model, &self.room, &self.buffers, inputs);
+        let output = workers.run(&self.model, self.room.as_deref(), &self.buffers, inputs);
         output.map_err(|error| RuntimeError {
             path: self.path.clone(),
             problem: chain(&error),

@@ -74,11 +74,11 @@ impl Workers {
     }
 
     /// Runs a model: tract's operators and ours on these threads. `room`: by a node's number, bytes that may be kept for other
-    /// nodes' outputs while it runs; `own`: where they are from one run to the next. The first output comes back.
+    /// nodes' outputs while it runs, where they are kept at all; `own`: where they are from one run to the next. The first output comes back.
     pub(super) fn run(
         &self,
         model: &Arc<TypedRunnableModel>,
-        room: &[usize],
+        room: Option<&[usize]>,
         own: &Mutex<Buffers>,
         inputs: Vec<Tensor>,
     ) -> TractResult<Tensor> {
@@ -93,7 +93,9 @@ impl Workers {
             }
             let mut state = model.spawn()?;
             let outputs = state.run_plan_with_eval(inputs, |context, op_state, node, inputs| {
-                buffers::begin(room[node.id], output_bytes(node));
+                if let Some(room) = room {
+                    buffers::begin(room[node.id], output_bytes(node));
+                }
                 let clock = Instant::now();
                 let outputs = tract_core::plan::eval(context, op_state, node, inputs)?;
                 if let Some(profile) = &mut profile {
@@ -105,7 +107,7 @@ impl Workers {
             let first = first.into_tensor();
             Ok(first.cast_to_dt(f32::datum_type())?.into_owned())
         };
-        let run = || buffers::with(own, run);
+        let run = || buffers::with(own, room.is_some(), run);
         let run = || multithread_tract_scope(self.executor.clone(), run);
         // On one of the workers: a kernel then shares its work without waking one thread more than there are.
         match &self.executor {
