@@ -34,6 +34,9 @@ pub(super) trait Arithmetic<const T: usize, const L: usize>: Copy + Sync {
     /// Whether the mean of all keys is taken from each, which changes all scores of a query by the same.
     const CENTERED: bool = false;
 
+    /// Whether values are divided by the largest of all.
+    const BOUNDED: bool = false;
+
     /// Runs the computation with the instructions that the other methods are for.
     fn run<V: Vectorized>(self, computation: V) -> V::Output;
 
@@ -58,10 +61,11 @@ pub(super) trait Arithmetic<const T: usize, const L: usize>: Copy + Sync {
         self.pack_query(features, 1.0, to);
     }
 
-    /// Writes the features of `TOKENS` values, which `first` and `last` are, to `to` in units of tokens.
+    /// Writes the features of `TOKENS` values, which `first` and `last` are, to `to` in units of tokens; times a factor, if
+    /// they are `BOUNDED`.
     #[inline(always)]
-    fn pack_tokens(self, first: &[f32], last: &[f32], to: &mut [f32]) {
-        let _ = last;
+    fn pack_tokens(self, first: &[f32], last: &[f32], factor: f32, to: &mut [f32]) {
+        let _ = (last, factor);
         to[..first.len()].copy_from_slice(first);
     }
 

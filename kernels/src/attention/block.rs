@@ -57,6 +57,8 @@ pub(super) struct QueryBlock<'a, A: Arithmetic<T, L>, const T: usize, const L: u
     pub(super) groups: Range<usize>,
     /// The keys and values of this picture and head, packed.
     pub(super) packed: &'a [f32],
+    /// What the results are multiplied with.
+    pub(super) value_scale: f32,
     pub(super) scratch: &'a mut Scratch,
     pub(super) output: &'a Rows<'a>,
 }
@@ -206,7 +208,7 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L
             // SAFETY: no other task has this query, and this loop comes to it once.
             let output = unsafe { self.output.row(self.sequence, query) };
             self.arithmetic
-                .scale(&row[..output.len()], total.recip(), output);
+                .scale(&row[..output.len()], self.value_scale / total, output);
         }
     }
 }

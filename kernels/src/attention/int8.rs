@@ -10,6 +10,7 @@
 #![allow(unsafe_code, reason = "units are written as bytes")]
 
 use super::arithmetic::{Arithmetic, Start};
+use super::survey::largest;
 use crate::vector::Vectorized;
 
 /// Features of a query or key up to which no sum of products overflows: 255 · 127 each.
@@ -65,6 +66,7 @@ impl<D: Dot<T, L>, const T: usize, const L: usize> Arithmetic<T, L> for Int8<D> 
     const TOKENS: usize = D::Values::TOKENS;
     const NOTES: usize = 1 + D::UNSIGNED as usize;
     const CENTERED: bool = true;
+    const BOUNDED: bool = D::Values::BOUNDED;
 
     #[inline(always)]
     fn run<V: Vectorized>(self, computation: V) -> V::Output {
@@ -100,8 +102,8 @@ impl<D: Dot<T, L>, const T: usize, const L: usize> Arithmetic<T, L> for Int8<D> 
     }
 
     #[inline(always)]
-    fn pack_tokens(self, first: &[f32], last: &[f32], to: &mut [f32]) {
-        self.0.values().pack_tokens(first, last, to);
+    fn pack_tokens(self, first: &[f32], last: &[f32], factor: f32, to: &mut [f32]) {
+        self.0.values().pack_tokens(first, last, factor, to);
     }
 
     #[inline(always)]
@@ -146,13 +148,6 @@ impl<D: Dot<T, L>, const T: usize, const L: usize> Arithmetic<T, L> for Int8<D> 
             .values()
             .transpose(from, from_stride, to, to_stride, columns);
     }
-}
-
-/// The largest magnitude; NaN if there is one.
-#[inline(always)]
-fn largest(numbers: impl Iterator<Item = f32>) -> f32 {
-    // As integers, whose order is that of magnitudes, for these the compiler compares in vectors.
-    f32::from_bits(numbers.map(|x| x.abs().to_bits()).fold(0, u32::max))
 }
 
 /// Writes numbers as multiples of `scale`, the nearest, their bits changed where `flip` has them, and zeros behind them.

@@ -22,6 +22,7 @@ mod exp2;
 mod int8;
 mod output;
 mod pack;
+mod survey;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
@@ -35,7 +36,8 @@ use arithmetic::{Arithmetic, Plain};
 use block::{QueryBlock, Scratch};
 use int8::{Int8, MAX_FEATURES};
 use output::Rows;
-use pack::{Aligned, KeyBlock, KeyMean, Plan};
+use pack::{Aligned, KeyBlock, Plan};
+use survey::Survey;
 
 /// Where the elements of one [batch, token, head, feature] tensor stand in a slice, in elements; features are adjacent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,7 +215,7 @@ impl Attention<'_> {
         #[cfg(target_arch = "aarch64")]
         if matches!(isa, Isa::NeonDot | Isa::NeonI8mm)
             && int8
-            && let Some(dot) = arm::NeonDot::detect()
+            && let Some(dot) = arm::Half::detect()
         {
             return inputs.run(Int8(dot), threads, &output);
         }
@@ -264,18 +266,7 @@ impl Inputs<'_> {
         }
         let plan = Plan::new::<A, T, L>(shape);
 
-        let mut means = vec![];
-        if A::CENTERED {
-            means.resize(sequences * shape.head_dim, 0.0);
-            threads.chunks(&mut means, shape.head_dim, |index, mean| {
-                let sequence = self.sequence(index);
-                arithmetic.run(KeyMean {
-                    inputs: self,
-                    sequence,
-                    mean,
-                });
-            });
-        }
+        let survey = Survey::new(arithmetic, threads, self);
 
         let mut packed = vec![0.0; sequences * plan.blocks * plan.block_units()];
         threads.chunks(&mut packed, plan.block_units(), |index, units| {
@@ -285,10 +276,7 @@ impl Inputs<'_> {
                 arithmetic,
                 sequence: self.sequence(index / plan.blocks),
                 block: index % plan.blocks,
-                mean: means
-                    .chunks_exact(shape.head_dim)
-                    .nth(index / plan.blocks)
-                    .unwrap_or_default(),
+                common: survey.common(index / plan.blocks),
                 rows: &mut Aligned::new(plan.row_units::<T>()),
                 units,
             });
@@ -317,6 +305,7 @@ impl Inputs<'_> {
                     sequence: self.sequence(sequence),
                     groups: first..groups.min(first + task_groups),
                     packed: &packed[sequence * plan.blocks * plan.block_units()..],
+                    value_scale: survey.common(sequence).largest,
                     scratch,
                     output,
                 });

@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut, Range};
 
 use super::arithmetic::Arithmetic;
+use super::survey::Common;
 use super::{Inputs, Shape};
 use crate::vector::Vectorized;
 
@@ -97,8 +98,8 @@ pub(super) struct KeyBlock<'a, A: Arithmetic<T, L>, const T: usize, const L: usi
     /// Picture and head.
     pub(super) sequence: (usize, usize),
     pub(super) block: usize,
-    /// Of the keys, if they are [centred](Arithmetic::CENTERED).
-    pub(super) mean: &'a [f32],
+    /// What is common to its tokens.
+    pub(super) common: Common<'a>,
     /// Room for [`Plan::row_units`].
     pub(super) rows: &'a mut Aligned,
     /// Where it goes; zeros.
@@ -123,7 +124,7 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> Vectorized for KeyBloc
                     .inputs
                     .keys
                     .row(self.sequence, first + index, shape.head_dim);
-                self.arithmetic.pack_key(row, self.mean, to);
+                self.arithmetic.pack_key(row, self.common.mean, to);
             }
             self.arithmetic
                 .transpose(rows, plan.steps, tile, T, plan.steps);
@@ -132,43 +133,16 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> Vectorized for KeyBloc
         let tiles = value_units.as_chunks_mut::<T>().0;
         let row = &mut self.rows[..plan.features];
         row.fill(0.0);
+        let factor = self.common.largest.recip();
         for (step, key) in keys.clone().step_by(A::TOKENS).enumerate() {
             // The last of an odd number is paired with itself, which then weighs 0.
             let [first, last] = [key, (key + A::TOKENS - 1).min(keys.end - 1)]
                 .map(|key| self.inputs.values.row(self.sequence, key, shape.value_dim));
-            self.arithmetic.pack_tokens(first, last, row);
+            self.arithmetic.pack_tokens(first, last, factor, row);
             let tiles = tiles.iter_mut().skip(step).step_by(plan.key_steps());
             for (from, to) in row.as_chunks().0.iter().zip(tiles) {
                 *to = *from;
             }
-        }
-    }
-}
-
-/// The mean of the keys of a picture and a head.
-pub(super) struct KeyMean<'a> {
-    pub(super) inputs: Inputs<'a>,
-    /// Picture and head.
-    pub(super) sequence: (usize, usize),
-    /// Where it goes; zeros.
-    pub(super) mean: &'a mut [f32],
-}
-
-impl Vectorized for KeyMean<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let shape = &self.inputs.attention.shape;
-        for key in 0..shape.keys {
-            let row = self.inputs.keys.row(self.sequence, key, shape.head_dim);
-            for (sum, x) in self.mean.iter_mut().zip(row) {
-                *sum += x;
-            }
-        }
-        let factor = (shape.keys as f32).recip();
-        for mean in self.mean {
-            *mean *= factor;
         }
     }
 }

@@ -114,7 +114,7 @@ impl Arithmetic<TILE, LANES> for Bf16 {
     }
 
     #[inline(always)]
-    fn pack_tokens(self, first: &[f32], last: &[f32], to: &mut [f32]) {
+    fn pack_tokens(self, first: &[f32], last: &[f32], _factor: f32, to: &mut [f32]) {
         // SAFETY: `self` proves the features.
         unsafe { pack::pairs(first, last, to) }
     }
