@@ -14,9 +14,6 @@ use super::pack::{Aligned, Plan};
 use super::{Inputs, Mask};
 use crate::vector::Vectorized;
 
-/// Units of features that are summed before the next tile of keys: their queries fit a first-level cache.
-const PART_STEPS: usize = 128;
-
 /// What a thread needs for a task: the queries, and what is known of them so far.
 pub(super) struct Scratch {
     /// `[group][unit of features][lane]`
@@ -60,6 +57,8 @@ pub(super) struct QueryBlock<'a, A: Arithmetic<T, L>, const T: usize, const L: u
     pub(super) groups: Range<usize>,
     /// The keys and values of this picture and head, packed.
     pub(super) packed: &'a [f32],
+    /// What the results are multiplied with.
+    pub(super) value_scale: f32,
     pub(super) scratch: &'a mut Scratch,
     pub(super) output: &'a Rows<'a>,
 }
@@ -108,7 +107,7 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L
                     .inputs
                     .queries
                     .row(self.sequence, query, shape.head_dim);
-                self.arithmetic.pack_features(features, scale, to);
+                self.arithmetic.pack_query(features, scale, to);
             } else {
                 to.fill(0.0);
             }
@@ -131,14 +130,7 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L
         let sums = scores[..keys.len().next_multiple_of(T)]
             .as_chunks_mut::<T>()
             .0;
-        for (part, queries) in queries.chunks(PART_STEPS).enumerate() {
-            for (tile, sums) in units.chunks_exact(plan.steps).zip(&mut *sums) {
-                let tile = &tile[part * PART_STEPS..][..queries.len()];
-                let start = if part == 0 { Start::Zero } else { Start::Kept };
-                self.arithmetic
-                    .accumulate::<FMA>(tile, queries, start, sums);
-            }
-        }
+        self.arithmetic.scores::<FMA>(units, queries, sums);
         if let Some(mask) = &self.inputs.attention.mask {
             let scores = &mut scores[..keys.len()];
             let start = (self.groups.start + slot) * L;
@@ -185,7 +177,7 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L
     ) {
         let plan = self.plan;
         let units = plan.packed_values::<T>(self.packed, block);
-        let weights = &self.scratch.scores.as_chunks::<L>()[..keys.div_ceil(A::DEPTH)];
+        let weights = &self.scratch.scores.as_chunks::<L>()[..keys.div_ceil(A::TOKENS)];
         let weighted = self.scratch.weighted.as_chunks_mut::<L>();
         let weighted = &mut weighted[slot * plan.features..][..plan.features];
         let tiles = units.chunks_exact(plan.key_steps());
@@ -216,7 +208,7 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L
             // SAFETY: no other task has this query, and this loop comes to it once.
             let output = unsafe { self.output.row(self.sequence, query) };
             self.arithmetic
-                .scale(&row[..output.len()], total.recip(), output);
+                .scale(&row[..output.len()], self.value_scale / total, output);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut, Range};
 
 use super::arithmetic::Arithmetic;
+use super::survey::Common;
 use super::{Inputs, Shape};
 use crate::vector::Vectorized;
 
@@ -15,9 +16,9 @@ const BLOCK_KEYS: usize = 64;
 pub(super) struct Plan {
     /// Keys, all together.
     keys: usize,
-    /// Neighbours in a unit.
-    depth: usize,
-    /// Units of features of a key.
+    /// Keys in a unit of values.
+    tokens: usize,
+    /// Units of a query or key: of features, and what is noted of them.
     pub(super) steps: usize,
     /// Keys of a block, a multiple of `T`.
     pub(super) block_keys: usize,
@@ -28,12 +29,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new<const T: usize>(shape: &Shape, depth: usize) -> Self {
+    pub(super) fn new<A: Arithmetic<T, L>, const T: usize, const L: usize>(shape: &Shape) -> Self {
         let blocks = shape.keys.div_ceil(BLOCK_KEYS);
         Self {
             keys: shape.keys,
-            depth,
-            steps: shape.head_dim.div_ceil(depth),
+            tokens: A::TOKENS,
+            steps: shape.head_dim.div_ceil(A::FEATURES) + A::NOTES,
             block_keys: shape.keys.div_ceil(blocks).next_multiple_of(T),
             blocks,
             features: shape.value_dim.next_multiple_of(T),
@@ -42,7 +43,7 @@ impl Plan {
 
     /// Units of keys of a block.
     pub(super) fn key_steps(&self) -> usize {
-        self.block_keys / self.depth
+        self.block_keys / self.tokens
     }
 
     /// Units that the keys of a block take.
@@ -97,6 +98,8 @@ pub(super) struct KeyBlock<'a, A: Arithmetic<T, L>, const T: usize, const L: usi
     /// Picture and head.
     pub(super) sequence: (usize, usize),
     pub(super) block: usize,
+    /// What is common to its tokens.
+    pub(super) common: Common<'a>,
     /// Room for [`Plan::row_units`].
     pub(super) rows: &'a mut Aligned,
     /// Where it goes; zeros.
@@ -121,7 +124,7 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> Vectorized for KeyBloc
                     .inputs
                     .keys
                     .row(self.sequence, first + index, shape.head_dim);
-                self.arithmetic.pack_features(row, 1.0, to);
+                self.arithmetic.pack_key(row, self.common.mean, to);
             }
             self.arithmetic
                 .transpose(rows, plan.steps, tile, T, plan.steps);
@@ -130,11 +133,12 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> Vectorized for KeyBloc
         let tiles = value_units.as_chunks_mut::<T>().0;
         let row = &mut self.rows[..plan.features];
         row.fill(0.0);
-        for (step, key) in keys.clone().step_by(A::DEPTH).enumerate() {
+        let factor = self.common.largest.recip();
+        for (step, key) in keys.clone().step_by(A::TOKENS).enumerate() {
             // The last of an odd number is paired with itself, which then weighs 0.
-            let [first, last] = [key, (key + A::DEPTH - 1).min(keys.end - 1)]
+            let [first, last] = [key, (key + A::TOKENS - 1).min(keys.end - 1)]
                 .map(|key| self.inputs.values.row(self.sequence, key, shape.value_dim));
-            self.arithmetic.pack_tokens(first, last, row);
+            self.arithmetic.pack_tokens(first, last, factor, row);
             let tiles = tiles.iter_mut().skip(step).step_by(plan.key_steps());
             for (from, to) in row.as_chunks().0.iter().zip(tiles) {
                 *to = *from;

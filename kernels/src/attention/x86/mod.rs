@@ -3,12 +3,14 @@
 
 #![allow(unsafe_code, reason = "vector instructions")]
 
+mod dot;
 mod pack;
 mod tile;
 mod transpose;
 mod weigh;
 
-use super::arithmetic::{Arithmetic, Start};
+use super::arithmetic::{Arithmetic, Plain, Start};
+use super::int8::{Bytes, Dot};
 use crate::isa::Isa;
 use crate::vector::{Level, Vectorized};
 
@@ -29,7 +31,8 @@ impl Avx512 {
 }
 
 impl Arithmetic<TILE, LANES> for Avx512 {
-    const DEPTH: usize = 1;
+    const FEATURES: usize = 1;
+    const TOKENS: usize = 1;
 
     #[inline(always)]
     fn run<V: Vectorized>(self, computation: V) -> V::Output {
@@ -90,7 +93,8 @@ impl Bf16 {
 }
 
 impl Arithmetic<TILE, LANES> for Bf16 {
-    const DEPTH: usize = 2;
+    const FEATURES: usize = 2;
+    const TOKENS: usize = 2;
 
     #[inline(always)]
     fn run<V: Vectorized>(self, computation: V) -> V::Output {
@@ -104,13 +108,13 @@ impl Arithmetic<TILE, LANES> for Bf16 {
     }
 
     #[inline(always)]
-    fn pack_features(self, features: &[f32], factor: f32, to: &mut [f32]) {
+    fn pack_query(self, features: &[f32], factor: f32, to: &mut [f32]) {
         // SAFETY: `self` proves the features.
         unsafe { pack::neighbours(features, factor, to) }
     }
 
     #[inline(always)]
-    fn pack_tokens(self, first: &[f32], last: &[f32], to: &mut [f32]) {
+    fn pack_tokens(self, first: &[f32], last: &[f32], _factor: f32, to: &mut [f32]) {
         // SAFETY: `self` proves the features.
         unsafe { pack::pairs(first, last, to) }
     }
@@ -149,7 +153,103 @@ impl Arithmetic<TILE, LANES> for Bf16 {
     }
 }
 
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+impl Dot<TILE, LANES> for Avx512 {
+    type Values = Self;
+    const UNSIGNED: bool = true;
+
+    #[inline(always)]
+    fn values(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn run<V: Vectorized>(self, computation: V) -> V::Output {
+        // SAFETY: `self` proves these features.
+        unsafe { run_vnni(computation) }
+    }
+
+    #[inline(always)]
+    fn dot(self, keys: Bytes<TILE>, queries: Bytes<LANES>, scores: &mut [[f32; LANES]; TILE]) {
+        // SAFETY: `self` proves these features.
+        unsafe { dot::wide(keys, queries, scores) }
+    }
+}
+
+impl Dot<TILE, LANES> for Bf16 {
+    type Values = Self;
+    const UNSIGNED: bool = true;
+
+    #[inline(always)]
+    fn values(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn run<V: Vectorized>(self, computation: V) -> V::Output {
+        // SAFETY: `self` proves these features.
+        unsafe { run_bf16(computation) }
+    }
+
+    #[inline(always)]
+    fn dot(self, keys: Bytes<TILE>, queries: Bytes<LANES>, scores: &mut [[f32; LANES]; TILE]) {
+        self.0.dot(keys, queries, scores);
+    }
+}
+
+/// Products of bytes with AVX-VNNI, held as a proof that the CPU has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AvxVnni(());
+
+impl AvxVnni {
+    /// Keys, or features of values, of a tile.
+    pub(super) const TILE: usize = 4;
+
+    /// Queries of a group: two vectors.
+    pub(super) const LANES: usize = 16;
+
+    pub(super) fn detect() -> Option<Self> {
+        Isa::AvxVnni.is_available().then_some(Self(()))
+    }
+}
+
+impl Dot<{ Self::TILE }, { Self::LANES }> for AvxVnni {
+    type Values = Plain;
+    const UNSIGNED: bool = true;
+
+    #[inline(always)]
+    fn values(self) -> Plain {
+        Plain(Level::of(Isa::AvxVnni))
+    }
+
+    #[inline(always)]
+    fn run<V: Vectorized>(self, computation: V) -> V::Output {
+        // SAFETY: `self` proves these features.
+        unsafe { run_avx_vnni(computation) }
+    }
+
+    #[inline(always)]
+    fn dot(
+        self,
+        keys: Bytes<{ Self::TILE }>,
+        queries: Bytes<{ Self::LANES }>,
+        scores: &mut [[f32; Self::LANES]; Self::TILE],
+    ) {
+        // SAFETY: `self` proves these features.
+        unsafe { dot::narrow(keys, queries, scores) }
+    }
+}
+
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn run_vnni<V: Vectorized>(computation: V) -> V::Output {
+    computation.run::<true>()
+}
+
+#[target_feature(enable = "avx2,fma,avxvnni")]
+fn run_avx_vnni<V: Vectorized>(computation: V) -> V::Output {
+    computation.run::<true>()
+}
+
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
 fn run_bf16<V: Vectorized>(computation: V) -> V::Output {
     computation.run::<true>()
 }

@@ -69,11 +69,12 @@ fn exp2(x: __m512) -> __m512 {
     const NEAREST: i32 = 0;
     // x less the nearest whole number; for minus infinity 0.
     let f = _mm512_reduce_ps::<NEAREST>(x);
-    let [c1, c2, c3, c4, c5] = COEFFICIENTS.map(|c| _mm512_set1_ps(c));
-    let sum = _mm512_fmadd_ps(c5, f, c4);
-    let sum = _mm512_fmadd_ps(sum, f, c3);
-    let sum = _mm512_fmadd_ps(sum, f, c2);
-    let sum = _mm512_fmadd_ps(sum, f, c1);
+    let [c1, c2, c3, c4, c5] = COEFFICIENTS;
+    // One by one: a closure in `map` is not inlined here, and is then called for each.
+    let sum = _mm512_fmadd_ps(_mm512_set1_ps(c5), f, _mm512_set1_ps(c4));
+    let sum = _mm512_fmadd_ps(sum, f, _mm512_set1_ps(c3));
+    let sum = _mm512_fmadd_ps(sum, f, _mm512_set1_ps(c2));
+    let sum = _mm512_fmadd_ps(sum, f, _mm512_set1_ps(c1));
     let sum = _mm512_fmadd_ps(sum, f, _mm512_set1_ps(1.0));
     _mm512_scalef_ps(sum, _mm512_sub_ps(x, f))
 }
