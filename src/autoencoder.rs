@@ -9,10 +9,12 @@ use std::path::Path;
 
 use tract_core::prelude::Tensor;
 
+use crate::bench::Component;
 use crate::error::Error;
 use crate::latents::Latents;
+use crate::memory::{self, Choices};
 use crate::picture::Picture;
-use crate::runtime::{Needs, Network, Plan, Precision, RuntimeError, Slot, Workers};
+use crate::runtime::{Network, Plan, Precision, RuntimeError, Slot, Workers};
 use crate::text_encoder::values;
 use canvas::Canvas;
 pub use tiling::Tile;
@@ -40,15 +42,27 @@ impl Autoencoder {
         &mut self.slot
     }
 
-    /// What the network needs for such tiles of such latents, and the picture beside it.
-    pub(crate) fn needs(
-        &self,
-        workers: &Workers,
-        latents: &Latents,
-        tile: Tile,
-    ) -> Result<Needs, RuntimeError> {
-        let tiling = Tiling::new(latents.height, latents.width, tile);
-        self.slot.needs(workers, &shapes(latents.channels, &tiling))
+    /// The ways in which such latents can be decoded.
+    pub(crate) fn choices<'a>(
+        &'a self,
+        workers: &'a Workers,
+        latents: &'a Latents,
+    ) -> Choices<'a, Error> {
+        let tiles: Vec<Tile> = memory::tiles(latents.height, latents.width).collect();
+        let needs = move |number: usize| {
+            let Some(tile) = tiles.get(number) else {
+                return Ok(None);
+            };
+            let tiling = Tiling::new(latents.height, latents.width, *tile);
+            let needs = self
+                .slot
+                .needs(workers, &shapes(latents.channels, &tiling))?;
+            Ok(Some((needs, Some((tiling.shape(), tiling.count())))))
+        };
+        Choices {
+            component: Component::VaeDecoder,
+            needs: Box::new(needs),
+        }
     }
 
     /// Loads the network for such tiles of such latents, unless it is there already.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::autoencoder::{Autoencoder, Tile};
 use crate::denoiser::Denoiser;
 use crate::error::Error;
+use crate::memory::{self, Choices, StagePlan};
 use crate::model_dir::ModelDir;
 use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::pipeline::{LoadOptions, blank_latents};
@@ -77,6 +78,8 @@ pub struct BenchRequest {
     pub component: Component,
     /// Width and height of the picture it works on, pixels; `None`: the model's default. The text encoder works alike for all.
     pub size: Option<(u32, u32)>,
+    /// A pass of the denoiser for both halves of guidance instead of one.
+    pub guided: bool,
     /// Passes to time, after one that is not timed.
     pub repeat: NonZeroUsize,
     /// Also tell where the time goes; the clocks add a little to it.
@@ -94,6 +97,8 @@ pub struct Benchmark {
     pub threads: usize,
     /// From the call to the end of the first pass, which is not timed: reading, building, touching every weight once.
     pub ready: Duration,
+    /// Bytes of weights that a pass reads from the cache; 0 when all are in memory.
+    pub read: u64,
     /// Where the time of a pass goes, the longest first; empty unless asked for.
     pub kinds: Vec<Kind>,
     /// Ascending, at least one.
@@ -151,10 +156,24 @@ pub fn bench(
     }
     let workers = &workers;
 
+    let base = memory::taken();
+    let cache = workers.cache().is_some();
+    // What the budget leaves for this network alone.
+    let plan = |choices: Choices<'_, Error>| -> Result<StagePlan, Error> {
+        let plan = memory::plan(options.budget(), base, cache, &mut [choices])?;
+        let stage = plan.stages.into_iter().next();
+        Ok(stage.expect("a plan has a stage for each network"))
+    };
     let mut pass: Box<dyn FnMut() -> Result<(), Error>> = match request.component {
         Component::TextEncoder => {
             let ids = Tokenizer::load(dir)?.encode(PROMPT)?;
             let mut encoder = TextEncoder::open(dir)?;
+            if options.budget().is_some() {
+                let length = ids.chunks().iter().map(|chunk| chunk.ids.len()).max();
+                let needs = || Ok(encoder.needs(workers, length.unwrap_or(0))?);
+                let stage = plan(Choices::one(request.component, needs))?;
+                encoder.slot().set_memory(stage.residency(), stage.style());
+            }
             Box::new(move || Ok(encoder.encode(workers, &ids).map(drop)?))
         }
         Component::Unet => {
@@ -171,16 +190,34 @@ pub fn bench(
                 width,
                 data,
             };
+            let texts = if request.guided {
+                denoiser.batch().min(2)
+            } else {
+                1
+            };
+            if options.budget().is_some() {
+                let needs = || Ok(denoiser.needs(workers, &latents, text.shape(), texts)?);
+                let stage = plan(Choices::one(request.component, needs))?;
+                denoiser.slot().set_memory(stage.residency(), stage.style());
+            }
             Box::new(move || {
-                let prediction = denoiser.predict(workers, &latents, TIMESTEP, &[&text]);
+                let texts = vec![&text; texts];
+                let prediction = denoiser.predict(workers, &latents, TIMESTEP, &texts);
                 Ok(prediction.map(drop)?)
             })
         }
         Component::VaeDecoder => {
             let mut autoencoder = Autoencoder::open(dir, model.defaults.vae_factor)?;
+            let mut tile = Tile::Whole;
+            if options.budget().is_some() {
+                let stage = plan(autoencoder.choices(workers, &latents))?;
+                autoencoder
+                    .slot()
+                    .set_memory(stage.residency(), stage.style());
+                tile = stage.tile().unwrap_or_default();
+            }
             Box::new(move || {
-                let picture =
-                    autoencoder.decode(workers, &latents, Tile::Whole, &mut |_, _| Ok(()));
+                let picture = autoencoder.decode(workers, &latents, tile, &mut |_, _| Ok(()));
                 picture.map(drop)
             })
         }
@@ -196,15 +233,18 @@ pub fn bench(
     };
     timed()?;
     let ready = start.elapsed();
+    let read = workers.bytes_read();
     let mut passes = (0..request.repeat.get())
         .map(|_| timed())
         .collect::<Result<Vec<_>, Error>>()?;
+    let read = (workers.bytes_read() - read) / passes.len() as u64;
     passes.sort_unstable();
     Ok(Benchmark {
         component: request.component,
         size: request.size.unwrap_or(model.defaults.size),
         threads,
         ready,
+        read,
         kinds: workers.kinds(),
         passes,
     })
@@ -220,6 +260,7 @@ mod tests {
             size: (8, 8),
             threads: 1,
             ready: Duration::ZERO,
+            read: 0,
             kinds: Vec::new(),
             passes: passes.iter().copied().map(Duration::from_millis).collect(),
         }

@@ -94,6 +94,12 @@ impl StagePlan {
         self.kept() + self.largest()
     }
 
+    /// The tile, if it is not the whole.
+    pub(crate) fn tile(&self) -> Option<Tile> {
+        let (shape, _) = self.tiles.filter(|(_, count)| *count > 1)?;
+        Some(Tile::Side(shape[0].max(shape[1])))
+    }
+
     pub(crate) fn residency(&self) -> Residency {
         if self.resident >= self.weights {
             Residency::Whole
@@ -178,7 +184,24 @@ impl std::error::Error for TooSmall {}
 pub(crate) struct Choices<'a, E> {
     pub(crate) component: Component,
     /// The needs in the way with this number; `None` behind the last.
-    pub(crate) needs: Box<dyn FnMut(usize) -> Result<Option<(Needs, Option<Tiles>)>, E> + 'a>,
+    pub(crate) needs: Box<dyn FnMut(usize) -> Result<Option<Way>, E> + 'a>,
+}
+
+/// What a network needs in one of its ways, and its tiles.
+type Way = (Needs, Option<Tiles>);
+
+impl<'a, E> Choices<'a, E> {
+    /// Of a network that can run in one way.
+    pub(crate) fn one(component: Component, needs: impl Fn() -> Result<Needs, E> + 'a) -> Self {
+        let needs = move |number| match number {
+            0 => Ok(Some((needs()?, None))),
+            _ => Ok(None),
+        };
+        Self {
+            component,
+            needs: Box::new(needs),
+        }
+    }
 }
 
 type Tiles = ([usize; 2], usize);

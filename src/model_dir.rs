@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::request::LARGEST_SIDE;
 use crate::scheduler::{SchedulerConfig, SchedulerError, SchedulerKind};
 
 /// A model directory that cannot be used.
@@ -72,6 +73,8 @@ struct VaeConfig {
     class: Option<String>,
     block_out_channels: Option<Vec<u32>>,
     decoder_block_out_channels: Option<Vec<u32>>,
+    /// Of `AutoencoderTiny`: each level but the last enlarges so much.
+    upsampling_scaling_factor: Option<u32>,
     scaling_factor: Option<f32>,
     shift_factor: Option<f32>,
 }
@@ -145,7 +148,15 @@ impl ModelDir {
         let blocks = blocks
             .filter(|blocks| (1..=6).contains(&blocks.len()))
             .ok_or_else(|| fail(vae_file, "has no usable block_out_channels".into()))?;
-        let vae_factor = 1_u32 << (blocks.len() - 1);
+        let step = vae.upsampling_scaling_factor.filter(|_| tiny).unwrap_or(2);
+        let vae_factor = u32::try_from(blocks.len() - 1)
+            .ok()
+            .and_then(|levels| step.checked_pow(levels))
+            .filter(|factor| (1..=LARGEST_SIDE).contains(factor))
+            .ok_or_else(|| {
+                let problem = format!("upsampling_scaling_factor {step} is no usable factor");
+                fail(vae_file, problem)
+            })?;
         let scaling_factor = vae
             .scaling_factor
             .unwrap_or(if tiny { 1.0 } else { 0.18215 });

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use crate::autoencoder::Autoencoder;
+use crate::autoencoder::{Autoencoder, Tile};
 use crate::bench::Component;
 use crate::denoiser::Denoiser;
 use crate::error::Error;
@@ -65,6 +65,7 @@ pub struct Pipeline {
     text_encoder: TextEncoder,
     denoiser: Denoiser,
     autoencoder: Autoencoder,
+    tile: Tile,
     budget: Option<usize>,
     /// Bytes that the process took before any network was loaded.
     base: usize,
@@ -143,6 +144,7 @@ impl Pipeline {
             denoiser: Denoiser::open(dir)?,
             autoencoder: Autoencoder::open(dir, model.defaults.vae_factor)?,
             model,
+            tile: Tile::Whole,
             budget: options.budget(),
             base: 0,
             memory: None,
@@ -157,6 +159,11 @@ impl Pipeline {
     #[must_use]
     pub fn defaults(&self) -> &ModelDefaults {
         &self.model.defaults
+    }
+
+    /// How much of the latents the decoder sees at once from now on, unless the memory budget asks for less.
+    pub fn decode_in(&mut self, tile: Tile) {
+        self.tile = tile;
     }
 
     /// Paints. `progress` is called on this thread.

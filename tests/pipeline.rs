@@ -21,12 +21,13 @@ const LATENTS: f64 = 1e-3;
 const PICTURE: f64 = 50.0;
 
 /// Model and who exported it.
-const EXPORTS: [(&str, &str); 5] = [
+const EXPORTS: [(&str, &str); 6] = [
     ("tiny", "fp32"),
     ("tiny", "optimum"),
     ("tiny-sd21", "fp32"),
     ("tiny-sd21", "optimum"),
     ("tiny-taesd", "fp32"),
+    ("tiny-taesd", "inline"),
 ];
 
 #[derive(Default)]

@@ -4,7 +4,7 @@ use crate::engine::EngineArguments;
 use crate::paint::parse_size;
 use crate::{failure::Failure, interrupt, report};
 use clap::Args;
-use easel::{BenchRequest, Benchmark, Component, NodeKind};
+use easel::{BenchRequest, Benchmark, Component, LoadOptions, NodeKind};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
@@ -21,6 +21,12 @@ pub(crate) struct BenchArguments {
     /// Picture size in pixels; the text encoder works alike for all [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     size: Option<(u32, u32)>,
+    /// Time passes of both halves of guidance, as painting makes them
+    #[arg(long)]
+    guided: bool,
+    /// Read weights no faster than so, to see what a slower card would do
+    #[arg(long, value_name = "MB/S", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    storage: Option<u32>,
     /// Passes to time, 1 to 10000, after one that is not timed
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     repeat: u16,
@@ -42,6 +48,9 @@ struct Report {
     threads: usize,
     peak_rss_mib: Option<u64>,
     kernel: &'static str,
+    /// Weights read from the cache in a pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_mib: Option<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     explain: Vec<NodeReport>,
 }
@@ -73,10 +82,14 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     let model = arguments.engine.model()?;
     let kernel = report::kernel()?;
     let cancel = interrupt::cancel_on_signal()?;
-    let options = arguments.engine.options();
+    let options = LoadOptions {
+        storage_rate: arguments.storage.map(|rate| u64::from(rate) * 1_000_000),
+        ..arguments.engine.options()
+    };
     let request = BenchRequest {
         component: arguments.component,
         size: arguments.size,
+        guided: arguments.guided,
         // The flag's range begins at 1.
         repeat: NonZeroUsize::new(arguments.repeat.into()).unwrap_or(NonZeroUsize::MIN),
         explain: arguments.explain,
@@ -93,6 +106,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
             threads: measured.threads,
             peak_rss_mib,
             kernel,
+            read_mib: (measured.read > 0).then(|| mib(measured.read)),
             explain: measured.kinds.iter().map(NodeReport::from).collect(),
         };
         serde_json::to_string(&report)
@@ -103,13 +117,25 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     report::print(&text, "the result is lost; send it where it can be written")
 }
 
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
 fn readable(measured: &Benchmark, peak_rss_mib: Option<u64>, kernel: &str) -> String {
     let (width, height) = measured.size;
     let what = match measured.component {
         Component::TextEncoder => "text_encoder".to_owned(),
         component => format!("{component} at {width}x{height}"),
     };
-    let peak = peak_rss_mib.map_or_else(String::new, |peak| format!(", peak {peak} MiB"));
+    let mut peak = peak_rss_mib.map_or_else(String::new, |peak| format!(", peak {peak} MiB"));
+    if measured.read > 0 {
+        // Writing to a string does not fail.
+        let _ = write!(
+            peak,
+            ", {:.0} MiB of weights read a pass",
+            mib(measured.read)
+        );
+    }
     format!(
         "{what}: median {:.1} ms, min {:.1} ms, max {:.1} ms of {} (threads {}, {})\nready after {:.2} s{peak}",
         milliseconds(measured.median()),

@@ -13,8 +13,8 @@
 
 use std::ops::Range;
 
-/// Latents that two neighbouring tiles share at least, where the tile is twice as large. docs/tiles.md has the measurements.
-const OVERLAP: usize = 16;
+/// Latents that two neighbouring tiles share at least, where the tile is at least twice as large: docs/tiles.md has the measurements.
+const OVERLAP: usize = 8;
 
 /// How much of the latents the decoder sees at once: the memory of a decode is bounded by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,7 +22,8 @@ pub enum Tile {
     /// All.
     #[default]
     Whole,
-    /// Overlapping squares of this side, latent pixels; 0 is taken for 1. A side of the latents that is not larger is not cut.
+    /// Overlapping tiles whose sides are no longer than this, latent pixels; 0 is taken for 1. They are as small as their number
+    /// allows. A side of the latents that is not longer is not cut.
     Side(usize),
 }
 
@@ -87,10 +88,13 @@ impl Tiling {
 
 impl Axis {
     fn new(len: usize, side: usize, overlap: usize) -> Self {
-        let side = side.min(len);
+        let longest = side.min(len);
         // No pixel may be three tiles' business, or the ramps would meet.
-        let overlap = overlap.min(side / 2);
-        let (gaps, room) = ((len - side).div_ceil(side - overlap), len - side);
+        let overlap = overlap.min(longest / 2);
+        let gaps = (len - longest).div_ceil(longest - overlap);
+        // What just as many tiles can do with: the rest would be computed twice and thrown away.
+        let side = (len + gaps * overlap).div_ceil(gaps + 1).max(2 * overlap);
+        let room = len - side;
         let origins = (0..=gaps).map(|i| (i * room).checked_div(gaps).unwrap_or(0));
         Self {
             len,
@@ -146,12 +150,14 @@ mod tests {
             assert_eq!((tiling.shape(), tiling.count()), (shape, 1));
         }
         let tiling = Tiling::new(24, 32, Tile::Side(28));
-        assert_eq!((tiling.shape(), tiling.count()), ([24, 28], 2));
-        assert_eq!(tiling.columns.origins, [0, 4]);
+        assert_eq!((tiling.shape(), tiling.count()), ([24, 20], 2));
+        assert_eq!(tiling.columns.origins, [0, 12]);
     }
 
     #[test]
-    fn tiles_are_spread_evenly() {
+    fn tiles_are_spread_evenly_and_no_larger_than_needed() {
+        let axis = Axis::new(64, 48, 8);
+        assert_eq!((axis.side, &axis.origins[..]), (36, &[0, 28][..]));
         let axis = Axis::new(64, 32, 16);
         assert_eq!(axis.origins, [0, 16, 32]);
         let axis = Axis::new(65, 32, 16);
@@ -169,16 +175,16 @@ mod tests {
             (len, side, overlap) in (1_usize..300, 1_usize..80, 0_usize..40),
         ) {
             let axis = Axis::new(len, side, overlap);
-            prop_assert_eq!(axis.side, side.min(len));
+            prop_assert!((1..=side.min(len)).contains(&axis.side), "{:?}", axis);
             prop_assert_eq!(axis.origins[0], 0);
             prop_assert_eq!(axis.origins.last().copied(), Some(len - axis.side));
-            let stride = axis.side - overlap.min(axis.side / 2);
+            let overlap = overlap.min(side.min(len) / 2);
             for pair in axis.origins.windows(2) {
-                prop_assert!(pair[0] < pair[1] && pair[1] - pair[0] <= stride, "{:?}", axis);
+                prop_assert!(pair[0] < pair[1] && pair[1] + overlap <= pair[0] + axis.side, "{:?}", axis);
             }
-            // No more than needed.
-            let fewer = (axis.origins.len() - 1).saturating_sub(1);
-            prop_assert!(fewer * stride < len - axis.side || axis.origins.len() == 1);
+            // One tile less of the longest side would not do.
+            let gaps = axis.origins.len() - 1;
+            prop_assert!(gaps == 0 || gaps * side - (gaps - 1) * overlap < len, "{:?}", axis);
         }
 
         #[test]

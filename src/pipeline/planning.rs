@@ -3,11 +3,11 @@
 use easel_kernels::heap::Style;
 
 use super::{Pipeline, Sizes};
-use crate::autoencoder::{Tile, Tiling};
+use crate::autoencoder::Tile;
 use crate::bench::Component;
 use crate::error::Error;
 use crate::latents::Latents;
-use crate::memory::{self, Choices, MemoryPlan};
+use crate::memory::{self, Choices, MemoryPlan, StagePlan};
 use crate::pipeline::blank_latents;
 use crate::runtime::{Residency, Slot};
 use crate::text_encoder::TextShape;
@@ -78,59 +78,25 @@ impl Pipeline {
 
     fn plan(&self, latents: &Latents, sizes: Sizes) -> Result<MemoryPlan, Error> {
         let workers = &self.workers;
-        let tiles: Vec<Tile> = memory::tiles(latents.height, latents.width).collect();
         let mut choices = [
-            Choices {
-                component: Component::TextEncoder,
-                needs: Box::new(|number| {
-                    let needs = || self.text_encoder.needs(workers, sizes.chunk);
-                    Ok((number == 0)
-                        .then(needs)
-                        .transpose()?
-                        .map(|needs| (needs, None)))
-                }),
-            },
-            Choices {
-                component: Component::Unet,
-                needs: Box::new(|number| {
-                    let needs = || {
-                        self.denoiser
-                            .needs(workers, latents, sizes.text, sizes.texts)
-                    };
-                    Ok((number == 0)
-                        .then(needs)
-                        .transpose()?
-                        .map(|needs| (needs, None)))
-                }),
-            },
-            Choices {
-                component: Component::VaeDecoder,
-                needs: Box::new(|number| {
-                    let Some(tile) = tiles.get(number) else {
-                        return Ok(None);
-                    };
-                    let needs = self.autoencoder.needs(workers, latents, *tile)?;
-                    let tiling = Tiling::new(latents.height, latents.width, *tile);
-                    Ok(Some((needs, Some((tiling.shape(), tiling.count())))))
-                }),
-            },
+            Choices::one(Component::TextEncoder, || {
+                Ok(self.text_encoder.needs(workers, sizes.chunk)?)
+            }),
+            Choices::one(Component::Unet, || {
+                let denoiser = &self.denoiser;
+                Ok(denoiser.needs(workers, latents, sizes.text, sizes.texts)?)
+            }),
+            self.autoencoder.choices(workers, latents),
         ];
-        memory::plan(
-            self.budget,
-            self.base,
-            self.workers.cache().is_some(),
-            &mut choices,
-        )
+        let cache = workers.cache().is_some();
+        memory::plan(self.budget, self.base, cache, &mut choices)
     }
 
     /// How the decoder is to work.
     pub(super) fn tile(&self) -> Tile {
         let plan = self.memory.as_ref().map(|(_, plan)| plan);
-        let tiles = plan.and_then(|plan| plan.stage(Component::VaeDecoder)?.tiles);
-        match tiles {
-            Some((shape, count)) if count > 1 => Tile::Side(shape[0].max(shape[1])),
-            _ => Tile::Whole,
-        }
+        let stage = plan.and_then(|plan| plan.stage(Component::VaeDecoder));
+        stage.and_then(StagePlan::tile).unwrap_or(self.tile)
     }
 
     /// After a network's turn: passes its warning on, and lets it go unless the plan keeps it.

@@ -22,10 +22,10 @@ use prost::Message as _;
 use tract_core::prelude::{DatumType, Framework as _, Tensor, TypedRunnableModel};
 use tract_core::runtime::RunOptions;
 use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
-use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _, IntoRunnable as _};
+use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _};
 use tract_onnx::tract_hir::internal::InferenceModel;
 
-use crate::weights::{Pack, Stream};
+use crate::weights::Pack;
 use footprint::Footprint;
 use ops::buffers::Buffers;
 pub(crate) use packing::{Residency, Sizes};
@@ -76,7 +76,6 @@ pub(crate) struct Plan {
     /// By a node's number: see [`Footprint`].
     room: Option<Vec<usize>>,
     buffers: Mutex<Buffers>,
-    stream: Option<Arc<Stream>>,
     warning: Option<String>,
 }
 
@@ -315,11 +314,10 @@ impl Prepared {
                 Err(problem) => return Err(self.error(problem)),
             }
         }
-        let stream = match &self.source {
+        match &self.source {
             Source::Cache(pack) => {
-                let rate = workers.read_rate();
-                packing::attach(&self.model, self.isa, pack, residency, rate)
-                    .map_err(|error| self.error(error))?
+                packing::attach(&self.model, self.isa, pack, residency, workers.storage())
+                    .map_err(|error| self.error(error))?;
             }
             Source::File { .. } if residency != Residency::Whole => {
                 return Err(self.error(
@@ -329,9 +327,8 @@ impl Prepared {
             Source::File { weights, .. } => {
                 packing::pack(&self.model, self.isa, &workers.threads(), weights)
                     .map_err(|problem| self.error(problem))?;
-                None
             }
-        };
+        }
         // What is freed is taken again, with gaps if there is room for them and else as a whole.
         let room = match style {
             Style::Fast => None,
@@ -343,7 +340,6 @@ impl Prepared {
             path: self.path,
             inputs: self.inputs,
             model: self.model,
-            stream,
             warning,
         })
     }
@@ -377,11 +373,6 @@ impl Prepared {
 }
 
 impl Plan {
-    /// The stream that brings its weights, unless all are in memory.
-    pub(crate) fn stream(&self) -> Option<&Stream> {
-        self.stream.as_deref()
-    }
-
     /// Runs the network: one tensor per input in declared order in, the first output as f32 out.
     pub(crate) fn run(
         &self,

@@ -16,7 +16,7 @@ use super::ops::product::{Packed, Panels, Product, Weights};
 use super::ops::{Conv2d, Linear, Node};
 use super::passes::{Values, Weight};
 use crate::weights::{
-    Block, CHUNK, Pack, PackError, PackWriter, PackedPart, PackedWeight, Stream, to_f32,
+    Block, CHUNK, Pack, PackError, PackWriter, PackedPart, PackedWeight, Storage, Stream, to_f32,
 };
 use packer::Packer;
 
@@ -202,14 +202,14 @@ pub(super) fn fits(model: &TypedRunnableModel, pack: &Pack) -> bool {
     })
 }
 
-/// Gives each product its weights of a cache that [fits](self::fits). The stream, if not all are in memory.
+/// Gives each product its weights of a cache that [fits](self::fits).
 pub(super) fn attach(
     model: &TypedRunnableModel,
     isa: Isa,
     pack: &Arc<Pack>,
     residency: Residency,
-    rate: Option<u64>,
-) -> Result<Option<Arc<Stream>>, AttachError> {
+    storage: &Storage,
+) -> Result<(), AttachError> {
     let mut choice = Choice::new(residency, packed_sizes(model, pack)?.panels);
     let mut passing = Vec::new();
     let mut waiting = Vec::new();
@@ -239,9 +239,9 @@ pub(super) fn attach(
         }
     }
     if waiting.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
-    let stream = Stream::start(pack.clone(), &passing, choice.ahead, rate)?;
+    let stream = Stream::start(pack.clone(), &passing, choice.ahead, storage)?;
     let stream = Arc::new(stream);
     for (product, weights, bias, parts) in waiting {
         product.set(Packed {
@@ -250,7 +250,7 @@ pub(super) fn attach(
             bias,
         })?;
     }
-    Ok(Some(stream))
+    Ok(())
 }
 
 /// Weights of a cache that cannot be had.

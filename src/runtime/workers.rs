@@ -1,6 +1,7 @@
 //! What networks run on: threads, the folder of their caches, and the clock that may watch them.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -10,13 +11,14 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 
 use super::ops::buffers::{self, Buffers};
 use super::profile::{Kind, Profile};
+use crate::weights::Storage;
 
 /// Threads of this process, started once.
 pub(crate) struct Workers {
     executor: Executor,
     profile: Option<Mutex<Profile>>,
     cache: Option<PathBuf>,
-    read_rate: Option<u64>,
+    storage: Storage,
 }
 
 impl Workers {
@@ -31,7 +33,7 @@ impl Workers {
             executor,
             profile: None,
             cache: None,
-            read_rate: None,
+            storage: Storage::default(),
         }
     }
 
@@ -47,15 +49,20 @@ impl Workers {
 
     /// From now on storage seems to give no more than so many bytes a second.
     pub(crate) fn slow_down(&mut self, bytes_a_second: Option<u64>) {
-        self.read_rate = bytes_a_second;
+        self.storage.rate = bytes_a_second;
     }
 
     pub(crate) fn cache(&self) -> Option<&Path> {
         self.cache.as_deref()
     }
 
-    pub(super) fn read_rate(&self) -> Option<u64> {
-        self.read_rate
+    pub(super) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// Bytes of weights read while networks ran.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.storage.read.load(Ordering::Relaxed)
     }
 
     /// Where the time went since [`watch`](Self::watch).

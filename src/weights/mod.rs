@@ -7,4 +7,4 @@ mod stream;
 
 pub(crate) use pack::{Block, Pack, PackError, PackWriter, PackedPart, PackedWeight};
 pub(crate) use source::{TensorBytes, TensorSource, halves_to_f32, to_f32, unreadable};
-pub(crate) use stream::{CHUNK, Stream};
+pub(crate) use stream::{CHUNK, Storage, Stream};

@@ -22,14 +22,21 @@ use super::pack::{Block, Pack, PackError};
 /// Bytes of a chunk, unless one part has more.
 pub(crate) const CHUNK: usize = 2 << 20;
 
+/// What weights are read from, as far as it matters to those who read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Storage {
+    /// Bytes a second that it seems to give at most.
+    pub(crate) rate: Option<u64>,
+    /// Bytes that streams have read from it.
+    pub(crate) read: Arc<AtomicU64>,
+}
+
 /// Parts of a cache, brought one after the other.
 #[derive(Debug)]
 pub(crate) struct Stream {
     /// By the parts' numbers: their chunk, and where they are in it.
     places: Vec<(usize, std::ops::Range<usize>)>,
     taker: Mutex<Taker>,
-    read: Arc<AtomicU64>,
-    memory: usize,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -70,12 +77,11 @@ struct Chunk {
 
 impl Stream {
     /// Brings these parts of `pack`, which are read in this order, through about `memory` bytes: at least two chunks.
-    /// `rate`: bytes a second at most, as if the storage gave no more.
     pub(crate) fn start(
         pack: Arc<Pack>,
         parts: &[Block],
         memory: usize,
-        rate: Option<u64>,
+        storage: &Storage,
     ) -> std::io::Result<Self> {
         let (chunks, places) = chunks(parts);
         let slot = chunks.iter().map(|chunk| chunk.length).max().unwrap_or(0);
@@ -87,15 +93,14 @@ impl Stream {
             let _ = free.send(Memory::zeroed(slot));
         }
         let next = Arc::<Mutex<Next>>::default();
-        let read = Arc::<AtomicU64>::default();
         let reader = Reader {
             pack,
             chunks,
             empty,
             full,
             next: next.clone(),
-            read: read.clone(),
-            pace: rate.map(Pace::new),
+            read: storage.read.clone(),
+            pace: storage.rate.map(Pace::new),
             forget: is_more_than_fits(parts.iter().map(Block::bytes).sum()),
         };
         let thread = thread::Builder::new().name("weights".into());
@@ -108,8 +113,6 @@ impl Stream {
                 next,
                 generation: 0,
             }),
-            read,
-            memory: slots * slot,
             reader: Some(thread.spawn(move || reader.run())?),
         })
     }
@@ -125,16 +128,6 @@ impl Stream {
         taker.bring(*chunk)?;
         let (_, memory) = taker.current.as_ref().expect("bring() brought it");
         Ok(what(&memory[place.clone()]))
-    }
-
-    /// Bytes read so far.
-    pub(crate) fn bytes_read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-
-    /// Bytes of memory that it takes.
-    pub(crate) fn memory(&self) -> usize {
-        self.memory
     }
 }
 

@@ -43,6 +43,12 @@ def write(source: Path, folder: Path) -> None:
         picture.save(folder / name / "picture.png")
 
 
+def write_inline(source: Path, folder: Path) -> None:
+    """Makes `inline` alone: all networks of the checkpoint `source` as torch's exporter leaves them."""
+    parts = components(checkpoints.load(str(source)))
+    save(folder / "fp32", folder / "inline", {part.name: trace(part) for part in parts})
+
+
 def variants(parts: dict[str, Component], plain: Models) -> Iterator[tuple[str, Models]]:
     """Name and networks; a network that is not named is the plain one."""
     static = {name: fixed(part) for name, part in parts.items()}

@@ -32,15 +32,16 @@ fn parts_come_in_order_pass_after_pass_in_bounded_memory() {
     let folder = tempfile::tempdir().expect("a folder");
     let (pack, blocks) = pack(folder.path(), &SIZES);
     for memory in [0, 3 * CHUNK, 100 * CHUNK] {
-        let stream = Stream::start(pack.clone(), &blocks, memory, None).expect("a thread");
-        assert!(stream.memory() <= memory.max(2 * (CHUNK + 1)), "{memory}");
+        let storage = Storage::default();
+        let stream = Stream::start(pack.clone(), &blocks, memory, &storage).expect("a thread");
         for _ in 0..3 {
             for (part, size) in SIZES.into_iter().enumerate() {
                 check(&stream, part, size);
             }
         }
-        let most = 3 * SIZES.iter().sum::<usize>() + stream.memory() + 1000;
-        assert!((stream.bytes_read() as usize) < most, "each once a pass");
+        let most = 3 * SIZES.iter().sum::<usize>() + memory.max(2 * (CHUNK + 1)) + 1000;
+        let read = storage.read.load(Ordering::Relaxed) as usize;
+        assert!(read < most, "each once a pass");
     }
 }
 
@@ -48,7 +49,7 @@ fn parts_come_in_order_pass_after_pass_in_bounded_memory() {
 fn any_order_gives_the_right_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let (pack, blocks) = pack(folder.path(), &SIZES);
-    let stream = Stream::start(pack, &blocks, 0, None).expect("a thread");
+    let stream = Stream::start(pack, &blocks, 0, &Storage::default()).expect("a thread");
     let mut number = 1_usize;
     for _ in 0..300 {
         number = number
@@ -68,7 +69,7 @@ fn small_neighbours_are_read_at_once_and_others_are_left_out() {
     assert_eq!(places[8], (0, 512..576));
     let some: Vec<_> = [0, 1, 4, 5, 8].map(|part| blocks[part]).into();
     assert_eq!(chunks(&some).0.len(), 3);
-    let stream = Stream::start(pack, &some, 0, None).expect("a thread");
+    let stream = Stream::start(pack, &some, 0, &Storage::default()).expect("a thread");
     let second = stream.with(2, |bytes| bytes[0]).expect("it can be read");
     assert_eq!(second, 4);
 }
@@ -78,7 +79,7 @@ fn a_file_cut_short_or_changed_is_an_error_and_never_wrong_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let (pack, blocks) = pack(folder.path(), &[CHUNK; 8]);
     let path = folder.path().join("net.pack");
-    let stream = Stream::start(pack.clone(), &blocks, 0, None).expect("a thread");
+    let stream = Stream::start(pack.clone(), &blocks, 0, &Storage::default()).expect("a thread");
     check(&stream, 0, CHUNK);
     let file = std::fs::OpenOptions::new().write(true).open(&path);
     let file = file.expect("it is there");
@@ -94,7 +95,7 @@ fn a_file_cut_short_or_changed_is_an_error_and_never_wrong_bytes() {
     use std::os::unix::fs::FileExt as _;
     file.write_all_at(&[0xff], blocks[1].offset() + 77)
         .expect("it can be changed");
-    let stream = Stream::start(pack, &blocks, 0, None).expect("a thread");
+    let stream = Stream::start(pack, &blocks, 0, &Storage::default()).expect("a thread");
     check(&stream, 0, CHUNK);
     let changed = stream.with(1, |_| ());
     assert!(
