@@ -151,18 +151,6 @@ fn only_the_component_is_loaded() {
 }
 
 #[test]
-fn the_budget_is_compared_afterwards() {
-    let said = stderr(&bench(
-        &Workplace::new(),
-        &["--memory", "1", "--repeat", "1"],
-    ));
-    assert!(
-        said.contains("not enforced yet") && said.contains("over the budget of 1 MiB"),
-        "{said}"
-    );
-}
-
-#[test]
 fn wrong_calls_are_refused() {
     let (place, tiny) = (Workplace::new(), tiny());
     let tiny = tiny.to_str().expect("UTF-8");

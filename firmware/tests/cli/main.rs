@@ -2,6 +2,7 @@
 
 mod bench;
 mod doctor;
+mod memory;
 mod models;
 mod outputs;
 mod painting;

@@ -14,6 +14,11 @@ pub(crate) fn tiny() -> PathBuf {
     model("fp32")
 }
 
+/// The default model: 128x128 pixels, trained.
+pub(crate) fn pocket() -> PathBuf {
+    fs::canonicalize(root().join("models/pocket")).expect("it is in the repository")
+}
+
 /// An export of the tiny model.
 pub(crate) fn model(precision: &str) -> PathBuf {
     let folder = root().join("test-models/tiny");
@@ -72,6 +77,7 @@ impl Workplace {
             .current_dir(self.folder.path())
             .env_remove("EASEL_MODEL")
             .env_remove("NO_COLOR")
+            .env("EASEL_CACHE", "off")
             .stdin(Stdio::null());
         command
     }
