@@ -9,6 +9,9 @@ use easel_kernels::attention::{Attention, Operand, Output, Precision, Shape, Str
 use easel_kernels::isa::Isa;
 use easel_kernels::threads::Threads;
 
+/// Pictures: with and without the prompt.
+const BATCH: usize = 2;
+
 /// Name, heads, queries, keys, features of a head.
 const SHAPES: [(&str, usize, usize, usize, usize); 7] = [
     ("self 64²", 8, 4096, 4096, 40),
@@ -28,7 +31,7 @@ fn main() {
     println!("kernels: {isa}, the fastest of {repeats}, in GMAC/s of both products");
     println!(
         "{:<10} {:>10} {:>10} {:>10} {:>10}",
-        "", "f32 x1", "f32 x2", "bf16 x1", "bf16 x2"
+        "", "f32 x1", "f32 x2", "reduced x1", "reduced x2"
     );
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(2)
@@ -40,7 +43,7 @@ fn main() {
         for precision in [Precision::Float, Precision::Reduced] {
             for threads in [&Threads::single(), &both] {
                 let shape = Shape {
-                    batch: 1,
+                    batch: BATCH,
                     heads,
                     queries,
                     keys,
@@ -48,7 +51,7 @@ fn main() {
                     value_dim: features,
                 };
                 let seconds = fastest(isa, threads, precision, shape, repeats);
-                let products = 2 * heads * queries * keys * features;
+                let products = 2 * BATCH * heads * queries * keys * features;
                 print!(" {:>10.1}", products as f64 / seconds / 1e9);
             }
         }
@@ -62,14 +65,14 @@ fn fastest(isa: Isa, threads: &Threads, precision: Precision, shape: Shape, repe
     let of_keys = Strides::token_major(shape.keys, shape.heads, shape.head_dim);
     let tensor = |strides: Strides, offset: usize| -> Vec<f32> {
         let value = |index: usize| ((index + offset) * 37 % 1009) as f32 / 504.5 - 1.0;
-        (0..strides.batch).map(value).collect()
+        (0..BATCH * strides.batch).map(value).collect()
     };
     let (q, k, v) = (
         tensor(of_queries, 0),
         tensor(of_keys, 5),
         tensor(of_keys, 9),
     );
-    let mut out = vec![0.0; of_queries.batch];
+    let mut out = vec![0.0; BATCH * of_queries.batch];
     let attention = Attention {
         shape,
         scale: (shape.head_dim as f32).sqrt().recip(),

@@ -10,8 +10,8 @@
 //! Scores are in units of log2 e: the queries are scaled by `scale · log2 e` and the weights are powers of 2.
 //!
 //! Where to read on: `block` is the algorithm, for one block of queries; `arithmetic` is what it asks of the instructions,
-//! and that in plain Rust; `int8` rounds queries and keys to bytes; `x86` and `arm` are the instructions for that, and for
-//! f32 and bfloat16 with AVX-512; `pack` is how keys and values lie; `exp2` is the exponential; `output` is how threads
+//! and that in plain Rust; `int8` rounds queries and keys to bytes, less what `survey` finds in common; `x86` and `arm` are the instructions for that, and for
+//! f16, and f32 and bfloat16 with AVX-512; `pack` is how keys and values lie; `exp2` is the exponential; `output` is how threads
 //! share the result.
 
 mod arithmetic;
@@ -144,13 +144,15 @@ pub struct Mask<'a> {
 pub enum Precision {
     /// All in f32.
     Float,
-    /// Scores of int8 where the CPU multiplies it (AVX-VNNI, AVX-512 VNNI, Arm's dot products), and of bfloat16 for few keys
-    /// where it multiplies that (AVX-512 BF16); values of bfloat16 there, else of f32. All in f32 elsewhere.
+    /// Scores of int8 where the CPU multiplies it (AVX-VNNI, AVX-512 VNNI, Arm's dot products with FP16), or of bfloat16 for
+    /// few keys where it multiplies that (AVX-512 BF16). Values of bfloat16 there, of f16 on Arm, of f32 on other CPUs. All
+    /// in f32 elsewhere.
     ///
     /// int8 moves a score by up to δ = scale · (max |qᵢ| · Σ|kᵢ - k̄ᵢ| + max |kᵢ - k̄ᵢ| · (Σ|qᵢ| + d · max |qᵢ| / 254)) / 254
     /// over the d features i, with k̄ the mean of the keys of that picture and head; and a result by up to (e²ᵟ - 1) max |v|
     /// for the largest δ. On numbers of a normal distribution that is 1 % of the results (root mean squares), and bfloat16
     /// 0.35 %: it moves a score by up to 2⁻⁸ Σ|qᵢ kᵢ| · scale and a result by up to 2⁻⁷ of its largest value beyond that.
+    /// f16 moves a result by up to 2⁻⁵ of the largest value, and those of normal numbers by less than shows beside int8.
     Reduced,
 }
 
