@@ -54,9 +54,13 @@ impl Autoencoder {
                 return Ok(None);
             };
             let tiling = Tiling::new(latents.height, latents.width, *tile);
-            let needs = self
+            let mut needs = self
                 .slot
                 .needs(workers, &shapes(latents.channels, &tiling))?;
+            let (rows, width) = (tiling.shape()[0] * self.factor, latents.width * self.factor);
+            let picture = 3 * latents.height * self.factor * width;
+            // The picture, the rows in progress and those decoded last, as f32.
+            needs.graph += picture + 2 * 3 * rows * width * size_of::<f32>();
             Ok(Some((needs, Some((tiling.shape(), tiling.count())))))
         };
         Choices {

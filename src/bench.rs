@@ -157,6 +157,7 @@ pub fn bench(
     let workers = &workers;
 
     let base = memory::taken();
+    let limit = options.budget().map(memory::limit);
     let cache = workers.cache().is_some();
     // What the budget leaves for this network alone.
     let plan = |choices: Choices<'_, Error>| -> Result<StagePlan, Error> {
@@ -172,7 +173,7 @@ pub fn bench(
                 let length = ids.chunks().iter().map(|chunk| chunk.ids.len()).max();
                 let needs = || Ok(encoder.needs(workers, length.unwrap_or(0))?);
                 let stage = plan(Choices::one(request.component, needs))?;
-                encoder.slot().set_memory(stage.residency(), stage.style());
+                encoder.slot().set_memory(stage.residency(), limit);
             }
             Box::new(move || Ok(encoder.encode(workers, &ids).map(drop)?))
         }
@@ -198,7 +199,7 @@ pub fn bench(
             if options.budget().is_some() {
                 let needs = || Ok(denoiser.needs(workers, &latents, text.shape(), texts)?);
                 let stage = plan(Choices::one(request.component, needs))?;
-                denoiser.slot().set_memory(stage.residency(), stage.style());
+                denoiser.slot().set_memory(stage.residency(), limit);
             }
             Box::new(move || {
                 let texts = vec![&text; texts];
@@ -211,9 +212,7 @@ pub fn bench(
             let mut tile = Tile::Whole;
             if options.budget().is_some() {
                 let stage = plan(autoencoder.choices(workers, &latents))?;
-                autoencoder
-                    .slot()
-                    .set_memory(stage.residency(), stage.style());
+                autoencoder.slot().set_memory(stage.residency(), limit);
                 tile = stage.tile().unwrap_or_default();
             }
             Box::new(move || {

@@ -10,8 +10,6 @@
 
 use std::fmt;
 
-use easel_kernels::heap::Style;
-
 use crate::autoencoder::Tile;
 use crate::bench::Component;
 use crate::runtime::{Needs, Residency};
@@ -41,12 +39,10 @@ pub struct StagePlan {
     pub graph: usize,
     /// Bytes of tensors and scratch memory while each of its nodes runs, in order.
     pub activations: Vec<usize>,
-    /// Whether there is room for gaps between them, which spares time.
-    pub roomy: bool,
 }
 
 impl StagePlan {
-    fn new(component: Component, needs: Needs, residency: Residency, roomy: bool) -> Self {
+    fn new(component: Component, needs: Needs, residency: Residency) -> Self {
         let (resident, read_ahead) = match residency {
             Residency::Whole => (needs.sizes.panels, 0),
             Residency::Streamed { resident, ahead } => (resident, ahead),
@@ -59,27 +55,13 @@ impl StagePlan {
             read_ahead,
             graph: needs.graph + needs.sizes.columns,
             activations: needs.activations,
-            roomy,
         }
     }
 
-    pub(crate) fn style(&self) -> Style {
-        if self.roomy {
-            Style::Fast
-        } else {
-            Style::Exact
-        }
-    }
-
-    /// Bytes of tensors at the fullest moment, with the gaps between them.
+    /// Bytes of tensors at the fullest moment.
     #[must_use]
     pub fn largest(&self) -> usize {
-        let largest = self.activations.iter().copied().max().unwrap_or(0);
-        if self.roomy {
-            with_gaps(largest)
-        } else {
-            largest
-        }
+        self.activations.iter().copied().max().unwrap_or(0)
     }
 
     /// Bytes that stay if it stays loaded.
@@ -257,8 +239,8 @@ fn choose<E>(
             break;
         };
         match fit(&needs, room, cache) {
-            Ok((residency, roomy)) => {
-                let stage = StagePlan::new(choices.component, needs, residency, roomy);
+            Ok(residency) => {
+                let stage = StagePlan::new(choices.component, needs, residency);
                 return Ok(Ok(StagePlan { tiles, ..stage }));
             }
             Err(needed) => least = least.min(needed),
@@ -267,20 +249,13 @@ fn choose<E>(
     Ok(Err(least))
 }
 
-/// Tensors of so many bytes with the gaps between them: measured, with [`Style::Fast`].
-fn with_gaps(bytes: usize) -> usize {
-    bytes / 20 * 31
-}
-
-/// How the weights are there so that a network fits, and whether its tensors have room for gaps; or the bytes that it needs
-/// at least.
-fn fit(needs: &Needs, room: usize, cache: bool) -> Result<(Residency, bool), usize> {
+/// How the weights are there so that a network fits, or the bytes that it needs at least.
+fn fit(needs: &Needs, room: usize, cache: bool) -> Result<Residency, usize> {
     let largest = needs.activations.iter().copied().max().unwrap_or(0);
-    let gaps = with_gaps(largest) - largest;
     let fixed = needs.graph + needs.sizes.columns + largest;
     let whole = fixed + needs.sizes.panels;
     if whole <= room {
-        return Ok((Residency::Whole, whole + gaps <= room));
+        return Ok(Residency::Whole);
     }
     // A chunk that is used and one that is read.
     let ahead = 2 * needs.sizes.chunk.max(CHUNK);
@@ -291,17 +266,19 @@ fn fit(needs: &Needs, room: usize, cache: bool) -> Result<(Residency, bool), usi
     let Some(spare) = room.checked_sub(least) else {
         return Err(least);
     };
-    // Gaps are worth more than weights that stay: these only spare the storage, which is faster than the arithmetic.
-    let (roomy, spare) = match spare.checked_sub(gaps) {
-        Some(spare) => (true, spare),
-        None => (false, spare),
-    };
     let comfort = spare.min(COMFORTABLE);
-    let residency = Residency::Streamed {
-        resident: spare - comfort,
+    // Room for gaps between tensors is worth more than weights that stay: a heap without gaps clears each page again and
+    // again, weights that stay only spare the storage, which is read while the processor computes.
+    let gaps = (spare - comfort).min(largest);
+    Ok(Residency::Streamed {
+        resident: spare - comfort - gaps,
         ahead: ahead + comfort,
-    };
-    Ok((residency, roomy))
+    })
+}
+
+/// Bytes at which the heap gives back what is free, so that the process takes no more than `budget`.
+pub(crate) fn limit(budget: usize) -> usize {
+    budget.saturating_sub(MARGIN / 2)
 }
 
 /// Bytes of memory that this process takes now (`VmRSS`, proc(5)); 0 where the system does not say.

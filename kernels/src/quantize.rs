@@ -47,6 +47,15 @@ pub struct Quantized {
     pub zeros: Vec<i32>,
 }
 
+/// Makes `bytes` so long, with anything in it. Never more memory than that, and never the old beside the new.
+pub fn fit(bytes: &mut Vec<u8>, len: usize) {
+    if bytes.capacity() < len {
+        *bytes = Vec::new();
+        bytes.reserve_exact(len);
+    }
+    bytes.resize(len, 0);
+}
+
 impl Quantized {
     /// Memory for the rows, zeroed.
     fn with_size(rows: usize, stride: usize) -> Self {
@@ -207,11 +216,7 @@ pub fn quantize_images(
 ) {
     assert!(width > 0 && x.len().is_multiple_of(width), "whole images");
     let images = x.len() / width;
-    // Exactly: doubling would take twice what is needed.
-    quantized
-        .data
-        .reserve_exact(x.len().saturating_sub(quantized.data.len()));
-    quantized.data.resize(x.len(), 0);
+    fit(&mut quantized.data, x.len());
     quantized.scales.resize(images, 0.0);
     quantized.zeros.resize(images, 0);
     let mut encoders = Vec::new();
@@ -249,9 +254,7 @@ pub fn quantize_rest(
     let images = coarse.scales.len();
     assert!(coarse.data.len() == x.len() && images > 0, "its own bytes");
     let width = x.len() / images;
-    rest.data
-        .reserve_exact(x.len().saturating_sub(rest.data.len()));
-    rest.data.resize(x.len(), 0);
+    fit(&mut rest.data, x.len());
     rest.scales = coarse.scales.iter().map(|scale| scale / 255.0).collect();
     rest.zeros = vec![REST_ZERO - format.offset(); images];
     let mut tasks = Vec::new();

@@ -1,7 +1,5 @@
 //! The memory plan of a picture, and keeping to it.
 
-use easel_kernels::heap::Style;
-
 use super::{Pipeline, Sizes};
 use crate::autoencoder::Tile;
 use crate::bench::Component;
@@ -54,10 +52,9 @@ impl Pipeline {
                 .memory
                 .as_ref()
                 .and_then(|(_, plan)| plan.stage(component));
-            let (residency, style) = plan.map_or((Residency::Whole, Style::Fast), |stage| {
-                (stage.residency(), stage.style())
-            });
-            self.slot(component).set_memory(residency, style);
+            let residency = plan.map_or(Residency::Whole, |stage| stage.residency());
+            let limit = self.budget.map(memory::limit);
+            self.slot(component).set_memory(residency, limit);
         }
         Ok(())
     }

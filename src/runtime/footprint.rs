@@ -1,8 +1,7 @@
 //! What a network's tensors take while it runs, known from its shapes before it does.
 //!
-//! tract frees a value when its last reader has it, and a reader of ours may let go of it before it writes. What is freed is
-//! kept for outputs of the same size, but never so much that the fullest moment becomes fuller: each node knows how much
-//! room it leaves (see [`ops::buffers`](super::ops::buffers)).
+//! tract frees a value when its last reader has it, and a reader of ours may let go of it before it writes. What is freed stays in
+//! the heap ([`easel_kernels::heap`]), with gaps; before a node that would not fit beside them they are given back.
 
 use std::collections::HashMap;
 
@@ -15,8 +14,8 @@ use super::ops::{self, Scratch};
 pub(super) struct Footprint {
     /// In order of execution.
     pub(super) bytes: Vec<usize>,
-    /// By the node's number: the fullest moment less this one. Of nodes that do not run, 0.
-    pub(super) room: Vec<usize>,
+    /// By the node's number: bytes that it takes beyond what is there before it.
+    pub(super) takes: Vec<usize>,
 }
 
 /// Of a model whose weights with the numbers for which `int8` is true are int8.
@@ -38,6 +37,7 @@ pub(super) fn of(
     let mut alive = 0;
     let mut leaving: Vec<usize> = vec![0; order.len()];
     let mut bytes = Vec::with_capacity(order.len());
+    let mut takes = vec![0; graph.nodes.len()];
     for (step, number) in order.iter().enumerate() {
         let node = &graph.nodes[*number];
         let mut outputs = 0;
@@ -71,6 +71,7 @@ pub(super) fn of(
             _ => 0,
         };
         // Before the input has left there is no output.
+        takes[*number] = own + keeps + outputs.saturating_sub(replaced);
         bytes.push(alive + own + outputs.saturating_sub(replaced));
         alive += outputs;
         alive -= leaving[step];
@@ -78,12 +79,7 @@ pub(super) fn of(
     for bytes in &mut bytes {
         *bytes += kept;
     }
-    let peak = bytes.iter().copied().max().unwrap_or(0);
-    let mut room = vec![0; graph.nodes.len()];
-    for (number, bytes) in order.iter().zip(&bytes) {
-        room[*number] = peak - bytes;
-    }
-    Ok(Footprint { bytes, room })
+    Ok(Footprint { bytes, takes })
 }
 
 fn size(fact: &TypedFact) -> TractResult<usize> {

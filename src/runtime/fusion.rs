@@ -195,8 +195,6 @@ mod tests {
     use std::collections::HashMap;
     use std::path::Path;
 
-    use easel_kernels::heap::Style;
-
     use super::super::{Network, Precision, Residency, Workers};
 
     /// How many nodes of each kind the default model's network has in the end.
@@ -206,7 +204,7 @@ mod tests {
         let workers = Workers::new(1);
         let plan = network
             .prepare(&workers, shapes, None, Precision::Fine)
-            .and_then(|prepared| prepared.load(&workers, Residency::Whole, Style::Fast))
+            .and_then(|prepared| prepared.load(&workers, Residency::Whole, None))
             .expect("it builds");
         let mut kinds = HashMap::new();
         for node in plan.model.model().nodes() {

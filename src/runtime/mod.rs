@@ -16,7 +16,6 @@ mod workers;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use easel_kernels::heap::Style;
 use easel_kernels::isa::Isa;
 use prost::Message as _;
 use tract_core::prelude::{DatumType, Framework as _, Tensor, TypedRunnableModel};
@@ -27,7 +26,7 @@ use tract_onnx::tract_hir::internal::InferenceModel;
 
 use crate::weights::Pack;
 use footprint::Footprint;
-use ops::buffers::Buffers;
+use ops::scratch::Kept;
 pub(crate) use packing::{Residency, Sizes};
 use passes::Weight;
 pub(crate) use passes::element_type;
@@ -74,8 +73,8 @@ pub(crate) struct Plan {
     inputs: Vec<String>,
     model: Arc<TypedRunnableModel>,
     /// By a node's number: see [`Footprint`].
-    room: Option<Vec<usize>>,
-    buffers: Mutex<Buffers>,
+    takes: Vec<usize>,
+    kept: Mutex<Kept>,
     warning: Option<String>,
 }
 
@@ -304,7 +303,7 @@ impl Prepared {
         mut self,
         workers: &Workers,
         residency: Residency,
-        style: Style,
+        limit: Option<usize>,
     ) -> Result<Plan, RuntimeError> {
         let mut warning = None;
         if let (Source::File { weights, graph }, Some(place)) = (&self.source, &self.cache) {
@@ -329,14 +328,10 @@ impl Prepared {
                     .map_err(|problem| self.error(problem))?;
             }
         }
-        // What is freed is taken again, with gaps if there is room for them and else as a whole.
-        let room = match style {
-            Style::Fast => None,
-            Style::Exact => Some(self.footprint()?.room),
-        };
+        let takes = self.footprint()?.takes;
         Ok(Plan {
-            room,
-            buffers: Mutex::default(),
+            takes,
+            kept: Mutex::new(Kept::with_limit(limit)),
             path: self.path,
             inputs: self.inputs,
             model: self.model,
@@ -380,7 +375,7 @@ impl Plan {
         inputs: Vec<Tensor>,
     ) -> Result<Tensor, RuntimeError> {
         debug_assert_eq!(inputs.len(), self.inputs.len());
-        let output = workers.run(&self.model, self.room.as_deref(), &self.buffers, inputs);
+        let output = workers.run(&self.model, &self.takes, &self.kept, inputs);
         output.map_err(|error| RuntimeError {
             path: self.path.clone(),
             problem: chain(&error),

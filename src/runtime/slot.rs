@@ -1,6 +1,6 @@
 //! A network, and what it was last loaded as.
 
-use easel_kernels::heap::{self, Style};
+use easel_kernels::heap;
 
 use super::{Needs, Network, Plan, Precision, Prepared, Residency, RuntimeError, Workers};
 
@@ -11,7 +11,7 @@ pub(crate) struct Slot {
     output: Option<&'static str>,
     precision: Precision,
     residency: Residency,
-    style: Style,
+    limit: Option<usize>,
     loaded: Option<(Vec<Vec<usize>>, Plan)>,
 }
 
@@ -26,7 +26,7 @@ impl Slot {
             output,
             precision,
             residency: Residency::Whole,
-            style: Style::Fast,
+            limit: None,
             loaded: None,
         }
     }
@@ -61,12 +61,10 @@ impl Slot {
             .is_none_or(|(built, _)| built != shapes)
         {
             self.unload(); // never two at once in memory
-            heap::set(self.style);
             let plan = self.prepare(workers, shapes)?;
-            let plan = plan.load(workers, self.residency, self.style)?;
+            let plan = plan.load(workers, self.residency, self.limit)?;
             self.loaded = Some((shapes.to_vec(), plan));
         }
-        heap::set(self.style);
         Ok(&self.loaded.as_ref().expect("loaded above").1)
     }
 
@@ -75,10 +73,10 @@ impl Slot {
         self.loaded.as_mut()?.1.warning.take()
     }
 
-    /// How its weights are to be there, and how it takes memory for its tensors.
-    pub(crate) fn set_memory(&mut self, residency: Residency, style: Style) {
-        if (self.residency, self.style) != (residency, style) {
-            (self.residency, self.style) = (residency, style);
+    /// How its weights are to be there, and how many bytes the process may take while it runs.
+    pub(crate) fn set_memory(&mut self, residency: Residency, limit: Option<usize>) {
+        if (self.residency, self.limit) != (residency, limit) {
+            (self.residency, self.limit) = (residency, limit);
             self.unload();
         }
     }

@@ -9,7 +9,7 @@ use easel_kernels::threads::Threads;
 use tract_core::internal::*;
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 
-use super::ops::buffers::{self, Buffers};
+use super::ops::scratch::{self, Kept};
 use super::profile::{Kind, Profile};
 use crate::weights::Storage;
 
@@ -80,13 +80,13 @@ impl Workers {
         }
     }
 
-    /// Runs a model: tract's operators and ours on these threads. `room`: by a node's number, bytes that may be kept for other
-    /// nodes' outputs while it runs, where they are kept at all; `own`: where they are from one run to the next. The first output comes back.
+    /// Runs a model: tract's operators and ours on these threads. `takes`: by a node's number, bytes that it takes; `kept`: what
+    /// stays for the next run. The first output comes back.
     pub(super) fn run(
         &self,
         model: &Arc<TypedRunnableModel>,
-        room: Option<&[usize]>,
-        own: &Mutex<Buffers>,
+        takes: &[usize],
+        kept: &Mutex<Kept>,
         inputs: Vec<Tensor>,
     ) -> TractResult<Tensor> {
         let run = || {
@@ -100,9 +100,7 @@ impl Workers {
             }
             let mut state = model.spawn()?;
             let outputs = state.run_plan_with_eval(inputs, |context, op_state, node, inputs| {
-                if let Some(room) = room {
-                    buffers::begin(room[node.id], output_bytes(node));
-                }
+                scratch::make_room(takes[node.id]);
                 let clock = Instant::now();
                 let outputs = tract_core::plan::eval(context, op_state, node, inputs)?;
                 if let Some(profile) = &mut profile {
@@ -114,7 +112,7 @@ impl Workers {
             let first = first.into_tensor();
             Ok(first.cast_to_dt(f32::datum_type())?.into_owned())
         };
-        let run = || buffers::with(own, room.is_some(), run);
+        let run = || scratch::with(kept, run);
         let run = || multithread_tract_scope(self.executor.clone(), run);
         // On one of the workers: a kernel then shares its work without waking one thread more than there are.
         match &self.executor {
@@ -122,16 +120,4 @@ impl Workers {
             _ => run(),
         }
     }
-}
-
-fn output_bytes(node: &TypedNode) -> usize {
-    let facts = node.outputs.iter().map(|output| &output.fact);
-    let bytes = facts.map(|fact| {
-        let len = fact
-            .shape
-            .as_concrete()
-            .map_or(0, |s| s.iter().product::<usize>());
-        len * fact.datum_type.size_of()
-    });
-    bytes.sum()
 }

@@ -5,7 +5,7 @@
 
 mod activations;
 mod attention;
-pub(super) mod buffers;
+
 mod concat;
 mod conv2d;
 mod embedding;
@@ -14,6 +14,7 @@ mod layer_norm;
 mod layout;
 mod linear;
 pub(super) mod product;
+pub(super) mod scratch;
 mod upsample;
 
 use std::fmt::Debug;
@@ -154,7 +155,7 @@ impl<O: Operator> EvalOp for Node<O> {
 
     fn eval(&self, _context: &EvalContext, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let output = self.0.run(&Engine::current()?, &mut inputs)?;
-        buffers::give(inputs);
+        drop(inputs);
         Ok(tvec!(output.into_tvalue()))
     }
 }
@@ -255,7 +256,8 @@ fn output(
     shape: &[usize],
     fill: impl FnOnce(&mut [f32]) -> TractResult<()>,
 ) -> TractResult<Tensor> {
-    let mut tensor = buffers::take(shape)?;
+    scratch::make_room(shape.iter().product::<usize>() * size_of::<f32>());
+    let mut tensor = Tensor::zero::<f32>(shape)?;
     fill(tensor.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?)?;
     Ok(tensor)
 }

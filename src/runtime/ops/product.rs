@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 use easel_kernels::gemm::{
     ActivationLayout, Activations, Epilogue, Left, Memory, Order, Part, WeightsF32, WeightsI8,
 };
-use easel_kernels::quantize::{Quantized, quantize_images, quantize_rest, quantize_rows};
+use easel_kernels::quantize::{Quantized, fit, quantize_images, quantize_rest, quantize_rows};
 use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
-use super::{Engine, Scratch, buffers, floats, list, output};
+use super::{Engine, Scratch, floats, list, output, scratch};
 use crate::weights::{PackError, Stream};
 
 /// The weights of a node: known by number when the graph is made, there before it runs.
@@ -200,7 +200,7 @@ impl Product {
             }
             Weights::I8(weights) => weights,
         };
-        buffers::with_quantized(|[coarse, rest]| {
+        scratch::with_quantized(|[coarse, rest]| {
             let numbers = floats(x)?;
             if numbers.is_empty() {
                 return output(shape, |_| Ok(()));
@@ -212,7 +212,7 @@ impl Product {
                 quantize_rest(engine.level, threads, format, numbers, coarse, rest);
             }
             let x = std::mem::replace(x, Tensor::default().into_tvalue());
-            buffers::give(tvec![x]);
+            drop(x);
             output(shape, |out| {
                 let each = packed.each_part(|part| {
                     let mut multiply =
@@ -264,9 +264,7 @@ fn quantize(
                 scales,
                 zeros,
             } = quantized;
-            // Exactly: doubling would take twice what was reckoned with.
-            data.reserve_exact((rows * stride).saturating_sub(data.len()));
-            data.resize(rows * stride, 0);
+            fit(data, rows * stride);
             scales.resize(rows, 0.0);
             zeros.resize(rows, 0);
             quantize_rows(level, threads, format, x, row, stride, data, scales, zeros);

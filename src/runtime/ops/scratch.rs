@@ -1,0 +1,64 @@
+//! Memory of a network from one node to the next, and from one run to the next.
+
+use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
+
+use easel_kernels::heap;
+use easel_kernels::quantize::Quantized;
+
+use crate::memory;
+
+/// What a network keeps.
+#[derive(Default)]
+pub(in crate::runtime) struct Kept {
+    /// Activations as products read them, and what rounding left of them: clearing fresh memory would cost more than
+    /// quantizing.
+    quantized: [Quantized; 2],
+    /// Bytes that the process may take, if that matters.
+    limit: Option<usize>,
+}
+
+impl Kept {
+    pub(in crate::runtime) fn with_limit(limit: Option<usize>) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+}
+
+thread_local! {
+    /// Of the network that runs on this thread.
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+/// Runs a network with what it kept, on this thread.
+pub(in crate::runtime) fn with<R>(own: &Mutex<Kept>, run: impl FnOnce() -> R) -> R {
+    let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = KEPT.replace(std::mem::take(&mut own));
+    let result = run();
+    *own = KEPT.replace(before);
+    result
+}
+
+/// Does something with the memory for quantized activations.
+pub(super) fn with_quantized<R>(what: impl FnOnce(&mut [Quantized; 2]) -> R) -> R {
+    let mut quantized = KEPT.with_borrow_mut(|kept| std::mem::take(&mut kept.quantized));
+    let result = what(&mut quantized);
+    KEPT.with_borrow_mut(|kept| kept.quantized = quantized);
+    result
+}
+
+/// Before so many bytes are taken: gives the heap's gaps back, if the process could not have them beside those.
+pub(in crate::runtime) fn make_room(bytes: usize) {
+    /// What is small fits into the gaps.
+    const SMALL: usize = 64 << 10;
+
+    let limit = KEPT.with_borrow(|kept| kept.limit);
+    if let Some(limit) = limit
+        && bytes > SMALL
+        && memory::taken() + bytes > limit
+    {
+        heap::trim();
+    }
+}
