@@ -6,9 +6,12 @@
 //! product ─► Add [n, 1, 1, c]                        the time embedding of a residual block
 //! product ─► EaselActivation
 //! product ─► Add of the product's shape              the residual connection
+//! EaselLinear ─► EaselLinear                         a feed-forward whose middle is large: see `feed_forward`
 //! ```
 //!
 //! Each step spares a pass over an image in memory.
+
+mod feed_forward;
 
 use easel_kernels::elementwise::Activation as Function;
 use tract_core::internal::*;
@@ -27,6 +30,11 @@ pub(super) fn run(model: &mut TypedModel, fine: bool) -> TractResult<()> {
         while let Some(patch) =
             upsampled(model, node)?.map_or_else(|| followed(model, node), |p| Ok(Some(p)))?
         {
+            patch.apply(model)?;
+        }
+    }
+    for node in 0..model.nodes.len() {
+        if let Some(patch) = feed_forward::pair(model, node)? {
             patch.apply(model)?;
         }
     }
@@ -233,6 +241,10 @@ mod tests {
             .map(|(_, n)| n)
             .sum();
         assert!(sums <= 7, "{unet:?}");
+        // Feed-forwards of large pictures are one node each.
+        let large = kinds("unet", &[vec![2, 8, 128, 128], vec![], vec![2, 77, 192]]);
+        assert_eq!(large["EaselFeedForward GEGLU int8"], 7, "{large:?}");
+        assert!(!large.contains_key("EaselLinear GEGLU int8"), "{large:?}");
         let decoder = kinds("vae_decoder", &[vec![1, 8, 16, 16]]);
         assert!(
             !decoder.contains_key("EaselUpsample") && !decoder.keys().any(|k| k.contains("Add")),

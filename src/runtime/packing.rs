@@ -13,7 +13,7 @@ use easel_kernels::threads::Threads;
 use tract_core::prelude::TypedRunnableModel;
 
 use super::ops::product::{Packed, Panels, Product, Weights};
-use super::ops::{Conv2d, Linear, Node};
+use super::ops::{Conv2d, FeedForward, Linear, Node};
 use super::passes::{Values, Weight};
 use crate::weights::{
     Block, CHUNK, Pack, PackError, PackWriter, PackedPart, PackedWeight, Storage, Stream, to_f32,
@@ -37,11 +37,18 @@ pub(crate) enum Residency {
 /// The products of a network in the order in which they are computed.
 pub(super) fn products(model: &TypedRunnableModel) -> impl Iterator<Item = &Product> {
     let nodes = model.order_without_consts().iter();
-    nodes.filter_map(|node| {
+    nodes.flat_map(|node| {
         let node = &model.model().nodes[*node];
-        let linear = node.op_as::<Node<Linear>>();
-        let linear = linear.map(|Node(linear)| &linear.product);
-        linear.or_else(|| node.op_as::<Node<Conv2d>>().map(|Node(conv)| &conv.product))
+        let products = if let Some(Node(linear)) = node.op_as::<Node<Linear>>() {
+            [Some(&linear.product), None]
+        } else if let Some(Node(conv)) = node.op_as::<Node<Conv2d>>() {
+            [Some(&conv.product), None]
+        } else if let Some(Node(both)) = node.op_as::<Node<FeedForward>>() {
+            both.products().map(Some)
+        } else {
+            [None, None]
+        };
+        products.into_iter().flatten()
     })
 }
 

@@ -9,6 +9,7 @@ mod attention;
 mod concat;
 mod conv2d;
 mod embedding;
+mod feed_forward;
 mod group_norm;
 mod layer_norm;
 mod layout;
@@ -33,6 +34,7 @@ use attention::Attention;
 use concat::Concat;
 pub(super) use conv2d::Conv2d;
 use embedding::Embedding;
+pub(super) use feed_forward::{FeedForward, HIDDEN};
 use group_norm::GroupNorm;
 use layer_norm::LayerNorm;
 pub(super) use layout::{CHANNELS_FIRST, CHANNELS_LAST};
@@ -90,6 +92,9 @@ pub(super) fn scratch(
         Ok(linear.scratch(&shapes(&facts)?, int8(linear.product.weight)))
     } else if let Some(Node(conv)) = node.op_as::<Node<Conv2d>>() {
         Ok(conv.scratch(&shapes(&facts)?, int8(conv.product.weight)))
+    } else if let Some(Node(both)) = node.op_as::<Node<FeedForward>>() {
+        let int8 = both.products().map(|product| int8(product.weight));
+        Ok(both.scratch(&shapes(&facts)?, int8))
     } else if let Some(Node(attention)) = node.op_as::<Node<Attention>>() {
         attention.scratch(&shapes(&facts)?)
     } else {

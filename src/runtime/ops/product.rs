@@ -1,5 +1,7 @@
 //! What `EaselLinear` and `EaselConv2d` have in common: weights, and a product with them.
 
+mod rows;
+
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
