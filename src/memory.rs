@@ -202,7 +202,8 @@ pub(crate) fn plan<E: From<TooSmall>>(
         match choose(choices, room, cache)? {
             Ok(stage) => stages.push(stage),
             Err(least) => {
-                let smallest_mib = (base + MARGIN + least).div_ceil(MIB);
+                // Another start of the program may take a little more.
+                let smallest_mib = (base + MARGIN + least).div_ceil(MIB) + 1;
                 if too_small.is_none_or(|other| other.smallest_mib < smallest_mib) {
                     too_small = Some(TooSmall {
                         budget_mib: budget.unwrap_or(0) / MIB,

@@ -125,7 +125,7 @@ fn the_default_model_streams_where_it_must() {
 fn a_budget_too_small_is_refused_before_any_work_and_names_one_that_works() {
     let cache = tempfile::tempdir().expect("a folder");
     let (mut pipeline, least) = lean(&pocket(), cache.path());
-    pipeline.set_memory_mib(Some(least - 1));
+    pipeline.set_memory_mib(Some(least - 2));
     let mut stages = 0;
     let refused = pipeline.paint(&request(), &CancelToken::new(), &mut |_| stages += 1);
     let error = refused.expect_err("too little");
@@ -142,7 +142,7 @@ fn a_budget_too_small_is_refused_before_any_work_and_names_one_that_works() {
     pipeline.set_memory_mib(None);
     let free = paint(&mut pipeline).expect("it paints");
     assert_eq!(lean.latents, free.latents);
-    pipeline.set_memory_mib(Some(least - 1));
+    pipeline.set_memory_mib(Some(least - 2));
     assert!(matches!(paint(&mut pipeline), Err(Error::Memory(_))));
     pipeline.set_memory_mib(Some(least));
     let lean = paint(&mut pipeline).expect("it paints");

@@ -12,7 +12,7 @@ use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
 use super::product::Product;
-use super::{Engine, Linear, Operator, Scratch, buffers, floats};
+use super::{Engine, Linear, Operator, Scratch, floats, fresh, scratch};
 
 /// Hidden activations that are computed at once, bytes: enough rows for all threads, and no more than a third-level cache.
 pub(in crate::runtime) const HIDDEN: usize = 4 << 20;
@@ -135,11 +135,11 @@ impl Operator for FeedForward {
         let mut output = if in_place {
             std::mem::replace(x, Tensor::default().into_tvalue()).into_tensor()
         } else {
-            buffers::take(&shape)?
+            fresh(&shape)?
         };
         let x = if in_place { None } else { Some(floats(x)?) };
-        let mut hidden = buffers::take(&[pieces.rows, width])?;
-        buffers::with_quantized(|[quantized, _]| -> TractResult<()> {
+        let mut hidden = fresh(&[pieces.rows, width])?;
+        scratch::with_quantized(|[quantized, _]| -> TractResult<()> {
             let mut output = output.try_as_plain_ram_mut()?;
             let output = output.as_slice_mut::<f32>()?;
             let mut hidden = hidden.try_as_plain_ram_mut()?;
@@ -165,7 +165,6 @@ impl Operator for FeedForward {
             }
             Ok(())
         })?;
-        buffers::give(tvec![hidden.into_tvalue()]);
         Ok(output)
     }
 }

@@ -256,13 +256,18 @@ fn floats(tensor: &Tensor) -> TractResult<&[f32]> {
     tensor.try_as_plain_ram()?.as_slice::<f32>()
 }
 
+/// A tensor of f32, to be written.
+fn fresh(shape: &[usize]) -> TractResult<Tensor> {
+    scratch::make_room(shape.iter().product::<usize>() * size_of::<f32>());
+    Tensor::zero::<f32>(shape)
+}
+
 /// A tensor of f32, all of which `fill` writes.
 fn output(
     shape: &[usize],
     fill: impl FnOnce(&mut [f32]) -> TractResult<()>,
 ) -> TractResult<Tensor> {
-    scratch::make_room(shape.iter().product::<usize>() * size_of::<f32>());
-    let mut tensor = Tensor::zero::<f32>(shape)?;
+    let mut tensor = fresh(shape)?;
     fill(tensor.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?)?;
     Ok(tensor)
 }
