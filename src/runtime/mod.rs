@@ -13,6 +13,7 @@ mod profile;
 mod slot;
 mod workers;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -24,7 +25,7 @@ use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _};
 use tract_onnx::tract_hir::internal::InferenceModel;
 
-use crate::weights::Pack;
+use crate::weights::{Pack, read_network};
 use footprint::Footprint;
 use ops::scratch::Kept;
 pub(crate) use packing::{Residency, Sizes};
@@ -398,15 +399,13 @@ fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {
         path: path.to_owned(),
         problem,
     };
-    let bytes = std::fs::read(path).map_err(|error| {
-        fail(format!(
-            "cannot be read: {error}: is this a model directory?"
-        ))
-    })?;
-    let proto = ModelProto::decode(&bytes[..]).map_err(|error| {
-        fail(format!(
+    let proto = read_network(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => fail(format!(
             "damaged or not an ONNX file ({error}): copy or export it again"
-        ))
+        )),
+        _ => fail(format!(
+            "cannot be read: {error}: is this a model directory?"
+        )),
     })?;
     match &proto.graph {
         // The operator versions stand behind the graph: without them the end of the file is missing.
