@@ -302,4 +302,83 @@ pub(crate) fn tiles(height: usize, width: usize) -> impl Iterator<Item = Tile> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::runtime::Sizes;
+
+    fn needs(panels: usize, largest: usize) -> Needs {
+        Needs {
+            graph: 3 * MIB,
+            sizes: Sizes {
+                panels,
+                chunk: panels.min(CHUNK),
+                columns: MIB,
+            },
+            activations: vec![largest / 2, largest, 0],
+        }
+    }
+
+    /// A network in one way for each size of tensors.
+    fn choices(panels: usize, largest: &[usize]) -> Choices<'_, TooSmall> {
+        Choices {
+            component: Component::Unet,
+            needs: Box::new(move |number| {
+                Ok(largest
+                    .get(number)
+                    .map(|largest| (needs(panels, *largest), None)))
+            }),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_keeps_its_budget_and_the_smallest_that_is_named_works(
+            budget in 0..2000_usize,
+            base in 0..50_usize,
+            panels in proptest::collection::vec(0..900_usize, 3),
+            largest in proptest::collection::vec(0..300_usize, 1..4),
+            cache in any::<bool>(),
+        ) {
+            let (budget, base) = (budget * MIB, base * MIB);
+            let largest: Vec<usize> = largest.into_iter().map(|mib| mib * MIB).collect();
+            let networks = || -> Vec<_> {
+                panels.iter().map(|panels| choices(panels * MIB, &largest)).collect()
+            };
+            match plan(Some(budget), base, cache, &mut networks()) {
+                Ok(made) => {
+                    prop_assert_eq!(made.stages.len(), 3);
+                    for (stage, panels) in made.stages.iter().zip(&panels) {
+                        prop_assert!(stage.resident <= stage.weights && stage.weights == panels * MIB);
+                        prop_assert!(cache || stage.resident == stage.weights);
+                        prop_assert!((stage.residency() == Residency::Whole) == (stage.read_ahead == 0));
+                    }
+                    prop_assert!(made.peak() <= budget, "{} of {budget}", made.peak());
+                }
+                Err(too_small) => {
+                    prop_assert!(too_small.smallest_mib * MIB > budget);
+                    let enough = Some(too_small.smallest_mib * MIB);
+                    prop_assert!(plan(enough, base, cache, &mut networks()).is_ok(), "{too_small}");
+                }
+            }
+            let free = plan(None, base, cache, &mut networks()).expect("there is no limit");
+            prop_assert!(free.keeps && free.stages.iter().all(|stage| stage.resident == stage.weights));
+        }
+    }
+
+    #[test]
+    fn weights_give_way_before_tiles_do() {
+        let budget = Some(200 * MIB);
+        // Whole with 100 MiB of tensors, or in tiles with 10.
+        let plan = plan(
+            budget,
+            0,
+            true,
+            &mut [choices(500 * MIB, &[100 * MIB, 10 * MIB])],
+        );
+        let plan = plan.expect("it fits");
+        assert_eq!(plan.stages[0].largest(), 100 * MIB);
+        assert!(plan.stages[0].resident < 500 * MIB);
+    }
+}
