@@ -356,7 +356,11 @@ impl Prepared {
                 path.display()
             )
         };
-        written.map_err(|error| failed(&error))?;
+        written.map_err(|error| match error.kind() {
+            // The model could not be read, which says what to do by itself.
+            ErrorKind::Other => error.to_string(),
+            _ => failed(&error),
+        })?;
         Pack::open(path, key).ok_or_else(|| failed(&"it is not there afterwards"))
     }
 
