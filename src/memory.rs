@@ -279,7 +279,7 @@ fn fit(needs: &Needs, room: usize, cache: bool) -> Result<Residency, usize> {
 
 /// Bytes at which the heap gives back what is free, so that the process takes no more than `budget`.
 pub(crate) fn limit(budget: usize) -> usize {
-    budget.saturating_sub(MARGIN / 2)
+    budget.saturating_sub(MARGIN)
 }
 
 /// Bytes of memory that this process takes now (`VmRSS`, proc(5)); 0 where the system does not say.
