@@ -84,15 +84,6 @@ impl WeightsF32 {
         with_f32(self.isa, Pack(threads, order, weights, columns, panels));
     }
 
-    /// Takes the panels of all columns, for [`multiply`](Self::multiply).
-    ///
-    /// # Panics
-    /// When they have not the size of all columns.
-    pub fn hold(&mut self, panels: Memory) {
-        assert_eq!(panels.len(), self.part_bytes(&(0..self.columns())));
-        self.panels = panels;
-    }
-
     /// Columns: output channels.
     #[must_use]
     pub fn columns(&self) -> usize {

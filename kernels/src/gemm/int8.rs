@@ -148,15 +148,6 @@ impl WeightsI8 {
         with_i8(self.isa, pack);
     }
 
-    /// Takes the panels of all columns, for [`multiply`](Self::multiply).
-    ///
-    /// # Panics
-    /// When they have not the size of all columns.
-    pub fn hold(&mut self, panels: Memory) {
-        assert_eq!(panels.len(), self.part_bytes(&(0..self.columns())));
-        self.panels = panels;
-    }
-
     /// Columns: output channels.
     #[must_use]
     pub fn columns(&self) -> usize {
