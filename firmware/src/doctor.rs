@@ -1,6 +1,7 @@
 //! `easel doctor`: is all well with a board's configuration, its model and this machine?
 
-use crate::board::{Config, Panel};
+use crate::board::Config;
+use crate::display::PanelSettings;
 use crate::{cpu, failure::Failure, memory, model_lookup, report};
 use clap::Args;
 use easel::{LoadOptions, ModelDefaults, Pipeline};
@@ -32,8 +33,11 @@ pub(crate) fn run(arguments: &DoctorArguments) -> Result<(), Failure> {
     let checks = [
         ("board", check_board(&config)),
         ("cpu", check_cpu()),
-        ("cores", check_cores(config.threads)),
-        ("memory", check_memory(config.memory_mib)),
+        ("cores", check_cores(config.model.threads)),
+        (
+            "memory",
+            check_memory(config.model.memory_mib.map(|mib| mib as u64)),
+        ),
         ("model", model),
         ("panel", check_panel(&config.panel, defaults.as_ref())),
     ];
@@ -63,10 +67,13 @@ pub(crate) fn run(arguments: &DoctorArguments) -> Result<(), Failure> {
 }
 
 fn check_board(config: &Config) -> Finding {
-    if config.description.is_empty() {
-        return Well(config.name.clone());
+    if config.board.description.is_empty() {
+        return Well(config.board.name.clone());
     }
-    Well(format!("{}: {}", config.name, config.description))
+    Well(format!(
+        "{}: {}",
+        config.board.name, config.board.description
+    ))
 }
 
 /// Never wrong: all kernels have a plain version.
@@ -79,11 +86,11 @@ fn check_cpu() -> Finding {
     Well(format!("{arch}, for int8: {}", features.join(" ")))
 }
 
-fn check_cores(threads: Option<u16>) -> Finding {
+fn check_cores(threads: Option<usize>) -> Finding {
     let cores = available_parallelism().map_or(1, usize::from);
     match threads {
         None => Well(format!("{cores}, all are used")),
-        Some(threads) if usize::from(threads) > cores => Wrong(format!(
+        Some(threads) if threads > cores => Wrong(format!(
             "{cores}, and model.threads is {threads}: more threads than cores only wait for each other; give {cores} or less"
         )),
         Some(threads) => Well(format!("{cores}, {threads} are used")),
@@ -110,10 +117,10 @@ fn check_memory(budget_mib: Option<u64>) -> Finding {
 /// Loads the tokenizer, the configurations and what the networks declare; their weights only when painting.
 fn check_model(config: &Config, file: &Path) -> (Finding, Option<ModelDefaults>) {
     let options = LoadOptions {
-        threads: config.threads.map(usize::from),
+        threads: config.model.threads,
         ..LoadOptions::default()
     };
-    let found = match &config.model_dir {
+    let found = match &config.model.dir {
         Some(dir) => model_lookup::named(dir, &format!("model.dir of {}", file.display())),
         None => model_lookup::find(None),
     };
@@ -134,7 +141,7 @@ fn check_model(config: &Config, file: &Path) -> (Finding, Option<ModelDefaults>)
     }
 }
 
-fn check_panel(panel: &Panel, defaults: Option<&ModelDefaults>) -> Finding {
+fn check_panel(panel: &PanelSettings, defaults: Option<&ModelDefaults>) -> Finding {
     let Some(defaults) = defaults else {
         return Open("cannot be compared with a model that does not load");
     };

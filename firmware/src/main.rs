@@ -1,72 +1,7 @@
-//! The `easel` command: paints a picture from a prompt.
-//!
-//! The flags, the JSON lines and the exit codes are a contract for scripts; `docs/command-line.md` states it.
+//! The `easel` command; see the library beside it.
 
-mod bench;
-mod board;
-mod cpu;
-mod doctor;
-mod engine;
-mod failure;
-mod interrupt;
-mod memory;
-mod model_lookup;
-mod paint;
-mod plan;
-mod progress;
-mod report;
-
-use clap::{Parser, Subcommand, error::ErrorKind};
-use failure::Failure;
 use std::process::ExitCode;
 
-#[derive(Parser)]
-#[command(
-    name = "easel",
-    version,
-    about = "Paints a picture of what it is told, on this machine"
-)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Paint one picture from a prompt
-    Paint(paint::PaintArguments),
-    /// Time one network of a model
-    Bench(bench::BenchArguments),
-    /// Show what painting takes of memory
-    Plan(plan::PlanArguments),
-    /// Check a board's configuration, its model and this machine
-    Doctor(doctor::DoctorArguments),
-}
-
 fn main() -> ExitCode {
-    easel::own_heap();
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => return not_parsed(error),
-    };
-    let result = match arguments.command {
-        Command::Paint(arguments) => paint::run(&arguments),
-        Command::Bench(arguments) => bench::run(&arguments),
-        Command::Plan(arguments) => plan::run(&arguments),
-        Command::Doctor(arguments) => doctor::run(&arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
-}
-
-/// Help and the version are for reading, in full; they exit with 0 when asked for. All else is a wrong call.
-fn not_parsed(error: clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
-        _ => Failure::from(error).report(),
-    }
+    easel_firmware::run()
 }

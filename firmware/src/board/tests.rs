@@ -1,4 +1,5 @@
 use super::*;
+use crate::display::PanelKind;
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../board-configs")
@@ -43,7 +44,7 @@ fn every_shipped_file_is_right() {
         }
         let config = Config::read(&path).unwrap_or_else(|error| panic!("{error}"));
         assert!(
-            !config.description.is_empty(),
+            !config.board.description.is_empty(),
             "{}: say what it is",
             path.display()
         );
@@ -63,11 +64,11 @@ fn a_file_goes_before_what_it_inherits_key_by_key() {
         ("old.toml", grandparent),
     ];
     let config = read(&files).expect("it is right");
-    assert_eq!(config.memory_mib, Some(300));
-    assert_eq!(config.threads, Some(2));
+    assert_eq!(config.model.memory_mib, Some(300));
+    assert_eq!(config.model.threads, Some(2));
     assert_eq!(config.panel.kind, PanelKind::Terminal);
     assert_eq!(config.panel.as_mounted(), (480, 800));
-    let dir = config.model_dir.expect("it is inherited");
+    let dir = config.model.dir.expect("it is inherited");
     assert!(dir.is_absolute() && dir.ends_with("m"), "{}", dir.display());
 }
 
@@ -76,7 +77,11 @@ fn what_is_not_said_has_a_default_or_is_open() {
     let config = read(&[("a.toml", WHOLE)]).expect("it is right");
     assert_eq!(config.panel.rotation, 0);
     assert_eq!(config.panel.as_mounted(), (800, 480));
-    assert!(config.model_dir.is_none() && config.memory_mib.is_none() && config.threads.is_none());
+    assert!(
+        config.model.dir.is_none()
+            && config.model.memory_mib.is_none()
+            && config.model.threads.is_none()
+    );
 }
 
 #[test]
@@ -101,7 +106,10 @@ fn a_parent_is_a_file_beside() {
     );
     for name in ["../b", "", "b.toml", "/etc/b"] {
         let text = format!("inherits = '{name}'");
-        refused(&[("a.toml", &text)], &["a.toml: inherits", "without .toml"]);
+        refused(
+            &[("a.toml", &text)],
+            &["a.toml: line 1: inherits", "without .toml"],
+        );
     }
 }
 
@@ -135,7 +143,7 @@ fn a_wrong_value_names_file_and_key() {
         // Also in a parent whose value the child replaces.
         refused(
             &[("a.toml", &child), ("base.toml", text)],
-            &["base.toml: ", key],
+            &["base.toml: line 2: ", key],
         );
     }
 }

@@ -1,0 +1,205 @@
+//! Board configurations: one TOML file a board.
+//!
+//! A file may say `inherits = "base"`, which is `base.toml` beside it; what it says itself goes before what it
+//! inherits, key by key. Each file's values are checked in that file, so that an error names the file and the line to
+//! mend; what must be there is checked on the whole. `docs/command-line.md` lists the keys. Each table is a
+//! [`Section`], which lives with the part that it configures.
+
+mod file;
+mod section;
+
+pub use section::{Section, Wrong, within};
+
+use crate::display::PanelSettings;
+use crate::jobs::{HistorySettings, QueueSettings};
+use crate::kiosk::KioskSettings;
+use crate::mqtt::BrokerSettings;
+use crate::watch::LimitSettings;
+use file::File;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", file.display())]
+pub struct ConfigError {
+    file: PathBuf,
+    problem: String,
+}
+
+/// All that a board's configuration says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The file that this one adds to; taken out when it is read.
+    inherits: Option<String>,
+    /// What the board is.
+    pub board: BoardSettings,
+    /// What paints.
+    pub model: ModelSettings,
+    /// What shows.
+    pub panel: PanelSettings,
+    /// Whom it talks to.
+    pub broker: BrokerSettings,
+    /// What waits.
+    pub queue: QueueSettings,
+    /// What is kept.
+    pub history: HistorySettings,
+    /// What it does by itself.
+    pub kiosk: KioskSettings,
+    /// When it slows down.
+    pub limits: LimitSettings,
+}
+
+/// The `[board]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BoardSettings {
+    /// What people call it. Required.
+    pub name: String,
+    /// What it is made of; may be empty.
+    pub description: String,
+}
+
+impl Default for BoardSettings {
+    fn default() -> Self {
+        Self {
+            name: "easel".to_owned(),
+            description: String::new(),
+        }
+    }
+}
+
+impl Section for BoardSettings {
+    const NAME: &str = "board";
+    const REQUIRED: &[&str] = &["name"];
+
+    fn check(&self) -> Result<(), Wrong> {
+        let texts = [
+            ("name", &self.name, 1),
+            ("description", &self.description, 0),
+        ];
+        for (key, text, shortest) in texts {
+            // It goes into reports and into the name of a device.
+            if text.chars().any(char::is_control) {
+                let problem = "has line breaks or control characters: write one line";
+                return Err(Wrong::new(key, problem));
+            }
+            if !(shortest..=200).contains(&text.trim().chars().count()) {
+                let problem = format!("write {shortest} to 200 characters");
+                return Err(Wrong::new(key, problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The `[model]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSettings {
+    /// The model directory; `None`: where every command looks.
+    pub dir: Option<PathBuf>,
+    /// The memory that painting may take; `None`: what there is.
+    pub memory_mib: Option<usize>,
+    /// Worker threads; `None`: one a core.
+    pub threads: Option<usize>,
+}
+
+impl Section for ModelSettings {
+    const NAME: &str = "model";
+    const PATHS: &[&str] = &["dir"];
+
+    fn check(&self) -> Result<(), Wrong> {
+        if let Some(mib) = self.memory_mib {
+            within("memory_mib", mib, 1, 1 << 20)?;
+        }
+        self.threads
+            .map_or(Ok(()), |threads| within("threads", threads, 1, 256))
+    }
+}
+
+/// Calls a function with the type of each section.
+macro_rules! for_each_section {
+    ($function:ident($($argument:expr),*)) => {{
+        $function::<BoardSettings>($($argument),*)?;
+        $function::<ModelSettings>($($argument),*)?;
+        $function::<PanelSettings>($($argument),*)?;
+        $function::<BrokerSettings>($($argument),*)?;
+        $function::<QueueSettings>($($argument),*)?;
+        $function::<HistorySettings>($($argument),*)?;
+        $function::<KioskSettings>($($argument),*)?;
+        $function::<LimitSettings>($($argument),*)?;
+    }};
+}
+use for_each_section;
+
+impl Config {
+    /// Reads `file` and all that it inherits.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no TOML, has a key that is unknown or a value that is wrong, by file, line and key;
+    /// a chain of files that comes back to itself; a key that no file has.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let whole = Self::table(file)?;
+        whole.try_into().map_err(|error: toml::de::Error| {
+            // Each file was read into the same type, so this is a table that one file makes into something else.
+            let problem = error.message().replace('\n', ", ");
+            ConfigError::new(
+                file,
+                format!("with what it inherits: {problem}: correct it"),
+            )
+        })
+    }
+
+    /// What `file` and all that it inherits say together, checked.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn table(file: &Path) -> Result<toml::Table, ConfigError> {
+        let mut read = File::read(file)?;
+        let mut whole = read.table;
+        let mut chain = vec![file.to_owned()];
+        while let Some(name) = read.inherits.take() {
+            let child = chain.last().map_or(file, PathBuf::as_path);
+            let parent = child.with_file_name(format!("{name}.toml"));
+            let fail = |problem: String| ConfigError::new(child, format!("inherits: {problem}"));
+            if !parent.is_file() {
+                return Err(fail(format!(
+                    "there is no {}: correct the name",
+                    parent.display()
+                )));
+            }
+            if chain.iter().any(|seen| same_file(seen, &parent)) {
+                return Err(fail(format!(
+                    "{name:?} leads back to a file that inherits from this one: end the circle"
+                )));
+            }
+            read = File::read(&parent)?;
+            file::add_what_is_missing(&mut whole, std::mem::take(&mut read.table));
+            chain.push(parent);
+        }
+        file::require(file, &whole)?;
+        Ok(whole)
+    }
+}
+
+impl ConfigError {
+    fn new(file: &Path, problem: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Whether both names lead to one file, whatever links lie between.
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

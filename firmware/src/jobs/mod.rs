@@ -1,0 +1,61 @@
+//! What is to be painted, and what has been: a bounded queue with a journal on disk, and a history of pictures.
+
+mod order;
+
+pub use order::{JobId, Order, Source, Status, WrongId};
+
+use crate::board::{Section, Wrong, within};
+use serde::Deserialize;
+
+/// The `[queue]` of a board's configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueSettings {
+    /// Jobs that wait at most; one more is rejected.
+    pub capacity: usize,
+}
+
+/// The longest queue that a configuration may ask for.
+pub const LARGEST_QUEUE: usize = 256;
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { capacity: 16 }
+    }
+}
+
+impl Section for QueueSettings {
+    const NAME: &str = "queue";
+
+    fn check(&self) -> Result<(), Wrong> {
+        within("capacity", self.capacity, 1, LARGEST_QUEUE)
+    }
+}
+
+/// The `[history]` of a board's configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HistorySettings {
+    /// Pictures that are kept at most, favourites not counted.
+    pub pictures: usize,
+    /// MiB that they take at most, favourites not counted.
+    pub mib: u64,
+}
+
+impl Default for HistorySettings {
+    fn default() -> Self {
+        Self {
+            pictures: 200,
+            mib: 200,
+        }
+    }
+}
+
+impl Section for HistorySettings {
+    const NAME: &str = "history";
+
+    fn check(&self) -> Result<(), Wrong> {
+        within("pictures", self.pictures, 1, 100_000)?;
+        within("mib", self.mib, 1, 1 << 20)
+    }
+}

@@ -1,0 +1,17 @@
+//! The board by itself: playlists, times, quiet hours and buttons.
+
+use crate::board::{Section, Wrong};
+use serde::Deserialize;
+
+/// The `[kiosk]` of a board's configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KioskSettings {}
+
+impl Section for KioskSettings {
+    const NAME: &str = "kiosk";
+
+    fn check(&self) -> Result<(), Wrong> {
+        Ok(())
+    }
+}

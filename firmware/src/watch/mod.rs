@@ -1,0 +1,17 @@
+//! The board watches over itself: heat, power, memory, disk, and the service manager's watchdog.
+
+use crate::board::{Section, Wrong};
+use serde::Deserialize;
+
+/// The `[limits]` of a board's configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitSettings {}
+
+impl Section for LimitSettings {
+    const NAME: &str = "limits";
+
+    fn check(&self) -> Result<(), Wrong> {
+        Ok(())
+    }
+}
