@@ -55,7 +55,7 @@ pub use memory::{MemoryPlan, StagePlan, TooSmall};
 pub use model_dir::{ModelDefaults, ModelDirError};
 pub use picture::{Picture, PictureError};
 pub use pipeline::{LoadOptions, Painting, Pipeline, Timings};
-pub use progress::{CancelToken, Progress, Stage};
+pub use progress::{CancelToken, Progress, Pulse, Stage};
 pub use request::{LARGEST_SIDE, LONGEST_PROMPT, PaintRequest, RequestError};
 pub use runtime::{Kind as NodeKind, RuntimeError};
 pub use scheduler::SchedulerKind;

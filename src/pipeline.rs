@@ -16,7 +16,7 @@ use crate::memory::{self, MemoryPlan};
 use crate::model_dir::{ModelDefaults, ModelDir};
 use crate::noise::{NoiseSource, PhiloxNoise};
 use crate::picture::Picture;
-use crate::progress::{CancelToken, Progress, Stage};
+use crate::progress::{CancelToken, Progress, Pulse, Stage};
 use crate::request::{LARGEST_SIDE, PaintRequest, RequestError};
 use crate::runtime::Workers;
 use crate::scheduler::{self, SchedulerKind};
@@ -35,6 +35,8 @@ pub struct LoadOptions {
     pub cache: Option<PathBuf>,
     /// Bytes a second that the storage seems to give at most, for measurements.
     pub storage_rate: Option<u64>,
+    /// Beats with each operator that runs.
+    pub pulse: Pulse,
 }
 
 impl LoadOptions {
@@ -48,6 +50,7 @@ impl LoadOptions {
         let mut workers = Workers::new(self.worker_count());
         workers.keep_in(self.cache.clone());
         workers.slow_down(self.storage_rate);
+        workers.beat(self.pulse.clone());
         workers
     }
 

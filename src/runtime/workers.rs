@@ -11,6 +11,7 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 
 use super::ops::scratch::{self, Kept};
 use super::profile::{Kind, Profile};
+use crate::progress::Pulse;
 use crate::weights::Storage;
 
 /// Threads of this process, started once.
@@ -19,6 +20,7 @@ pub(crate) struct Workers {
     profile: Option<Mutex<Profile>>,
     cache: Option<PathBuf>,
     storage: Storage,
+    pulse: Pulse,
 }
 
 impl Workers {
@@ -34,6 +36,7 @@ impl Workers {
             profile: None,
             cache: None,
             storage: Storage::default(),
+            pulse: Pulse::default(),
         }
     }
 
@@ -50,6 +53,11 @@ impl Workers {
     /// From now on storage seems to give no more than so many bytes a second.
     pub(crate) fn slow_down(&mut self, bytes_a_second: Option<u64>) {
         self.storage.rate = bytes_a_second;
+    }
+
+    /// From now on this counts the operators that run.
+    pub(crate) fn beat(&mut self, pulse: Pulse) {
+        self.pulse = pulse;
     }
 
     pub(crate) fn cache(&self) -> Option<&Path> {
@@ -103,6 +111,7 @@ impl Workers {
                 scratch::make_room(takes[node.id]);
                 let clock = Instant::now();
                 let outputs = tract_core::plan::eval(context, op_state, node, inputs)?;
+                self.pulse.beat();
                 if let Some(profile) = &mut profile {
                     profile.add(model, node, clock.elapsed(), &outputs)?;
                 }

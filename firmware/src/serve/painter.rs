@@ -1,0 +1,368 @@
+//! The thread that paints. It owns the model; the house sends it jobs and hears how they go.
+
+use easel::{
+    CancelToken, LoadOptions, ModelDefaults, PaintRequest, Painting, Picture, Pipeline, Progress,
+    Pulse, Stage,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+/// How often a model that does not load is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(20);
+
+/// What the painter says.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// A model is loaded, with these defaults.
+    Ready(Box<ModelDefaults>),
+    /// There is no model that loads; it is tried again when its files change.
+    Unready(String),
+    /// The job goes on.
+    Progress(Step),
+    /// The job is over.
+    Ended(Ending),
+}
+
+/// How far a job is.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// What is being done.
+    pub(crate) stage: Stage,
+    /// Steps done.
+    pub(crate) step: usize,
+    /// Steps in all.
+    pub(crate) steps: usize,
+    /// What is coming, one pixel a latent.
+    pub(crate) preview: Option<Picture>,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// There is a picture.
+    Painted(Box<Painting>),
+    /// Somebody stopped it.
+    Stopped,
+    /// The request is wrong for this model: trying again does not help.
+    Refused(String),
+    /// The model or the machine failed: trying again may help.
+    Failed(String),
+}
+
+/// How much the painter rests between two steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// So long.
+    For(Duration),
+    /// Until told otherwise.
+    Stay,
+}
+
+/// The house's end.
+pub(crate) struct Painter {
+    work: Sender<PaintRequest>,
+    control: Arc<Control>,
+    pulse: Pulse,
+    thread: JoinHandle<()>,
+}
+
+/// What the house tells a painter at work.
+#[derive(Default)]
+struct Control {
+    state: Mutex<Orders>,
+    changed: Condvar,
+}
+
+struct Orders {
+    rest: Rest,
+    cancel: CancelToken,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            rest: Rest::For(Duration::ZERO),
+            cancel: CancelToken::new(),
+        }
+    }
+}
+
+impl Control {
+    fn state(&self) -> MutexGuard<'_, Orders> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Between two steps: returns when the rest is over or the job is cancelled.
+    fn rest(&self) {
+        let mut state = self.state();
+        let mut rested = false;
+        while !rested && !state.cancel.is_cancelled() {
+            state = match state.rest {
+                Rest::Stay => self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Rest::For(Duration::ZERO) => return,
+                Rest::For(time) => {
+                    let waited = self.changed.wait_timeout(state, time);
+                    let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    rested = timeout.timed_out();
+                    state
+                }
+            };
+        }
+    }
+}
+
+impl Painter {
+    /// Starts the thread; it loads the model of `find` and reports.
+    pub(crate) fn start(
+        find: impl Fn() -> Result<PathBuf, String> + Send + 'static,
+        options: LoadOptions,
+        report: impl Fn(Report) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (work, jobs) = channel();
+        let control = Arc::<Control>::default();
+        let pulse = options.pulse.clone();
+        let mut studio = Studio {
+            find: Box::new(find),
+            options,
+            report: Box::new(report),
+            control: control.clone(),
+            pipeline: None,
+            looked_at: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("painter".to_owned())
+            .spawn(move || studio.work(&jobs))?;
+        Ok(Self {
+            work,
+            control,
+            pulse,
+            thread,
+        })
+    }
+
+    /// Gives it a job. It must have none.
+    pub(crate) fn paint(&self, request: PaintRequest) {
+        self.control.state().cancel = CancelToken::new();
+        // It ends only when this sender is dropped.
+        let _ = self.work.send(request);
+    }
+
+    /// Stops the job within a pass of the denoiser.
+    pub(crate) fn cancel(&self) {
+        self.control.state().cancel.cancel();
+        self.control.changed.notify_all();
+    }
+
+    /// From now on it rests so between two steps.
+    pub(crate) fn rest(&self, rest: Rest) {
+        self.control.state().rest = rest;
+        self.control.changed.notify_all();
+    }
+
+    /// Operators run so far.
+    pub(crate) fn pulse(&self) -> u64 {
+        self.pulse.count()
+    }
+
+    /// Cancels what it does and waits until it is gone.
+    pub(crate) fn stop(self) {
+        self.cancel();
+        drop(self.work);
+        let _ = self.thread.join();
+    }
+}
+
+/// The thread's end.
+struct Studio {
+    find: Box<dyn Fn() -> Result<PathBuf, String> + Send>,
+    options: LoadOptions,
+    report: Box<dyn Fn(Report) + Send>,
+    control: Arc<Control>,
+    pipeline: Option<Pipeline>,
+    /// The files of a model that did not load.
+    looked_at: Option<Files>,
+}
+
+impl Studio {
+    fn work(&mut self, jobs: &Receiver<PaintRequest>) {
+        let _ = self.load();
+        loop {
+            match jobs.recv_timeout(LOOK_AGAIN) {
+                Ok(request) => {
+                    let ending = self.paint(&request);
+                    (self.report)(Report::Ended(ending));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.pipeline.is_none() && self.files() != self.looked_at {
+                        let _ = self.load();
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn load(&mut self) -> Result<(), String> {
+        self.looked_at = self.files();
+        let load = || {
+            let dir = (self.find)()?;
+            Pipeline::load(&dir, &self.options).map_err(|error| error.to_string())
+        };
+        // A damaged file that upsets a parser must not end the appliance.
+        let loaded = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| Err(words(&*panic)));
+        match loaded {
+            Ok(pipeline) => {
+                (self.report)(Report::Ready(Box::new(pipeline.defaults().clone())));
+                self.pipeline = Some(pipeline);
+                Ok(())
+            }
+            Err(reason) => {
+                (self.report)(Report::Unready(reason.clone()));
+                Err(reason)
+            }
+        }
+    }
+
+    fn files(&self) -> Option<Files> {
+        (self.find)().ok().map(|dir| files_of(&dir))
+    }
+
+    fn paint(&mut self, request: &PaintRequest) -> Ending {
+        if self.pipeline.is_none()
+            && let Err(reason) = self.load()
+        {
+            return Ending::Failed(reason);
+        }
+        let Some(mut pipeline) = self.pipeline.take() else {
+            return Ending::Failed("the model is not loaded".to_owned());
+        };
+        let cancel = self.control.state().cancel.clone();
+        let paint = || {
+            pipeline.paint(request, &cancel, &mut |progress| {
+                (self.report)(Report::Progress(step(progress)));
+                if progress.stage == Stage::Denoise && progress.step > 0 {
+                    self.control.rest();
+                }
+            })
+        };
+        let painted = match catch_unwind(AssertUnwindSafe(paint)) {
+            Ok(painted) => painted,
+            Err(panic) => return Ending::Failed(words(&*panic)),
+        };
+        match painted {
+            Ok(painting) => {
+                self.pipeline = Some(pipeline);
+                Ending::Painted(Box::new(painting))
+            }
+            Err(easel::Error::Cancelled) => {
+                self.pipeline = Some(pipeline);
+                Ending::Stopped
+            }
+            Err(error) if error.is_usage() => {
+                self.pipeline = Some(pipeline);
+                Ending::Refused(error.to_string())
+            }
+            // The model is read anew for the next job: its files may have been replaced under our feet.
+            Err(error) => {
+                self.looked_at = self.files();
+                Ending::Failed(error.to_string())
+            }
+        }
+    }
+}
+
+fn step(progress: &Progress<'_>) -> Step {
+    Step {
+        stage: progress.stage,
+        step: progress.step,
+        steps: progress.steps,
+        preview: progress.preview(),
+    }
+}
+
+/// What a panic said.
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    format!(
+        "a fault in easel: {}: please report it",
+        text.as_deref().unwrap_or("no reason given")
+    )
+}
+
+/// Files by name, with size and time of change.
+type Files = Vec<(PathBuf, u64, Option<SystemTime>)>;
+
+/// A model's files, two folders deep: enough to see that one was replaced.
+fn files_of(dir: &Path) -> Files {
+    let mut files = Files::new();
+    let mut folders = vec![(dir.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let Ok(known) = std::fs::metadata(entry.path()) else {
+                continue;
+            };
+            if known.is_dir() && depth < 2 {
+                folders.push((entry.path(), depth + 1));
+            } else if known.is_file() {
+                files.push((entry.path(), known.len(), known.modified().ok()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_ends_when_it_is_told_or_the_job_is_cancelled() {
+        let control = Arc::<Control>::default();
+        control.rest(); // at once
+        for end in [
+            (|c: &Control| c.state().rest = Rest::For(Duration::ZERO)) as fn(&Control),
+            |c| c.state().cancel.cancel(),
+        ] {
+            control.state().rest = Rest::Stay;
+            let resting = std::thread::spawn({
+                let control = control.clone();
+                move || control.rest()
+            });
+            end(&control);
+            // Again and again: it may not have begun to wait at the first.
+            while !resting.is_finished() {
+                control.changed.notify_all();
+                std::thread::yield_now();
+            }
+            resting.join().expect("it does not panic");
+        }
+    }
+
+    #[test]
+    fn a_model_that_appears_is_loaded_and_a_job_without_one_fails() {
+        let (reports, heard) = channel();
+        let painter = Painter::start(
+            || Err("model: none".to_owned()),
+            LoadOptions::default(),
+            move |report| drop(reports.send(report)),
+        )
+        .expect("a thread");
+        let next = || heard.recv_timeout(Duration::from_secs(60)).expect("a report");
+        assert!(matches!(next(), Report::Unready(reason) if reason == "model: none"));
+        painter.paint(PaintRequest::new("a cat"));
+        assert!(matches!(next(), Report::Unready(_)));
+        assert!(matches!(next(), Report::Ended(Ending::Failed(reason)) if reason == "model: none"));
+        painter.stop();
+    }
+}
