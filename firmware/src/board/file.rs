@@ -21,18 +21,23 @@ impl File {
             let advice = "give a board configuration, such as board-configs/simulator.toml";
             ConfigError::new(file, format!("cannot be read: {error}: {advice}"))
         })?;
+        Self::parse(file, &text)
+    }
+
+    /// What `text` says, which is that of `file`.
+    pub(super) fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let wrong = |error: &toml::de::Error| {
             let line = error
                 .span()
-                .map_or_else(String::new, |span| line_of(&text, span.start));
+                .map_or_else(String::new, |span| line_of(text, span.start));
             let message = error.message().replace('\n', ", ");
             ConfigError::new(file, format!("{line}{message}: correct it"))
         };
         // Into what it becomes at last: that finds unknown keys and wrong types while lines are known.
-        let typed: Config = toml::from_str(&text).map_err(|error| wrong(&error))?;
-        let mut table: Table = toml::from_str(&text).map_err(|error| wrong(&error))?;
-        check_inherits(file, &text, typed.inherits.as_deref())?;
-        for_each_section!(check(file, &text, &table));
+        let typed: Config = toml::from_str(text).map_err(|error| wrong(&error))?;
+        let mut table: Table = toml::from_str(text).map_err(|error| wrong(&error))?;
+        check_inherits(file, text, typed.inherits.as_deref())?;
+        for_each_section!(check(file, text, &table));
         table.remove("inherits");
         for_each_section!(anchor(file, &mut table));
         Ok(Self {

@@ -152,6 +152,14 @@ impl Config {
         })
     }
 
+    /// Checks the text of one file as [`read`](Self::read) does, without what it inherits; `file` is for the errors.
+    ///
+    /// # Errors
+    /// What is wrong in it.
+    pub fn check_text(file: &Path, text: &str) -> Result<(), ConfigError> {
+        File::parse(file, text).map(drop)
+    }
+
     /// What `file` and all that it inherits say together, checked.
     ///
     /// # Errors
