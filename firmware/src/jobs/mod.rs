@@ -1,8 +1,22 @@
 //! What is to be painted, and what has been: a bounded queue with a journal on disk, and a history of pictures.
 
+mod answers;
+mod disk;
+mod job;
+mod journal;
+mod line;
+mod moment;
 mod order;
+mod queue;
+mod record;
+mod set_aside;
 
+pub use answers::{Cancel, JournalError, Pushed, Recovered, Rejection, Taken};
+pub use job::{Job, NewJob, Outcome, Reply};
+pub use moment::Moment;
 pub use order::{JobId, Order, Source, Status, WrongId};
+pub use queue::Queue;
+pub use record::{Entry, LARGEST_RECORD, Reading, read_journal};
 
 use crate::board::{Section, Wrong, within};
 use serde::Deserialize;

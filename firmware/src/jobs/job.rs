@@ -1,0 +1,135 @@
+//! A job, what is said when it comes and what becomes of it.
+
+use super::moment::{Moment, optional_ms, unix_ms};
+use super::{JobId, Order, Source, Status};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What somebody asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    /// Its name, if whoever asks chose one; the same one twice is one job.
+    pub id: Option<JobId>,
+    /// What to paint.
+    pub order: Order,
+    /// Who asks.
+    pub source: Source,
+    /// Where answers go besides the board's `response` topic.
+    pub reply: Option<Reply>,
+    /// How long it may wait; `None`: for ever.
+    pub ttl: Option<Duration>,
+}
+
+impl NewJob {
+    /// An order that may wait as long as it takes, without a name.
+    #[must_use]
+    pub fn new(order: Order, source: Source) -> Self {
+        Self {
+            id: None,
+            order,
+            source,
+            reply: None,
+            ttl: None,
+        }
+    }
+}
+
+/// Where MQTT 5 wants the answer (MQTT 5.0, section 4.10). Journaled, so that it is answered after a restart too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The response topic.
+    pub topic: String,
+    /// Goes back as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Vec<u8>>,
+}
+
+/// A job that was accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Counts the jobs that this board accepted; the order of painting.
+    pub(super) sequence: u64,
+    /// Its name.
+    pub id: JobId,
+    /// What to paint. The seed is set: painted again after a power cut, it becomes the same picture.
+    pub order: Order,
+    /// Who asked.
+    pub source: Source,
+    /// Where answers go besides the board's `response` topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Reply>,
+    /// When it was accepted, by a clock that may have been wrong.
+    #[serde(with = "unix_ms", rename = "accepted_unix_ms")]
+    pub accepted: SystemTime,
+    /// How long it may wait.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "optional_ms",
+        rename = "ttl_ms"
+    )]
+    pub ttl: Option<Duration>,
+    /// Until when it may wait, by the clock that only runs.
+    #[serde(skip)]
+    pub(super) deadline: Option<Instant>,
+    /// How often painting it was begun and not ended.
+    pub attempts: u32,
+}
+
+impl Job {
+    /// Whether it has waited too long.
+    #[must_use]
+    pub fn has_expired(&self, now: &Moment) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now.steady)
+    }
+
+    /// Sets the deadline at the start of the program. Where the dates cannot tell how long it has waited, it may wait
+    /// its whole time from now, once more. Returns whether that is so.
+    pub(super) fn resume(&mut self, now: &Moment) -> bool {
+        let waited = now.since(self.accepted);
+        if waited.is_none() {
+            self.accepted = now.wall;
+        }
+        self.deadline = self.ttl.and_then(|ttl| {
+            let left = ttl.saturating_sub(waited.unwrap_or_default());
+            now.steady.checked_add(left)
+        });
+        waited.is_none()
+    }
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The picture is in the history.
+    Done,
+    /// Somebody stopped it.
+    Cancelled,
+    /// It waited longer than it may.
+    Expired,
+    /// It failed, and why.
+    Error(String),
+}
+
+impl Outcome {
+    /// As the `response` topic has it.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Done => Status::Done,
+            Self::Cancelled => Status::Cancelled,
+            Self::Expired | Self::Error(_) => Status::Error,
+        }
+    }
+
+    /// The `error` of the `response` topic.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Done | Self::Cancelled => None,
+            Self::Expired => Some("expired"),
+            Self::Error(reason) => Some(reason),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The queue's state, without a disk: what waits, what is being painted, what is over.
+//!
+//! It changes by [`Entry`]s only, whether they happen now or are read from a journal, so that what is read is what was.
+
+use super::{Entry, Job, JobId, LARGEST_QUEUE, Outcome, Source, Status};
+use std::collections::VecDeque;
+
+/// Jobs that are over and still known, so that the same name is not painted twice.
+pub(super) const FINISHED_KNOWN: usize = 1024;
+
+/// As many of people and as many of the playlist as a configuration may ask for, and the one that was being painted.
+const LONGEST_LINE: usize = 2 * LARGEST_QUEUE + 1;
+
+/// What waits, what is being painted, what is over.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Line {
+    /// In the order of painting.
+    waiting: heapless::Vec<Box<Job>, LONGEST_LINE>,
+    painting: Option<Box<Job>>,
+    /// The oldest first.
+    finished: VecDeque<(JobId, Outcome)>,
+    next: u64,
+    /// Jobs for which there was no room.
+    pub(super) dropped: usize,
+}
+
+impl Line {
+    pub(super) fn waiting(&self) -> impl DoubleEndedIterator<Item = &Job> + ExactSizeIterator {
+        self.waiting.iter().map(Box::as_ref)
+    }
+
+    pub(super) fn painting(&self) -> Option<&Job> {
+        self.painting.as_deref()
+    }
+
+    /// The number that the next job gets.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// What became of a job: where it is, or how it ended.
+    pub(super) fn find(&self, id: &JobId) -> Option<(Status, Option<&str>)> {
+        if self.is_painting(id) {
+            return Some((Status::Painting, None));
+        }
+        if self.waiting().any(|job| job.id == *id) {
+            return Some((Status::Queued, None));
+        }
+        let of_id = |(finished, _): &&(JobId, Outcome)| finished == id;
+        let (_, outcome) = self.finished.iter().rev().find(of_id)?;
+        Some((outcome.status(), outcome.error()))
+    }
+
+    /// Whether it is the one that is being painted.
+    pub(super) fn is_painting(&self, id: &JobId) -> bool {
+        self.painting.as_ref().is_some_and(|job| job.id == *id)
+    }
+
+    /// How many of those that wait go before a new job of `source`.
+    pub(super) fn position(&self, source: Source) -> usize {
+        let key = (source == Source::Kiosk, self.next);
+        self.waiting.partition_point(|job| precedence(job) < key)
+    }
+
+    /// Makes an entry true. Returns the job that it took out of the line. Of a job that is not here it changes nothing,
+    /// except that it is known as finished.
+    pub(super) fn apply(&mut self, entry: Entry) -> Option<Box<Job>> {
+        match entry {
+            Entry::Next(next) => self.next = self.next.max(next),
+            Entry::Accepted(job) => {
+                self.next = self.next.max(job.sequence.saturating_add(1));
+                let is_here =
+                    self.is_painting(&job.id) || self.waiting().any(|other| other.id == job.id);
+                if !is_here {
+                    self.insert(job);
+                }
+            }
+            Entry::Started { id } => {
+                // Only a journal has two of them on end: the program ended in the middle of the first.
+                self.put_back();
+                if let Some(mut job) = self.remove(&id) {
+                    job.attempts = job.attempts.saturating_add(1);
+                    self.painting = Some(job);
+                }
+            }
+            Entry::Released { id } => {
+                if self.is_painting(&id)
+                    && let Some(mut job) = self.painting.take()
+                {
+                    job.attempts = job.attempts.saturating_sub(1);
+                    self.insert(job);
+                }
+            }
+            Entry::Finished { id, outcome } => {
+                let job = if self.is_painting(&id) {
+                    self.painting.take()
+                } else {
+                    self.remove(&id)
+                };
+                if self.finished.len() >= FINISHED_KNOWN {
+                    self.finished.pop_front();
+                }
+                self.finished.push_back((id, outcome));
+                return job;
+            }
+        }
+        None
+    }
+
+    /// Lets the job that was being painted wait again, its attempt counted: the program ended in the middle of it.
+    pub(super) fn put_back(&mut self) -> Option<JobId> {
+        let job = self.painting.take()?;
+        let id = job.id.clone();
+        self.insert(job);
+        Some(id)
+    }
+
+    /// Calls `change` with each job that waits.
+    pub(super) fn for_each_waiting(&mut self, change: impl FnMut(&mut Job)) {
+        self.waiting.iter_mut().map(Box::as_mut).for_each(change);
+    }
+
+    /// Entries that make an empty line into this one.
+    pub(super) fn as_entries(&self) -> Vec<Entry> {
+        let finished = self.finished.iter().map(|(id, outcome)| Entry::Finished {
+            id: id.clone(),
+            outcome: outcome.clone(),
+        });
+        let accepted = |job: &Box<Job>| Entry::Accepted(job.clone());
+        let mut entries = vec![Entry::Next(self.next)];
+        entries.extend(finished);
+        entries.extend(self.waiting.iter().map(accepted));
+        if let Some(job) = &self.painting {
+            let mut before = job.clone();
+            before.attempts = before.attempts.saturating_sub(1);
+            entries.push(Entry::Accepted(before));
+            entries.push(Entry::Started { id: job.id.clone() });
+        }
+        entries
+    }
+
+    fn insert(&mut self, job: Box<Job>) {
+        let key = precedence(&job);
+        let at = self
+            .waiting
+            .partition_point(|other| precedence(other) < key);
+        if self.waiting.insert(at, job).is_err() {
+            self.dropped += 1;
+        }
+    }
+
+    fn remove(&mut self, id: &JobId) -> Option<Box<Job>> {
+        let at = self.waiting.iter().position(|job| job.id == *id)?;
+        Some(self.waiting.remove(at))
+    }
+}
+
+/// The playlist after everybody else, then who came first.
+fn precedence(job: &Job) -> (bool, u64) {
+    (job.source == Source::Kiosk, job.sequence)
+}
