@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The pictures that were painted, the oldest first; owned by one thread.
 ///
-/// In memory is only a list. What a method has done outlasts a power cut; where one fails, nothing has changed.
+/// In memory is only a list. What a method has done outlasts a power cut; where one fails, the list is as before.
 pub struct History {
     folder: Folder,
     /// By number.
@@ -127,7 +127,9 @@ impl History {
         kept.bytes = self.folder.write(&kept, picture, painted)?;
         self.kept.insert(kept.number, kept.clone());
         if let Some(before) = before {
-            self.remove_all(&[before.number]);
+            // One that stays on the disk goes at the next start: the newest of a job is kept.
+            let _ = self.folder.remove(&before);
+            self.kept.remove(&before.number);
         }
         self.keep_within_bounds();
         Ok(kept)
@@ -233,7 +235,8 @@ impl History {
     /// Deletes a picture, a favourite too.
     ///
     /// # Errors
-    /// There is none of that job; the disk.
+    /// There is none of that job; the disk. Where only the folder could not be synced, it is gone now and may be back
+    /// after a power cut.
     pub fn delete(&mut self, id: &JobId) -> Result<(), HistoryError> {
         let kept = self.find(id)?.clone();
         self.folder.remove(&kept)?;
