@@ -1,7 +1,7 @@
 //! The journal's file: entries are appended and synced; it is written anew when it has grown, or cannot be trusted.
 
 use super::disk::{Disk, replace};
-use super::record::{HEADING, Reading, read_journal};
+use super::record::{HEADING, Reading, read_journal, record};
 use super::{Entry, JournalError};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -90,6 +90,13 @@ impl Journal {
             .is_none_or(|tail| tail.length >= tail.limit)
     }
 
+    #[cfg(test)]
+    pub(super) fn outgrow(&mut self) {
+        if let Some(tail) = &mut self.tail {
+            tail.limit = tail.length;
+        }
+    }
+
     /// Makes the next append write all anew.
     pub(super) fn make_stale(&mut self) {
         self.tail = None;
@@ -106,26 +113,29 @@ impl Journal {
         entries: &[Entry],
         so_far: impl FnOnce() -> Vec<Entry>,
     ) -> Result<(), JournalError> {
-        let records = records(entries);
+        let record = record(entries);
         if self.is_stale() {
             let mut whole = HEADING.to_vec();
-            whole.extend(self::records(&so_far()));
-            whole.extend(&records);
+            // A record each, so that damage takes few of them.
+            whole.extend(so_far().chunks(1).flat_map(self::record));
+            if !entries.is_empty() {
+                whole.extend(&record);
+            }
             match self.write_anew(&whole) {
                 // The old one is as it was, and grows further.
                 Err(_) if self.tail.is_some() => {}
                 result => return result.map_err(|error| self.failed(error)),
             }
         }
-        self.append_records(&records)
+        self.append_record(&record)
             .map_err(|error| self.failed(error))
     }
 
-    fn append_records(&mut self, records: &[u8]) -> io::Result<()> {
+    fn append_record(&mut self, record: &[u8]) -> io::Result<()> {
         let Some(mut tail) = self.tail.take() else {
             return Err(io::Error::other("is not open"));
         };
-        if let Err(error) = self.disk.write(&mut tail.file, records) {
+        if let Err(error) = self.disk.write(&mut tail.file, record) {
             let cut = self.cut(&mut tail);
             self.tail = cut.is_ok().then_some(tail);
             return Err(error);
@@ -136,7 +146,7 @@ impl Journal {
             let _ = self.cut(&mut tail);
             return Err(error);
         }
-        tail.length += records.len() as u64;
+        tail.length += record.len() as u64;
         self.tail = Some(tail);
         Ok(())
     }
@@ -212,10 +222,6 @@ impl Journal {
             problem,
         }
     }
-}
-
-fn records(entries: &[Entry]) -> Vec<u8> {
-    entries.iter().flat_map(Entry::to_record).collect()
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -126,10 +126,10 @@ impl Line {
             id: id.clone(),
             outcome: outcome.clone(),
         });
-        let accepted = |job: &Box<Job>| Entry::Accepted(job.clone());
+        let accepted = |job: &Job| Entry::Accepted(Box::new(job.clone()));
         let mut entries = vec![Entry::Next(self.next)];
         entries.extend(finished);
-        entries.extend(self.waiting.iter().map(accepted));
+        entries.extend(self.waiting().map(accepted));
         if let Some(job) = &self.painting {
             let mut before = job.clone();
             before.attempts = before.attempts.saturating_sub(1);

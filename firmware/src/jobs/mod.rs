@@ -2,6 +2,7 @@
 
 mod answers;
 mod disk;
+mod history;
 mod job;
 mod journal;
 mod line;
@@ -12,6 +13,7 @@ mod record;
 mod set_aside;
 
 pub use answers::{Cancel, JournalError, Pushed, Recovered, Rejection, Taken};
+pub use history::{History, HistoryError, Kept, Painted, TimingsMs};
 pub use job::{Job, NewJob, Outcome, Reply};
 pub use moment::Moment;
 pub use order::{JobId, Order, Source, Status, WrongId};
@@ -73,3 +75,6 @@ impl Section for HistorySettings {
         within("mib", self.mib, 1, 1 << 20)
     }
 }
+
+#[cfg(test)]
+mod tests;

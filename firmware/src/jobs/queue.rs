@@ -4,9 +4,11 @@ use super::answers::{Cancel, JournalError, Pushed, Recovered, Rejection, Taken};
 use super::disk::{Disk, FolderLock, RealDisk};
 use super::journal::Journal;
 use super::line::Line;
-use super::record::LARGEST_RECORD;
+use super::record::{LARGEST_RECORD, json};
 use super::set_aside::SetAside;
-use super::{Entry, Job, JobId, Moment, NewJob, Outcome, QueueSettings, Source, Status};
+use super::{
+    Entry, Job, JobId, LARGEST_QUEUE, Moment, NewJob, Outcome, QueueSettings, Source, Status,
+};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -76,7 +78,7 @@ impl Queue {
             line,
             journal,
             set_aside: SetAside::new(disk, folder),
-            capacity: settings.capacity,
+            capacity: settings.capacity.min(LARGEST_QUEUE),
             _lock: lock,
         };
         queue.resume(now);
@@ -138,7 +140,7 @@ impl Queue {
             deadline: new.ttl.and_then(|ttl| now.steady.checked_add(ttl)),
             attempts: 0,
         }));
-        let bytes = entry.json().len();
+        let bytes = json(std::slice::from_ref(&entry)).len();
         if bytes > LARGEST_RECORD {
             return Err(Rejection::TooLong { bytes });
         }
@@ -282,7 +284,13 @@ impl Queue {
 
     /// How many jobs may wait from now on. Those that wait already stay.
     pub fn set_capacity(&mut self, settings: &QueueSettings) {
-        self.capacity = settings.capacity;
+        self.capacity = settings.capacity.min(LARGEST_QUEUE);
+    }
+
+    /// Lets the next entry find a journal that has grown.
+    #[cfg(test)]
+    pub(super) fn outgrow(&mut self) {
+        self.journal.outgrow();
     }
 
     /// Makes entries true, first on the disk. Returns the jobs that they took out of the line.
@@ -306,7 +314,7 @@ impl Queue {
     /// the journal is lost and numbers begin anew.
     fn new_id(&self, random: u64) -> JobId {
         let random = random >> 32;
-        (self.line.next()..)
+        (self.line.next()..=u64::MAX)
             .filter_map(|number| format!("{number}-{random:08x}").parse().ok())
             .find(|id| self.line.find(id).is_none())
             .expect("fewer names are known than there are numbers")

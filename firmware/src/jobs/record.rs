@@ -1,5 +1,6 @@
 //! The journal's bytes: a heading, then a line a record, `LENGTH CRC JSON`, both numbers eight hexadecimal digits.
 //!
+//! `JSON` is a list of entries that become true together: a power cut leaves all of them or none.
 //! `LENGTH` is that of the JSON in bytes, `CRC` its CRC-32 (ISO-HDLC, as in zlib and PNG). JSON as it is written here has
 //! no line break in it, so that reading finds its place again at the next line after a damaged one, and people can
 //! read a journal with any pager.
@@ -45,18 +46,16 @@ pub enum Entry {
     },
 }
 
-impl Entry {
-    /// What is between the frame of a record.
-    pub(super) fn json(&self) -> String {
-        serde_json::to_string(self).expect("an entry has no maps, and nothing that refuses")
-    }
+/// A record without its frame.
+pub(super) fn json(entries: &[Entry]) -> String {
+    serde_json::to_string(entries).expect("an entry has no maps, and nothing that refuses")
+}
 
-    /// The record as it is written.
-    pub(super) fn to_record(&self) -> Vec<u8> {
-        let json = self.json();
-        let crc = crc32fast::hash(json.as_bytes());
-        format!("{:08x} {crc:08x} {json}\n", json.len()).into_bytes()
-    }
+/// The record of entries that become true together.
+pub(super) fn record(entries: &[Entry]) -> Vec<u8> {
+    let json = json(entries);
+    let crc = crc32fast::hash(json.as_bytes());
+    format!("{:08x} {crc:08x} {json}\n", json.len()).into_bytes()
 }
 
 /// What a journal says.
@@ -95,11 +94,11 @@ pub fn read_journal(bytes: &[u8]) -> Reading {
     let mut damage = None;
     while at < bytes.len() {
         let rest = &bytes[at..];
-        if let Some((entry, length)) = first_record(rest) {
+        if let Some((entries, length)) = first_record(rest) {
             if let Some(start) = damage.take() {
                 reading.damaged.push(start..at);
             }
-            reading.entries.push(entry);
+            reading.entries.extend(entries);
             at += length;
             reading.end = at;
             reading.understood = true;
@@ -129,7 +128,7 @@ fn is_of_another_format(bytes: &[u8]) -> bool {
 ///
 /// It has a byte behind its JSON: without, it is not whole, and nobody was told that it is safe. That byte may be wrong,
 /// the length tells where the next record is.
-fn first_record(bytes: &[u8]) -> Option<(Entry, usize)> {
+fn first_record(bytes: &[u8]) -> Option<(Vec<Entry>, usize)> {
     let prefix = bytes.get(..PREFIX)?;
     let length = usize::try_from(hexadecimal(&prefix[..8])?).ok()?;
     let crc = hexadecimal(&prefix[9..17])?;

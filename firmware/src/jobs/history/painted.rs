@@ -1,0 +1,116 @@
+//! What is kept beside a picture.
+
+use crate::jobs::moment::{ms, unix_ms};
+use crate::jobs::{Job, JobId, Order, Source};
+use easel::{Painting, Timings};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, SystemTime};
+
+/// How a picture came about: enough to paint it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Painted {
+    /// The job's name.
+    pub id: JobId,
+    /// What was to be painted.
+    pub prompt: String,
+    /// What was to be kept out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub negative: String,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Denoising steps.
+    pub steps: usize,
+    /// Guidance scale.
+    pub guidance: f32,
+    /// All randomness came from this.
+    pub seed: u64,
+    /// Sampling method, by the name that the command line takes.
+    pub scheduler: String,
+    /// The model's name.
+    pub model: String,
+    /// Who asked.
+    pub source: Source,
+    /// When the job was accepted, by a clock that may have been wrong.
+    #[serde(with = "unix_ms", rename = "accepted_unix_ms")]
+    pub accepted: SystemTime,
+    /// When the picture was ready, by a clock that may have been wrong.
+    #[serde(with = "unix_ms", rename = "painted_unix_ms")]
+    pub painted: SystemTime,
+    /// Where the time went.
+    pub timings_ms: TimingsMs,
+    /// What people should know: a prompt cut short, a scheduler replaced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// Where the time went, milliseconds; as `easel paint --json` has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimingsMs {
+    /// Reading the model and building its networks.
+    #[serde(with = "ms")]
+    pub load: Duration,
+    /// Tokenizer and text encoder.
+    #[serde(with = "ms")]
+    pub text: Duration,
+    /// All steps.
+    #[serde(with = "ms")]
+    pub denoise: Duration,
+    /// Autoencoder.
+    #[serde(with = "ms")]
+    pub decode: Duration,
+    /// From the call to the picture, and the load before it.
+    #[serde(with = "ms")]
+    pub total: Duration,
+}
+
+impl From<Timings> for TimingsMs {
+    fn from(timings: Timings) -> Self {
+        Self {
+            load: timings.load,
+            text: timings.text,
+            denoise: timings.denoise,
+            decode: timings.decode,
+            total: timings.total,
+        }
+    }
+}
+
+impl Painted {
+    /// What `painting` of `job` with `model` came to, at `now`.
+    #[must_use]
+    pub fn new(job: &Job, painting: &Painting, model: &str, now: SystemTime) -> Self {
+        Self {
+            id: job.id.clone(),
+            prompt: job.order.prompt.clone(),
+            negative: job.order.negative.clone().unwrap_or_default(),
+            width: painting.picture.width,
+            height: painting.picture.height,
+            steps: painting.steps,
+            guidance: painting.guidance,
+            seed: painting.seed,
+            scheduler: painting.scheduler.to_string(),
+            model: model.to_owned(),
+            source: job.source,
+            accepted: job.accepted,
+            painted: now,
+            timings_ms: painting.timings.into(),
+            warnings: painting.warnings.clone(),
+        }
+    }
+
+    /// The order that paints it again, nothing left to the board or the model.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        Order {
+            prompt: self.prompt.clone(),
+            negative: Some(self.negative.clone()),
+            size: Some((self.width, self.height)),
+            steps: Some(self.steps),
+            guidance: Some(self.guidance),
+            seed: Some(self.seed),
+            scheduler: self.scheduler.parse().ok(),
+        }
+    }
+}

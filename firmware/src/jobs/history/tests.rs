@@ -1,0 +1,571 @@
+use super::*;
+use crate::jobs::tests::faulty_disk::{FastDisk, Fault, FaultyDisk};
+use crate::jobs::{Job, NewJob, Order, Outcome, Source};
+use easel::{Painting, SchedulerKind};
+use proptest::prelude::*;
+use std::fs;
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn settings(pictures: usize) -> HistorySettings {
+    HistorySettings { pictures, mib: 1 }
+}
+
+fn open(folder: &TempDir, pictures: usize) -> History {
+    History::open_on(Arc::new(FastDisk), folder.path(), &settings(pictures)).expect("it opens")
+}
+
+fn id(number: u32) -> JobId {
+    format!("job-{number}").parse().expect("it is right")
+}
+
+/// A picture that no compression makes much smaller.
+fn noise(side: u32, seed: u32) -> Picture {
+    let mut state = seed | 1;
+    let bytes = side * side * 3;
+    let rgb = (0..bytes).map(|_| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()[0]
+    });
+    Picture {
+        width: side,
+        height: side,
+        rgb: rgb.collect(),
+    }
+}
+
+fn painted(number: u32) -> Painted {
+    Painted {
+        id: id(number),
+        prompt: format!("cat \"{number}\"\nat night"),
+        negative: "dogs".to_owned(),
+        width: 8,
+        height: 8,
+        steps: 4,
+        guidance: 1.5,
+        seed: u64::MAX,
+        scheduler: SchedulerKind::Lcm.to_string(),
+        model: "pocket".to_owned(),
+        source: Source::Button,
+        accepted: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_600_000_123),
+        painted: SystemTime::UNIX_EPOCH + Duration::from_millis(12_000),
+        timings_ms: TimingsMs {
+            total: Duration::from_millis(1234),
+            ..TimingsMs::default()
+        },
+        warnings: Vec::new(),
+    }
+}
+
+fn add(history: &mut History, number: u32) -> Kept {
+    history
+        .add(&noise(8, number), &painted(number))
+        .expect("the disk is whole")
+}
+
+fn ids(history: &History) -> Vec<String> {
+    history.iter().map(|kept| kept.id.to_string()).collect()
+}
+
+fn files(folder: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(folder.path()).expect("it is there");
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("it can be listed")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .filter(|name| name != "lock")
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn a_picture_comes_back_with_how_it_came_about() {
+    let folder = folder();
+    let nested = folder.path().join("a/history");
+    let mut history = History::open(&nested, &settings(9)).expect("it is made");
+    let kept = history
+        .add(&noise(8, 1), &painted(1))
+        .expect("the disk is whole");
+    let size = |path: PathBuf| fs::metadata(path).expect("it is there").len();
+    let path = history.path(&kept);
+    assert_eq!(
+        kept.bytes,
+        size(path.with_extension("json")) + size(path.clone())
+    );
+    assert!(path.ends_with("0000000000-job-1.png"));
+    drop(history);
+    let history = History::open(&nested, &settings(9)).expect("it is there");
+    assert_eq!(history.latest(), Some(&kept));
+    assert_eq!(history.picture(&id(1)).expect("it is whole"), noise(8, 1));
+    let details = history.details(&id(1)).expect("it is whole");
+    assert_eq!(details, painted(1));
+    let order = details.order();
+    assert_eq!((order.seed, order.size), (Some(u64::MAX), Some((8, 8))));
+    assert_eq!(order.scheduler, Some(SchedulerKind::Lcm));
+    let missing = history.picture(&id(2)).expect_err("there is none");
+    assert!(missing.to_string().contains("job-2"));
+}
+
+#[test]
+fn details_are_of_the_job_and_of_the_painting() {
+    let text = r#"{"sequence":3,"id":"a","order":{"prompt":"x","negative":"y"},"source":"mqtt","accepted_unix_ms":7,"attempts":1}"#;
+    let job: Job = serde_json::from_str(text).expect("as the journal has it");
+    let file = folder();
+    let path = file.path().join("a.npy");
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1), }";
+    let mut npy = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    npy.extend(format!("{header:<117}\n").bytes());
+    npy.extend([0; 4]);
+    fs::write(&path, npy).expect("it can be written");
+    let painting = Painting {
+        picture: noise(8, 1),
+        latents: easel::Latents::read_npy(&path).expect("it is one number"),
+        steps: 4,
+        scheduler: SchedulerKind::EulerAncestral,
+        guidance: 2.0,
+        seed: 9,
+        timings: easel::Timings {
+            denoise: Duration::from_micros(1999),
+            ..Default::default()
+        },
+        warnings: vec!["cut short".to_owned()],
+    };
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(8);
+    let painted = Painted::new(&job, &painting, "pocket", now);
+    let json = serde_json::to_value(&painted).expect("it is plain");
+    let should = serde_json::json!({
+        "id": "a", "prompt": "x", "negative": "y", "width": 8, "height": 8, "steps": 4, "guidance": 2.0, "seed": 9,
+        "scheduler": "euler-ancestral", "model": "pocket", "source": "mqtt", "accepted_unix_ms": 7, "painted_unix_ms": 8,
+        "timings_ms": {"load": 0, "text": 0, "denoise": 1, "decode": 0, "total": 0}, "warnings": ["cut short"],
+    });
+    assert_eq!(json, should);
+}
+
+#[test]
+fn one_goes_forth_and_back() {
+    let folder = folder();
+    let mut history = open(&folder, 9);
+    assert!(history.is_empty() && history.latest().is_none() && history.next(&id(0)).is_none());
+    for number in 0..3 {
+        add(&mut history, number);
+    }
+    let name = |kept: Option<&Kept>| kept.map(|kept| kept.id.clone());
+    assert_eq!(name(history.next(&id(0))), Some(id(1)));
+    assert_eq!(name(history.next(&id(2))), None);
+    assert_eq!(name(history.previous(&id(1))), Some(id(0)));
+    assert_eq!(name(history.previous(&id(0))), None);
+    // What was shown has made room.
+    assert_eq!(name(history.next(&id(7))), Some(id(2)));
+    assert_eq!(name(history.previous(&id(7))), Some(id(2)));
+}
+
+#[test]
+fn the_oldest_make_room_and_favourites_do_not() {
+    let folder = folder();
+    let mut history = open(&folder, 2);
+    add(&mut history, 0);
+    history
+        .set_favourite(&id(0), true)
+        .expect("the disk is whole");
+    for number in 1..4 {
+        add(&mut history, number);
+    }
+    assert_eq!(ids(&history), ["job-0", "job-2", "job-3"]);
+    drop(history);
+    let mut history = open(&folder, 2);
+    assert_eq!(ids(&history), ["job-0", "job-2", "job-3"]);
+    assert_eq!(files(&folder).len(), 7);
+    history
+        .set_favourite(&id(0), false)
+        .expect("the disk is whole");
+    // Twice is no error.
+    history
+        .set_favourite(&id(0), false)
+        .expect("the disk is whole");
+    add(&mut history, 4);
+    assert_eq!(ids(&history), ["job-3", "job-4"]);
+    history.set_bounds(&settings(1));
+    assert_eq!(ids(&history), ["job-4"]);
+    assert_eq!(
+        files(&folder),
+        ["0000000004-job-4.json", "0000000004-job-4.png"]
+    );
+}
+
+#[test]
+fn bytes_are_bounded_and_the_latest_stays() {
+    let folder = folder();
+    let mut history = open(&folder, 99);
+    // 480 KB each, and 1 MiB for all.
+    for number in 0..4 {
+        history
+            .add(&noise(400, number), &painted(number))
+            .expect("the disk is whole");
+        assert!(
+            history.bytes() <= 1 << 20 && history.bytes() > 400_000,
+            "{}",
+            history.bytes()
+        );
+    }
+    assert_eq!(ids(&history), ["job-2", "job-3"]);
+    // One that is too large alone.
+    history
+        .add(&noise(700, 4), &painted(4))
+        .expect("the disk is whole");
+    assert_eq!(ids(&history), ["job-4"]);
+    assert_eq!(history.prune_to(0), 0);
+}
+
+#[test]
+fn room_is_made_for_a_disk_that_is_full() {
+    let folder = folder();
+    let mut history = open(&folder, 99);
+    let bytes: Vec<u64> = (0..5)
+        .map(|number| add(&mut history, number).bytes)
+        .collect();
+    history
+        .set_favourite(&id(1), true)
+        .expect("the disk is whole");
+    let all: u64 = bytes.iter().sum();
+    assert_eq!(history.prune_to(all), 0);
+    assert_eq!(history.prune_to(all - 1), bytes[0]);
+    assert_eq!(history.prune_to(0), bytes[2] + bytes[3]);
+    assert_eq!(ids(&history), ["job-1", "job-4"]);
+    assert_eq!(history.bytes(), bytes[1] + bytes[4]);
+}
+
+#[test]
+fn a_job_has_one_picture() {
+    let folder = folder();
+    let mut history = open(&folder, 9);
+    add(&mut history, 0);
+    add(&mut history, 1);
+    history
+        .set_favourite(&id(0), true)
+        .expect("the disk is whole");
+    // Painted again after a power cut.
+    let again = add(&mut history, 0);
+    assert!(again.favourite && again.number == 2);
+    drop(history);
+    let history = open(&folder, 9);
+    assert_eq!(ids(&history), ["job-1", "job-0"]);
+    assert_eq!(history.get(&id(0)), Some(&again));
+    assert_eq!(files(&folder).len(), 5);
+}
+
+#[test]
+fn deleted_is_deleted() {
+    let folder = folder();
+    let mut history = open(&folder, 9);
+    add(&mut history, 0);
+    history
+        .set_favourite(&id(0), true)
+        .expect("the disk is whole");
+    history.delete(&id(0)).expect("it is there");
+    assert!(history.is_empty() && files(&folder).is_empty());
+    let error = history.delete(&id(0)).expect_err("it is gone");
+    assert!(matches!(error, HistoryError::Unknown(_)));
+}
+
+#[test]
+fn leftovers_go_and_what_is_not_the_historys_stays() {
+    let folder = folder();
+    let mut history = open(&folder, 9);
+    let whole = add(&mut history, 0);
+    drop(history);
+    let leftovers = [
+        ".new-0000000001-a.png",
+        "0000000002-b.png",
+        "0000000003-c.json",
+        "0000000004.favourite",
+        "0000000005-d.png",
+        "0000000005-e.json",
+    ];
+    let others = [
+        "notes.json",
+        "1-a.png",
+        "+000000001-a.png",
+        "0000000009-.png",
+        "holiday.png",
+    ];
+    for name in leftovers.iter().chain(&others) {
+        fs::write(folder.path().join(name), "x").expect("it can be written");
+    }
+    let mut history = open(&folder, 9);
+    assert_eq!(history.iter().collect::<Vec<_>>(), [&whole]);
+    assert_eq!(files(&folder).len(), 2 + others.len());
+    // Numbers are not used again.
+    assert_eq!(add(&mut history, 6).number, 6);
+}
+
+#[test]
+fn a_damaged_file_is_an_error_of_its_own() {
+    let folder = folder();
+    let mut history = open(&folder, 9);
+    let kept = add(&mut history, 0);
+    let path = history.path(&kept);
+    let mut png = fs::read(&path).expect("it is there");
+    let middle = png.len() / 2;
+    png[middle] ^= 1;
+    fs::write(&path, png).expect("it can be written");
+    fs::write(path.with_extension("json"), "{").expect("it can be written");
+    for error in [
+        history.picture(&id(0)).map(drop),
+        history.details(&id(0)).map(drop),
+    ] {
+        let error = error.expect_err("it is damaged").to_string();
+        assert!(
+            error.contains("is damaged") && !error.contains('\n'),
+            "{error}"
+        );
+    }
+    let short = Picture {
+        width: 8,
+        height: 8,
+        rgb: vec![0; 7],
+    };
+    let error = history
+        .add(&short, &painted(1))
+        .expect_err("there are too few");
+    assert!(error.to_string().contains("7 bytes"), "{error}");
+    assert_eq!(ids(&history), ["job-0"]);
+}
+
+#[test]
+fn two_processes_do_not_use_one_folder() {
+    let folder = folder();
+    let history = open(&folder, 9);
+    let second = History::open(folder.path(), &settings(9));
+    assert!(matches!(second.map(drop), Err(HistoryError::Locked(_))));
+    drop(history);
+    drop(open(&folder, 9));
+}
+
+/// What can be done to a history.
+#[derive(Debug, Clone)]
+enum Operation {
+    Add(u32),
+    Favourite(u32, bool),
+    Delete(u32),
+    Prune,
+}
+
+/// Jobs that are there, and which of them are favourites.
+type Model = Vec<(u32, bool)>;
+
+const MOST: usize = 3;
+
+fn model_of(history: &History) -> Model {
+    let number = |kept: &Kept| kept.id.to_string()[4..].parse().expect("a number");
+    history
+        .iter()
+        .map(|kept| (number(kept), kept.favourite))
+        .collect()
+}
+
+fn bound(model: &mut Model) {
+    while model.iter().filter(|(_, favourite)| !favourite).count() > MOST {
+        let oldest = model.iter().position(|(_, favourite)| !favourite);
+        model.remove(oldest.expect("there are some"));
+    }
+}
+
+fn apply(model: &mut Model, operation: &Operation) {
+    match *operation {
+        Operation::Add(number) => {
+            let favourite = model.iter().any(|&entry| entry == (number, true));
+            model.retain(|(other, _)| *other != number);
+            model.push((number, favourite));
+            bound(model);
+        }
+        Operation::Favourite(number, favourite) => {
+            if let Some(entry) = model.iter_mut().find(|(other, _)| *other == number) {
+                entry.1 = favourite;
+            }
+        }
+        Operation::Delete(number) => model.retain(|(other, _)| *other != number),
+        Operation::Prune => {
+            let latest = model.last().copied();
+            model.retain(|entry| entry.1 || Some(*entry) == latest);
+        }
+    }
+}
+
+fn run(history: &mut History, operation: &Operation) -> Result<(), HistoryError> {
+    let done = match *operation {
+        Operation::Add(number) => history.add(&noise(8, number), &painted(number)).map(drop),
+        Operation::Favourite(number, favourite) => history.set_favourite(&id(number), favourite),
+        Operation::Delete(number) => history.delete(&id(number)),
+        Operation::Prune => {
+            history.prune_to(0);
+            Ok(())
+        }
+    };
+    match done {
+        Err(HistoryError::Unknown(_)) => Ok(()),
+        done => done,
+    }
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        5 => (0_u32..8).prop_map(Operation::Add),
+        2 => (0_u32..8, any::<bool>()).prop_map(|(number, to)| Operation::Favourite(number, to)),
+        1 => (0_u32..8).prop_map(Operation::Delete),
+        1 => Just(Operation::Prune),
+    ]
+}
+
+/// Every picture that the history has is whole, and of its job.
+fn is_sound(history: &History) {
+    for kept in history.iter() {
+        let details = history.details(&kept.id).expect("it is whole");
+        assert_eq!(details.id, kept.id);
+        let seed = details.id.to_string()[4..].parse().expect("a number");
+        assert_eq!(
+            history.picture(&kept.id).expect("it is whole"),
+            noise(8, seed)
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_history_does_as_the_model(operations in proptest::collection::vec(operation(), 1..40)) {
+        let folder = folder();
+        let mut history = open(&folder, MOST);
+        let mut model = Model::new();
+        for operation in &operations {
+            run(&mut history, operation).expect("the disk is whole");
+            apply(&mut model, operation);
+            prop_assert_eq!(model_of(&history), model.clone());
+        }
+        drop(history);
+        // Those that are no favourites any more count now.
+        bound(&mut model);
+        let history = open(&folder, MOST);
+        prop_assert_eq!(model_of(&history), model);
+        is_sound(&history);
+        let bytes: u64 = files(&folder)
+            .iter()
+            .map(|name| fs::metadata(folder.path().join(name)).expect("it is there").len())
+            .sum();
+        prop_assert_eq!(history.bytes(), bytes);
+    }
+
+    /// A call fails, or the power goes at it. What was there and was not to go is there, whole.
+    #[test]
+    fn a_disk_that_fails_costs_no_other_picture(
+        operations in proptest::collection::vec(operation(), 1..20),
+        call in 0_usize..80,
+        fault in prop_oneof![Just(Fault::Full), Just(Fault::Broken), Just(Fault::PowerCut)],
+        lose in any::<bool>(),
+    ) {
+        let folder = folder();
+        let disk = Arc::new(FaultyDisk::default());
+        disk.fail_at(call, fault);
+        let mut history = History::open_on(Arc::clone(&disk) as _, folder.path(), &settings(MOST))
+            .expect("it opens");
+        let mut acknowledged = Vec::new();
+        for operation in &operations {
+            let before = model_of(&history);
+            let done = run(&mut history, operation);
+            if let (Operation::Add(number), Ok(())) = (operation, &done) {
+                acknowledged.push(*number);
+            }
+            if done.is_err() && !matches!(operation, Operation::Delete(_)) {
+                prop_assert_eq!(model_of(&history), before, "{:?}", operation);
+            }
+            if done.is_err() && fault == Fault::PowerCut {
+                // It may be whole all the same, and others have made room for it.
+                let mut after = model_of(&history);
+                apply(&mut after, operation);
+                acknowledged.retain(|number| after.iter().any(|(other, _)| other == number));
+                break;
+            }
+            // What could not be removed makes room when it can.
+            let mut after = model_of(&history);
+            bound(&mut after);
+            acknowledged.retain(|number| after.iter().any(|(other, _)| other == number));
+        }
+        drop(history);
+        if lose && fault == Fault::PowerCut {
+            disk.forget_unsynced(folder.path());
+        }
+        let history = open(&folder, MOST);
+        is_sound(&history);
+        let left = model_of(&history);
+        for number in acknowledged {
+            let is_there = left.iter().any(|(other, _)| *other == number);
+            let was_to_go = operations.iter().any(|operation| match operation {
+                Operation::Delete(other) => *other == number,
+                Operation::Prune => true,
+                _ => false,
+            });
+            prop_assert!(is_there || was_to_go, "{}: {:?}", number, left);
+        }
+    }
+
+    #[test]
+    fn any_file_name_can_be_read(name in "[0-9+]{0,12}[-.]{0,2}[a-z.]{0,5}(\\.png|\\.json|\\.favourite)?|.*") {
+        if let Some(parsed) = Name::parse(&name) {
+            prop_assert_eq!(parsed.to_string(), name);
+        }
+    }
+}
+
+#[test]
+fn a_name_that_is_written_is_read() {
+    for id in ["a", "a-b.png", "7.favourite", "x.json"] {
+        let id: JobId = id.parse().expect("it is right");
+        for name in [
+            Name::Picture(7, id.clone()),
+            Name::Details(u64::MAX, id.clone()),
+            Name::Favourite(0),
+        ] {
+            assert_eq!(Name::parse(&name.to_string()), Some(name));
+        }
+    }
+}
+
+/// The way of a picture: on record as done when it is in the history, and not before.
+#[test]
+fn a_job_goes_from_the_queue_into_the_history() {
+    let folder = folder();
+    let mut history = open(&folder, 9);
+    let queue_folder = folder.path().join("queue");
+    let now = crate::jobs::Moment::now();
+    let (mut queue, _) =
+        crate::jobs::Queue::open(&queue_folder, &Default::default(), now).expect("it opens");
+    let new = NewJob::new(Order::new("a cat"), Source::Kiosk);
+    queue.push(new, 7, now).expect("there is room");
+    let job = queue
+        .take(now)
+        .expect("the disk is whole")
+        .job
+        .expect("it waits");
+    let painted = Painted {
+        id: job.id.clone(),
+        ..painted(0)
+    };
+    history
+        .add(&noise(8, 0), &painted)
+        .expect("the disk is whole");
+    queue
+        .finish(&job.id, Outcome::Done)
+        .expect("the disk is whole");
+    assert_eq!(history.get(&job.id).map(|kept| &kept.id), Some(&job.id));
+}
