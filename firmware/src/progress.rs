@@ -1,9 +1,9 @@
 //! Progress on standard error: a bar with time left and a small live preview on a terminal, a few
 //! plain lines elsewhere.
 
+use crate::display::half_blocks;
 use easel::{Picture, Progress, Stage};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 /// Preview size in character cells; each cell shows two pixels, one above the other.
@@ -75,7 +75,7 @@ impl Reporter {
                 bar.set_length(progress.steps as u64);
                 bar.set_position(progress.step as u64);
                 if *preview && let Some(picture) = progress.preview() {
-                    bar.set_message(format!("\n{}", half_blocks(&picture)));
+                    bar.set_message(format!("\n{}", small(&picture)));
                 }
             }
         }
@@ -97,39 +97,7 @@ fn stage_name(stage: Stage) -> &'static str {
     }
 }
 
-/// Draws `picture` with upper half blocks: foreground colour above, background colour below
-/// (ECMA-48 SGR with the ISO 8613-6 direct-colour parameters). Nearest pixel, aspect kept.
-fn half_blocks(picture: &Picture) -> String {
-    let (width, height) = (picture.width as usize, picture.height as usize);
-    if width == 0 || height == 0 {
-        return String::new();
-    }
-    let scale =
-        (PREVIEW_COLUMNS as f32 / width as f32).min((2 * PREVIEW_ROWS) as f32 / height as f32);
-    let columns = ((width as f32 * scale) as usize).max(1);
-    let rows = ((height as f32 * scale / 2.0) as usize).max(1);
-    let pixel = |column: usize, line: usize| {
-        let x = column * width / columns;
-        let y = line * height / (2 * rows);
-        let start = 3 * (y * width + x);
-        [
-            picture.rgb[start],
-            picture.rgb[start + 1],
-            picture.rgb[start + 2],
-        ]
-    };
-    let mut text = String::new();
-    for row in 0..rows {
-        for column in 0..columns {
-            let [r, g, b] = pixel(column, 2 * row);
-            let [lr, lg, lb] = pixel(column, 2 * row + 1);
-            // Writing to a String cannot fail.
-            let _ = write!(text, "\x1b[38;2;{r};{g};{b};48;2;{lr};{lg};{lb}m▀");
-        }
-        text.push_str("\x1b[0m");
-        if row + 1 < rows {
-            text.push('\n');
-        }
-    }
-    text
+fn small(picture: &Picture) -> String {
+    let size = (picture.width as usize, picture.height as usize);
+    half_blocks(&picture.rgb, size, (PREVIEW_COLUMNS, PREVIEW_ROWS), "\n")
 }

@@ -1,8 +1,12 @@
 //! The `[panel]` of a board's configuration.
 
+use super::fit::Fit;
+use super::screens::Frame;
+use super::thread::Look;
 use crate::board::{Section, Wrong, within};
 use serde::Deserialize;
 use std::fmt;
+use std::path::PathBuf;
 
 /// Where pictures are shown.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,6 +20,16 @@ pub struct PanelSettings {
     pub height: u32,
     /// Degrees clockwise: 0, 90, 180 or 270.
     pub rotation: u32,
+    /// What becomes of pictures of another shape.
+    pub fit: Fit,
+    /// The panel is a disc: nothing is written in its corners.
+    pub round: bool,
+    /// How bright its light is, 0 to 1, where it has one.
+    pub brightness: f32,
+    /// The device that it hangs on, where it is not found by itself.
+    pub device: Option<PathBuf>,
+    /// The file that a `png` panel writes; `None`: `panel.png` in the state folder.
+    pub file: Option<PathBuf>,
 }
 
 impl Default for PanelSettings {
@@ -25,6 +39,11 @@ impl Default for PanelSettings {
             width: 800,
             height: 480,
             rotation: 0,
+            fit: Fit::default(),
+            round: false,
+            brightness: 1.0,
+            device: None,
+            file: None,
         }
     }
 }
@@ -37,6 +56,8 @@ pub enum PanelKind {
     Png,
     /// Half blocks on a terminal.
     Terminal,
+    /// A window on a desktop; in builds with the feature `window`.
+    Window,
 }
 
 impl fmt::Display for PanelKind {
@@ -44,6 +65,7 @@ impl fmt::Display for PanelKind {
         f.write_str(match self {
             Self::Png => "png",
             Self::Terminal => "terminal",
+            Self::Window => "window",
         })
     }
 }
@@ -58,16 +80,31 @@ impl PanelSettings {
             (self.height, self.width)
         }
     }
+
+    /// How screens are laid out on it and turned to it.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        let frame = Frame {
+            fit: self.fit,
+            round: self.round,
+        };
+        Look {
+            rotation: self.rotation,
+            frame,
+        }
+    }
 }
 
 impl Section for PanelSettings {
     const NAME: &str = "panel";
     const REQUIRED: &[&str] = &["kind", "width", "height"];
+    const PATHS: &[&str] = &["device", "file"];
 
     fn check(&self) -> Result<(), Wrong> {
         // Panels and pictures beyond this are a slip of the keyboard.
         within("width", self.width, 1, easel::LARGEST_SIDE)?;
         within("height", self.height, 1, easel::LARGEST_SIDE)?;
+        within("brightness", self.brightness, 0.0, 1.0)?;
         match self.rotation {
             0 | 90 | 180 | 270 => Ok(()),
             angle => Err(Wrong::new(
