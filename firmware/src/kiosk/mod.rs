@@ -1,5 +1,14 @@
 //! The board by itself: playlists, times, quiet hours and buttons.
 
+mod at;
+mod days;
+mod hours;
+mod local;
+
+pub use at::{At, WrongAt};
+pub use days::{Days, WrongDays};
+pub use hours::{Hours, TimeOfDay, WrongTime};
+
 use crate::board::{Section, Wrong};
 use serde::Deserialize;
 

@@ -1,5 +1,9 @@
 //! The board watches over itself: heat, power, memory, disk, and the service manager's watchdog.
 
+mod clock;
+
+pub use clock::{Clock, FIRST_CREDIBLE_YEAR, Moment, is_set};
+
 use crate::board::{Section, Wrong};
 use serde::Deserialize;
 
