@@ -55,9 +55,11 @@ impl TimeOfDay {
 
 /// From one time of day to another, on some days. The days are those it begins on; where `to` is not after `from`, it ends on
 /// the day after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Hours {
     /// The days that it begins on.
+    #[serde(default = "super::settings::daily")]
     pub days: Days,
     /// The first minute.
     pub from: TimeOfDay,
