@@ -1,5 +1,7 @@
 //! Memory as the kernel counts it; `None` where there is no `/proc`.
 
+use std::path::Path;
+
 /// Peak resident set of this process in MiB (`VmHWM` of `/proc/self/status`, proc(5)).
 pub(crate) fn peak_rss_mib() -> Option<u64> {
     field_kib("/proc/self/status", "VmHWM:").map(|kib| kib.div_ceil(1024))
@@ -11,7 +13,7 @@ pub(crate) fn available_mib() -> Option<u64> {
 }
 
 /// A line `NAME 123 kB` of a file of `/proc`, in KiB.
-fn field_kib(file: &str, name: &str) -> Option<u64> {
+pub(crate) fn field_kib(file: impl AsRef<Path>, name: &str) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     value.trim().strip_suffix("kB")?.trim().parse().ok()

@@ -1,17 +1,21 @@
-//! The board watches over itself: heat, power, memory, disk, and the service manager's watchdog.
+//! The board watches over itself: heat, power, memory, disk, its threads, its starts, and the service manager's watchdog.
+//!
+//! Nothing here acts. Readings become decisions, which the house carries out; `docs/watching.md` says what they are.
 
-use crate::board::{Section, Wrong};
-use serde::Deserialize;
+mod clock;
+mod disk;
+mod governor;
+mod health;
+mod notify;
+mod pulse;
+mod settings;
+mod starts;
 
-/// The `[limits]` of a board's configuration.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitSettings {}
-
-impl Section for LimitSettings {
-    const NAME: &str = "limits";
-
-    fn check(&self) -> Result<(), Wrong> {
-        Ok(())
-    }
-}
+pub use clock::{Clock, FIRST_CREDIBLE_YEAR, Moment, is_set};
+pub use disk::DiskState;
+pub use governor::{Governor, Pace};
+pub use health::{Health, Root, Throttling, disk_free_mib};
+pub use notify::Notifier;
+pub use pulse::{Beat, Pulse, Stuck};
+pub use settings::LimitSettings;
+pub use starts::{StartMode, Starts};

@@ -1,0 +1,339 @@
+//! What is painted when nobody asks: prompts, styles, words, and the order in which they come.
+
+use super::draw::{Chance, shuffled, weighted};
+use super::hours::Hours;
+use super::style::Style;
+use super::template::{Template, is_name};
+use crate::jobs::Order;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Prompts and styles, and how they are drawn.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Playlist {
+    /// Its name, which also keeps its place through a restart.
+    pub name: String,
+    /// When it is played; always, if not said.
+    pub hours: Option<Hours>,
+    /// How prompts and styles are drawn.
+    #[serde(default)]
+    pub order: Drawing,
+    /// What to paint.
+    pub prompts: Vec<Prompt>,
+    /// How to paint it: each says `{prompt}` once. Without any, the prompt as it is.
+    #[serde(default)]
+    pub styles: Vec<Style>,
+    /// What fills the slots of prompts.
+    #[serde(default)]
+    pub words: BTreeMap<String, Vec<String>>,
+    /// Where the seeds come from.
+    #[serde(default)]
+    pub seeds: Seeds,
+    /// What to keep out of the pictures.
+    pub negative: Option<String>,
+    /// Denoising steps.
+    pub steps: Option<usize>,
+    /// Guidance scale.
+    pub guidance: Option<f32>,
+    /// Width and height, pixels.
+    pub size: Option<(u32, u32)>,
+}
+
+/// How prompts and styles are drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Drawing {
+    /// Shuffled: each prompt comes once in a round, each style as often as the others.
+    #[default]
+    Random,
+    /// As they are written, each prompt in each style.
+    Sequential,
+    /// By their weights, never the same prompt twice in a row.
+    Weighted,
+}
+
+/// What to paint.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawPrompt")]
+pub struct Prompt {
+    /// With slots that the words fill.
+    pub text: Template,
+    /// How often it comes, next to the others, if the order is weighted.
+    pub weight: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a prompt: a text, or { text = \"...\", weight = 2 }"
+)]
+enum RawPrompt {
+    Text(String),
+    Weighted { text: String, weight: u32 },
+}
+
+impl TryFrom<RawPrompt> for Prompt {
+    type Error = super::template::WrongTemplate;
+
+    fn try_from(raw: RawPrompt) -> Result<Self, Self::Error> {
+        let (text, weight) = match raw {
+            RawPrompt::Text(text) => (text, 1),
+            RawPrompt::Weighted { text, weight } => (text, weight),
+        };
+        Ok(Self {
+            text: text.parse()?,
+            weight,
+        })
+    }
+}
+
+/// Where the seeds of pictures come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "seeds: \"random\", a list of numbers, or { from = 1 } to count up"
+)]
+pub enum Seeds {
+    /// A new one for each picture.
+    #[default]
+    #[serde(skip)]
+    New,
+    /// As [`New`](Self::New), said.
+    Said(Random),
+    /// These in turn.
+    Listed(Vec<u64>),
+    /// One more for each picture.
+    #[serde(rename_all = "lowercase")]
+    Counted {
+        /// The first.
+        from: u64,
+    },
+}
+
+/// The word `random`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Random {
+    /// `random`.
+    Random,
+}
+
+/// How far a playlist has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Pictures that were drawn from it.
+    pub taken: u64,
+    /// The prompt that was drawn last, counted from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<usize>,
+}
+
+/// Prompts and words that one playlist may have: beyond this it is a data set.
+const MOST: usize = 10_000;
+/// Characters of one text.
+const LONGEST: usize = 2_000;
+/// Of a weight, so that sums stay small.
+const HEAVIEST: u32 = 1_000_000;
+
+// What is drawn for one picture is drawn apart.
+const PROMPTS: u64 = 1;
+const STYLES: u64 = 2;
+const WORDS: u64 = 3;
+
+impl Playlist {
+    /// The next picture and how far the playlist has come then. `seed` is what all chance comes from; `style` goes before the
+    /// playlist's own.
+    #[must_use]
+    pub fn next(&self, position: &Position, seed: u64, style: Option<&Style>) -> (Order, Position) {
+        let (prompts, styles) = (self.prompts.len().max(1), self.styles.len().max(1));
+        let turn = position.taken;
+        let rounds = turn / prompts as u64;
+        let seed_of = |what: u64| seed.rotate_left(16) ^ what;
+        let (prompt, own_style) = match self.order {
+            Drawing::Sequential => {
+                let prompt = remainder(turn, prompts);
+                // Each round begins one style further, so that each prompt comes in each style.
+                (prompt, remainder(prompt as u64 + rounds, styles))
+            }
+            Drawing::Random => (
+                shuffled(seed_of(PROMPTS), prompts, turn),
+                shuffled(seed_of(STYLES), styles, turn),
+            ),
+            Drawing::Weighted => {
+                let weights: Vec<u32> = self.prompts.iter().map(|prompt| prompt.weight).collect();
+                let of_styles: Vec<u32> = self.styles.iter().map(|style| style.weight).collect();
+                let mut by_prompt = Chance::at(seed_of(PROMPTS), turn);
+                let mut by_style = Chance::at(seed_of(STYLES), turn);
+                (
+                    weighted(&mut by_prompt, &weights, position.last),
+                    weighted(&mut by_style, &of_styles, None),
+                )
+            }
+        };
+        let mut rng = Chance::at(seed_of(WORDS), turn);
+        let word = |slot| {
+            let words = self.words.get(slot).map_or(&[][..], Vec::as_slice);
+            words.get(rng.index(words.len())).map_or("", String::as_str)
+        };
+        let text = self.prompts.get(prompt);
+        let text = text.map_or_else(String::new, |prompt| prompt.text.fill(word));
+        let style = style.or_else(|| self.styles.get(own_style));
+        let order = Order {
+            negative: self.negative.clone(),
+            size: self.size,
+            steps: self.steps,
+            guidance: self.guidance,
+            seed: self.seed(turn),
+            ..Order::new(style.map_or(text.clone(), |style| style.apply(&text)))
+        };
+        let position = Position {
+            taken: turn.wrapping_add(1),
+            last: Some(prompt),
+        };
+        (order, position)
+    }
+
+    /// The seed of picture `turn`; `None`: a new one.
+    fn seed(&self, turn: u64) -> Option<u64> {
+        match &self.seeds {
+            Seeds::New | Seeds::Said(Random::Random) => None,
+            Seeds::Listed(seeds) => {
+                // One further in each round, so that a prompt does not always meet the same seed.
+                let round = (self.prompts.len() * self.styles.len().max(1)).max(1) as u64;
+                let place = remainder(turn.wrapping_add(turn / round), seeds.len());
+                seeds.get(place).copied()
+            }
+            Seeds::Counted { from } => Some(from.wrapping_add(turn)),
+        }
+    }
+
+    /// Looks at all values.
+    ///
+    /// # Errors
+    /// The first that is wrong: the key, what is wrong, what to write.
+    pub fn check(&self) -> Result<(), String> {
+        is_line("name", &self.name)?;
+        if self.prompts.is_empty() {
+            return Err("prompts: is empty: write at least one".to_owned());
+        }
+        if self.prompts.len() > MOST || self.styles.len() > MOST {
+            return Err(format!(
+                "prompts and styles: are more than {MOST}: write fewer"
+            ));
+        }
+        for prompt in &self.prompts {
+            is_line("prompts", prompt.text.text())?;
+            for slot in prompt.text.slots() {
+                if !self.words.contains_key(slot) {
+                    let text = prompt.text.text();
+                    return Err(format!(
+                        "prompts: {text:?} has {{{slot}}}, which words does not: add words.{slot}"
+                    ));
+                }
+            }
+        }
+        for style in &self.styles {
+            is_line("styles", &style.name)?;
+            is_line("styles", style.text.text())?;
+        }
+        self.check_words()?;
+        check_weights("prompts", self.prompts.iter().map(|prompt| prompt.weight))?;
+        check_weights("styles", self.styles.iter().map(|style| style.weight))?;
+        self.check_settings()
+    }
+
+    fn check_words(&self) -> Result<(), String> {
+        for (slot, words) in &self.words {
+            if !is_name(slot) {
+                return Err(format!(
+                    "words: {slot:?}: name slots with letters and digits"
+                ));
+            }
+            if words.is_empty() || words.len() > MOST {
+                return Err(format!("words.{slot}: write 1 to {MOST}"));
+            }
+            for word in words {
+                is_text(&format!("words.{slot}"), word)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_settings(&self) -> Result<(), String> {
+        if self.seeds == Seeds::Listed(Vec::new()) {
+            return Err("seeds: is empty: write \"random\" or some numbers".to_owned());
+        }
+        if let Some(negative) = &self.negative {
+            is_text("negative", negative)?;
+        }
+        // The limits of a request.
+        if let Some(steps) = self.steps.filter(|steps| !(1..=1000).contains(steps)) {
+            return Err(format!("steps: {steps}: give 1 to 1000"));
+        }
+        if let Some(guidance) = self.guidance.filter(|g| !(0.0..=50.0).contains(g)) {
+            return Err(format!("guidance: {guidance}: give 0 to 50"));
+        }
+        let most = easel::LARGEST_SIDE;
+        let fits = |side: u32| (1..=most).contains(&side);
+        match self.size {
+            Some((width, height)) if !fits(width) || !fits(height) => Err(format!(
+                "size: [{width}, {height}]: give width and height, 1 to {most} pixels"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Checks several, whose names must differ.
+///
+/// # Errors
+/// The first that is wrong, by its name.
+pub(super) fn check_all(playlists: &[Playlist]) -> Result<(), String> {
+    for (i, playlist) in playlists.iter().enumerate() {
+        let name = &playlist.name;
+        playlist
+            .check()
+            .map_err(|problem| format!("{name:?}: {problem}"))?;
+        if playlists[..i].iter().any(|before| &before.name == name) {
+            return Err(format!("{name:?}: comes twice: rename one"));
+        }
+    }
+    Ok(())
+}
+
+fn remainder(number: u64, of: usize) -> usize {
+    usize::try_from(number % of.max(1) as u64).unwrap_or_default()
+}
+
+fn is_text(key: &str, text: &str) -> Result<(), String> {
+    if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
+        return Err(format!(
+            "{key}: write one line of at most {LONGEST} characters"
+        ));
+    }
+    Ok(())
+}
+
+fn is_line(key: &str, text: &str) -> Result<(), String> {
+    is_text(key, text)?;
+    if text.trim().is_empty() {
+        return Err(format!("{key}: has an empty text: write or remove it"));
+    }
+    Ok(())
+}
+
+fn check_weights(key: &str, weights: impl Iterator<Item = u32> + Clone) -> Result<(), String> {
+    if let Some(weight) = weights.clone().find(|&weight| weight > HEAVIEST) {
+        return Err(format!("{key}: weight {weight}: give 0 to {HEAVIEST}"));
+    }
+    let mut weights = weights.peekable();
+    if weights.peek().is_some() && weights.all(|weight| weight == 0) {
+        return Err(format!("{key}: all weigh 0: give one a weight"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
