@@ -1,5 +1,6 @@
 //! The `[panel]` of a board's configuration.
 
+use super::panels::{drm::DrmSettings, epaper::EpaperSettings, fb::FbSettings, spi::SpiSettings};
 use crate::board::{Section, Wrong, within};
 use serde::Deserialize;
 use std::fmt;
@@ -16,6 +17,14 @@ pub struct PanelSettings {
     pub height: u32,
     /// Degrees clockwise: 0, 90, 180 or 270.
     pub rotation: u32,
+    /// For `kind = "drm"`.
+    pub drm: DrmSettings,
+    /// For `kind = "fb"`.
+    pub fb: FbSettings,
+    /// For `kind = "spi"`.
+    pub spi: SpiSettings,
+    /// For `kind = "epaper"`.
+    pub epaper: EpaperSettings,
 }
 
 impl Default for PanelSettings {
@@ -25,6 +34,10 @@ impl Default for PanelSettings {
             width: 800,
             height: 480,
             rotation: 0,
+            drm: DrmSettings::default(),
+            fb: FbSettings::default(),
+            spi: SpiSettings::default(),
+            epaper: EpaperSettings::default(),
         }
     }
 }
@@ -37,6 +50,14 @@ pub enum PanelKind {
     Png,
     /// Half blocks on a terminal.
     Terminal,
+    /// A screen that the kernel drives: HDMI, DSI, DPI, SPI.
+    Drm,
+    /// The kernel's old framebuffer.
+    Fb,
+    /// A small screen on the SPI bus.
+    Spi,
+    /// Electronic paper on the SPI bus.
+    Epaper,
 }
 
 impl fmt::Display for PanelKind {
@@ -44,6 +65,10 @@ impl fmt::Display for PanelKind {
         f.write_str(match self {
             Self::Png => "png",
             Self::Terminal => "terminal",
+            Self::Drm => "drm",
+            Self::Fb => "fb",
+            Self::Spi => "spi",
+            Self::Epaper => "epaper",
         })
     }
 }
@@ -68,6 +93,8 @@ impl Section for PanelSettings {
         // Panels and pictures beyond this are a slip of the keyboard.
         within("width", self.width, 1, easel::LARGEST_SIDE)?;
         within("height", self.height, 1, easel::LARGEST_SIDE)?;
+        self.spi.check()?;
+        self.epaper.check()?;
         match self.rotation {
             0 | 90 | 180 | 270 => Ok(()),
             angle => Err(Wrong::new(
