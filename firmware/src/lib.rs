@@ -10,6 +10,7 @@ pub mod display;
 mod doctor;
 mod engine;
 mod failure;
+pub mod inputs;
 mod interrupt;
 pub mod jobs;
 pub mod kiosk;

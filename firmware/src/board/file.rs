@@ -1,8 +1,9 @@
 //! One file of a configuration, before it is joined with what it inherits.
 
 use super::{
-    BoardSettings, BrokerSettings, Config, ConfigError, HistorySettings, KioskSettings,
-    LimitSettings, ModelSettings, PanelSettings, QueueSettings, Section, for_each_section,
+    BoardSettings, BrokerSettings, Config, ConfigError, HistorySettings, InputsSettings,
+    KioskSettings, LimitSettings, ModelSettings, PanelSettings, QueueSettings, Section,
+    for_each_section,
 };
 use std::path::Path;
 use toml::{Table, Value};

@@ -11,6 +11,7 @@ mod section;
 pub use section::{Section, Wrong, within};
 
 use crate::display::PanelSettings;
+use crate::inputs::InputsSettings;
 use crate::jobs::{HistorySettings, QueueSettings};
 use crate::kiosk::KioskSettings;
 use crate::mqtt::BrokerSettings;
@@ -39,6 +40,8 @@ pub struct Config {
     pub model: ModelSettings,
     /// What shows.
     pub panel: PanelSettings,
+    /// What is pressed and turned.
+    pub inputs: InputsSettings,
     /// Whom it talks to.
     pub broker: BrokerSettings,
     /// What waits.
@@ -125,6 +128,7 @@ macro_rules! for_each_section {
         $function::<BoardSettings>($($argument),*)?;
         $function::<ModelSettings>($($argument),*)?;
         $function::<PanelSettings>($($argument),*)?;
+        $function::<InputsSettings>($($argument),*)?;
         $function::<BrokerSettings>($($argument),*)?;
         $function::<QueueSettings>($($argument),*)?;
         $function::<HistorySettings>($($argument),*)?;

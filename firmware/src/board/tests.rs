@@ -124,8 +124,8 @@ fn an_unknown_key_is_named_with_its_line() {
     );
     refused(&[("a.toml", "[bord]")], &["line 1", "bord", "panel"]);
     refused(
-        &[("a.toml", "[panel]\nkind = 'drm'")],
-        &["line 2", "drm", "terminal"],
+        &[("a.toml", "[panel]\nkind = 'crt'")],
+        &["line 2", "crt", "terminal"],
     );
     refused(&[("a.toml", "[panel]\nwidth = -1")], &["line 2", "-1"]);
     refused(&[("a.toml", "not = [toml")], &["a.toml: line 1"]);

@@ -3,6 +3,7 @@
 use super::fit::Fit;
 use super::screens::Frame;
 use super::thread::Look;
+use super::panels::{drm::DrmSettings, epaper::EpaperSettings, fb::FbSettings, spi::SpiSettings};
 use crate::board::{Section, Wrong, within};
 use serde::Deserialize;
 use std::fmt;
@@ -26,10 +27,16 @@ pub struct PanelSettings {
     pub round: bool,
     /// How bright its light is, 0 to 1, where it has one.
     pub brightness: f32,
-    /// The device that it hangs on, where it is not found by itself.
-    pub device: Option<PathBuf>,
     /// The file that a `png` panel writes; `None`: `panel.png` in the state folder.
     pub file: Option<PathBuf>,
+    /// For `kind = "drm"`.
+    pub drm: DrmSettings,
+    /// For `kind = "fb"`.
+    pub fb: FbSettings,
+    /// For `kind = "spi"`.
+    pub spi: SpiSettings,
+    /// For `kind = "epaper"`.
+    pub epaper: EpaperSettings,
 }
 
 impl Default for PanelSettings {
@@ -42,8 +49,11 @@ impl Default for PanelSettings {
             fit: Fit::default(),
             round: false,
             brightness: 1.0,
-            device: None,
             file: None,
+            drm: DrmSettings::default(),
+            fb: FbSettings::default(),
+            spi: SpiSettings::default(),
+            epaper: EpaperSettings::default(),
         }
     }
 }
@@ -58,6 +68,14 @@ pub enum PanelKind {
     Terminal,
     /// A window on a desktop; in builds with the feature `window`.
     Window,
+    /// A screen that the kernel drives: HDMI, DSI, DPI, SPI.
+    Drm,
+    /// The kernel's old framebuffer.
+    Fb,
+    /// A small screen on the SPI bus.
+    Spi,
+    /// Electronic paper on the SPI bus.
+    Epaper,
 }
 
 impl fmt::Display for PanelKind {
@@ -66,6 +84,10 @@ impl fmt::Display for PanelKind {
             Self::Png => "png",
             Self::Terminal => "terminal",
             Self::Window => "window",
+            Self::Drm => "drm",
+            Self::Fb => "fb",
+            Self::Spi => "spi",
+            Self::Epaper => "epaper",
         })
     }
 }
@@ -98,13 +120,15 @@ impl PanelSettings {
 impl Section for PanelSettings {
     const NAME: &str = "panel";
     const REQUIRED: &[&str] = &["kind", "width", "height"];
-    const PATHS: &[&str] = &["device", "file"];
+    const PATHS: &[&str] = &["file"];
 
     fn check(&self) -> Result<(), Wrong> {
         // Panels and pictures beyond this are a slip of the keyboard.
         within("width", self.width, 1, easel::LARGEST_SIDE)?;
         within("height", self.height, 1, easel::LARGEST_SIDE)?;
         within("brightness", self.brightness, 0.0, 1.0)?;
+        self.spi.check()?;
+        self.epaper.check()?;
         match self.rotation {
             0 | 90 | 180 | 270 => Ok(()),
             angle => Err(Wrong::new(

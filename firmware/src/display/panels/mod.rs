@@ -1,12 +1,20 @@
-//! The panels, one file each.
+//! The panels, one file or folder each: hardware and simulators behind the [`Panel`] trait.
 
+mod backlight;
+mod bus;
+pub mod drm;
+pub mod epaper;
+pub mod fb;
+mod pixels;
 mod png;
+pub mod spi;
 mod terminal;
 #[cfg(feature = "window")]
 mod window;
 
 use super::panel::{Panel, PanelError};
 use super::settings::{PanelKind, PanelSettings};
+use std::fmt::Display;
 use std::path::Path;
 
 /// Opens the panel that `settings` describe; `state` is the folder for what it writes.
@@ -18,10 +26,8 @@ pub fn open(settings: &PanelSettings, state: &Path) -> Result<Box<dyn Panel>, Pa
     Ok(match settings.kind {
         PanelKind::Png => {
             let file = settings.file.clone();
-            Box::new(png::PngPanel::new(
-                size,
-                file.unwrap_or_else(|| state.join("panel.png")),
-            ))
+            let file = file.unwrap_or_else(|| state.join("panel.png"));
+            Box::new(png::PngPanel::new(size, file))
         }
         PanelKind::Terminal => Box::new(terminal::TerminalPanel::new(size)),
         #[cfg(feature = "window")]
@@ -29,9 +35,19 @@ pub fn open(settings: &PanelSettings, state: &Path) -> Result<Box<dyn Panel>, Pa
         #[cfg(not(feature = "window"))]
         PanelKind::Window => {
             let advice = "build with --features window, or choose another kind";
-            return Err(PanelError(format!(
-                "panel.kind: window: not in this build: {advice}"
-            )));
+            return Err(fault("panel.kind", "window: not in this build", advice));
         }
+        PanelKind::Drm => {
+            let devices = Path::new("/dev/dri");
+            Box::new(drm::DrmPanel::open(&settings.drm, size, devices)?)
+        }
+        PanelKind::Fb => Box::new(fb::FbPanel::open(&settings.fb, size)?),
+        PanelKind::Spi => spi::open(&settings.spi, size)?,
+        PanelKind::Epaper => epaper::open(&settings.epaper, size)?,
     })
+}
+
+/// One line: which device, what the system says, what to do.
+fn fault(device: impl Display, problem: impl Display, advice: impl Display) -> PanelError {
+    PanelError(format!("{device}: {problem}: {advice}"))
 }
