@@ -1,5 +1,6 @@
 //! The thread that paints. It owns the model; the house sends it jobs and hears how they go.
 
+use crate::watch::Pace;
 use easel::{
     CancelToken, LoadOptions, ModelDefaults, PaintRequest, Painting, Picture, Pipeline, Progress,
     Pulse, Stage,
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How often a model that does not load is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
@@ -53,15 +54,6 @@ pub(crate) enum Ending {
     Failed(String),
 }
 
-/// How much the painter rests between two steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// So long.
-    For(Duration),
-    /// Until told otherwise.
-    Stay,
-}
-
 /// The house's end.
 pub(crate) struct Painter {
     work: Sender<PaintRequest>,
@@ -78,14 +70,14 @@ struct Control {
 }
 
 struct Orders {
-    rest: Rest,
+    pace: Pace,
     cancel: CancelToken,
 }
 
 impl Default for Orders {
     fn default() -> Self {
         Self {
-            rest: Rest::For(Duration::ZERO),
+            pace: Pace::Full,
             cancel: CancelToken::new(),
         }
     }
@@ -96,19 +88,19 @@ impl Control {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Between two steps: returns when the rest is over or the job is cancelled.
-    fn rest(&self) {
+    /// After a step that took so long: returns when the rest is over or the job is cancelled.
+    fn rest(&self, step: Duration) {
         let mut state = self.state();
         let mut rested = false;
         while !rested && !state.cancel.is_cancelled() {
-            state = match state.rest {
-                Rest::Stay => self
+            state = match state.pace {
+                Pace::Full => return,
+                Pace::Pause => self
                     .changed
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner),
-                Rest::For(Duration::ZERO) => return,
-                Rest::For(time) => {
-                    let waited = self.changed.wait_timeout(state, time);
+                pace @ Pace::Slow { .. } => {
+                    let waited = self.changed.wait_timeout(state, pace.rest_after(step));
                     let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
                     rested = timeout.timed_out();
                     state
@@ -160,10 +152,12 @@ impl Painter {
         self.control.changed.notify_all();
     }
 
-    /// From now on it rests so between two steps.
-    pub(crate) fn rest(&self, rest: Rest) {
-        self.control.state().rest = rest;
-        self.control.changed.notify_all();
+    /// From now on it goes at this pace.
+    pub(crate) fn set_pace(&self, pace: Pace) {
+        let mut state = self.control.state();
+        if std::mem::replace(&mut state.pace, pace) != pace {
+            self.control.changed.notify_all();
+        }
     }
 
     /// Operators run so far.
@@ -244,12 +238,14 @@ impl Studio {
             return Ending::Failed("the model is not loaded".to_owned());
         };
         let cancel = self.control.state().cancel.clone();
+        let mut begun = Instant::now();
         let paint = || {
             pipeline.paint(request, &cancel, &mut |progress| {
                 (self.report)(Report::Progress(step(progress)));
                 if progress.stage == Stage::Denoise && progress.step > 0 {
-                    self.control.rest();
+                    self.control.rest(begun.elapsed());
                 }
+                begun = Instant::now();
             })
         };
         let painted = match catch_unwind(AssertUnwindSafe(paint)) {
@@ -329,15 +325,15 @@ mod tests {
     #[test]
     fn a_rest_ends_when_it_is_told_or_the_job_is_cancelled() {
         let control = Arc::<Control>::default();
-        control.rest(); // at once
+        control.rest(Duration::ZERO); // at once
         for end in [
-            (|c: &Control| c.state().rest = Rest::For(Duration::ZERO)) as fn(&Control),
+            (|c: &Control| c.state().pace = Pace::Full) as fn(&Control),
             |c| c.state().cancel.cancel(),
         ] {
-            control.state().rest = Rest::Stay;
+            control.state().pace = Pace::Pause;
             let resting = std::thread::spawn({
                 let control = control.clone();
-                move || control.rest()
+                move || control.rest(Duration::ZERO)
             });
             end(&control);
             // Again and again: it may not have begun to wait at the first.

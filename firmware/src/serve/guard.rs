@@ -1,0 +1,220 @@
+//! The house's eye on itself: heat, disk, the service manager and its watchdog.
+
+use super::house::log;
+use crate::mqtt;
+use crate::watch::{
+    Beat, DiskState, Governor, Health, LimitSettings, Notifier, Pace, Pulse, Root, StartMode,
+    Starts,
+};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often the sensors are read.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often `health` is published.
+const SAY_EVERY: Duration = Duration::from_secs(30);
+/// An operator of a network may take so long on the slowest board: a convolution of a large picture, its weights from a card.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// The same complaint comes again after so long.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// Readings, and what follows from them.
+pub(super) struct Guard {
+    limits: LimitSettings,
+    root: Root,
+    folder: PathBuf,
+    governor: Governor,
+    notifier: Notifier,
+    threads: Pulse,
+    painter: Beat,
+    operators: u64,
+    starts: Starts,
+    started: Instant,
+    steady: bool,
+    ready: bool,
+    disk: DiskState,
+    last: Health,
+    looked: Option<Instant>,
+    fed: Option<Instant>,
+    said: Option<Instant>,
+    complaint: Option<(Instant, String)>,
+}
+
+impl Guard {
+    /// Counts the start; `folder` is on the disk that is watched.
+    pub(super) fn new(limits: &LimitSettings, folder: &Path) -> Self {
+        let notifier = Notifier::from_environment().unwrap_or_else(|error| {
+            log(&format!("service manager: {error}: it is told nothing"));
+            Notifier::default()
+        });
+        let (starts, kept) = Starts::begin(folder.join("starts"), limits);
+        if let Err(error) = kept {
+            log(&format!("starts: {}: {error}", folder.display()));
+        }
+        let mut threads = Pulse::default();
+        let painter = threads.watch("painter", PATIENCE);
+        Self {
+            limits: limits.clone(),
+            root: Root::default(),
+            folder: folder.to_owned(),
+            governor: Governor::new(limits.clone()),
+            notifier,
+            threads,
+            painter,
+            operators: 0,
+            starts,
+            started: Instant::now(),
+            steady: false,
+            ready: false,
+            disk: DiskState::Fine,
+            last: Health::default(),
+            looked: None,
+            fed: None,
+            said: None,
+            complaint: None,
+        }
+    }
+
+    /// Whether starts before this one ended early, again and again: then the board does nothing by itself.
+    pub(super) fn is_cautious(&self) -> bool {
+        self.starts.mode() == StartMode::Safe
+    }
+
+    /// Reads what is due and feeds the watchdog. `working`: something is on the painter's desk, `operators`: how many it has run.
+    /// Returns whether old pictures should be deleted.
+    pub(super) fn look(&mut self, working: bool, operators: u64) -> bool {
+        let now = self.started.elapsed();
+        if working {
+            self.painter.work();
+        } else {
+            self.painter.rest();
+        }
+        // A painter that rests for the heat does not run operators, and is well all the same.
+        if operators != self.operators || self.pace() != Pace::Full {
+            self.operators = operators;
+            self.painter.tick();
+        }
+        self.feed(now);
+        if !self.steady && now >= Duration::from_secs(self.limits.steady_after_s) {
+            self.is_steady();
+        }
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
+            return false;
+        }
+        self.looked = Some(Instant::now());
+        self.last = self.root.health(&self.folder);
+        let before = self.governor.reason();
+        self.governor.observe(now, self.last.temperature_c);
+        if self.governor.reason() != before {
+            let reason = self.governor.reason();
+            log(reason.as_deref().unwrap_or("cool again: full speed"));
+        }
+        let Some(free) = self.last.disk_free_mib else {
+            return false;
+        };
+        let disk = DiskState::at(free, &self.limits, self.disk);
+        let worse = disk != self.disk && disk != DiskState::Fine;
+        self.disk = disk;
+        worse
+    }
+
+    fn feed(&mut self, now: Duration) {
+        let Some(every) = self.notifier.feed_every() else {
+            return;
+        };
+        if self.fed.is_some_and(|fed| fed.elapsed() < every / 2) {
+            return;
+        }
+        match self.threads.check(now) {
+            Ok(()) => {
+                let _ = self.notifier.feed();
+                self.fed = Some(Instant::now());
+            }
+            Err(stuck) => self.complain("watchdog", &stuck.to_string()),
+        }
+    }
+
+    fn is_steady(&mut self) {
+        self.steady = true;
+        if let Err(error) = self.starts.steady() {
+            self.complain("starts", &error.to_string());
+        }
+    }
+
+    /// How often [`look`](Self::look) must be called, for the watchdog.
+    pub(super) fn look_every(&self) -> Duration {
+        let feed = self.notifier.feed_every().map_or(LOOK_EVERY, |every| every / 2);
+        feed.min(LOOK_EVERY)
+    }
+
+    /// Model and panel are there.
+    pub(super) fn ready(&mut self) {
+        if !std::mem::replace(&mut self.ready, true) {
+            log("ready");
+            let _ = self.notifier.ready("waits for a prompt");
+        }
+    }
+
+    /// It ends because it was told to.
+    pub(super) fn stopping(&mut self) {
+        let _ = self.notifier.stopping();
+        self.is_steady();
+    }
+
+    /// How fast the painter may go.
+    pub(super) fn pace(&self) -> Pace {
+        self.governor.pace()
+    }
+
+    /// Why no new prompt is taken.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.disk
+            .refusal(self.last.disk_free_mib.unwrap_or(0), &self.limits)
+    }
+
+    /// What hinders the board, as a word and a line.
+    pub(super) fn problem(&self) -> Option<(&'static str, String)> {
+        let heat = self.governor.reason().map(|reason| ("heat", reason));
+        let disk = self.refusal().map(|reason| ("disk_full", reason));
+        let recent = self.complaint.as_ref();
+        let recent = recent.filter(|(when, _)| when.elapsed() < COMPLAIN_EVERY);
+        disk.or(heat)
+            .or_else(|| recent.map(|(_, text)| ("disk", text.clone())))
+    }
+
+    /// Something failed that may be well again: said once a minute.
+    pub(super) fn complain(&mut self, what: &str, error: &str) {
+        let text = format!("{what}: {error}");
+        let again = self
+            .complaint
+            .as_ref()
+            .is_some_and(|(when, said)| *said == text && when.elapsed() < COMPLAIN_EVERY);
+        if !again {
+            log(&text);
+            self.complaint = Some((Instant::now(), text));
+        }
+    }
+
+    /// Whether `health` should be published.
+    pub(super) fn has_news(&mut self) -> bool {
+        let due = self.said.is_none_or(|said| said.elapsed() >= SAY_EVERY);
+        if due {
+            self.said = Some(Instant::now());
+        }
+        due
+    }
+
+    /// How the board is.
+    pub(super) fn health(&self, last_duration: Option<Duration>) -> mqtt::Health {
+        let last = &self.last;
+        mqtt::Health {
+            rss_mib: last.rss_mib.map(|mib| mib as f64),
+            temperature_c: last.temperature_c.map(f64::from),
+            throttled: last.throttling.map(|bits| bits.now().next().is_some()),
+            undervoltage: last.undervoltage,
+            disk_free_mib: last.disk_free_mib,
+            uptime_s: self.started.elapsed().as_secs(),
+            last_duration_s: last_duration.map(|duration| duration.as_secs_f64()),
+        }
+    }
+}

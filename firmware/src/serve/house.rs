@@ -1,0 +1,474 @@
+//! The one that decides. It owns queue, history and playlist, hears everything on one channel, and never waits for
+//! anything else: painting, drawing and the connection have threads of their own.
+
+use super::live::{Live, LiveFile};
+use super::painter::{Ending, Painter, Report, Step};
+use crate::board::Config;
+use crate::display::{Display, Screen};
+use crate::inputs::InputEvent;
+use crate::jobs::{History, Job, JobId, Queue, Source};
+use crate::kiosk::{Kiosk, PlaylistFile, Wish};
+use crate::mqtt::{self, Activity, Client, Inbound, Outbound, Problem, State};
+use crate::watch::{Clock, Moment};
+use easel::{ModelDefaults, Stage};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Something that the house hears.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// From the broker.
+    Broker(Inbound),
+    /// From the painter.
+    Painter(Report),
+    /// From somebody at the board.
+    Input(InputEvent),
+    /// The system wants the board to stop.
+    Stop,
+}
+
+/// After a failure of the model the next job waits so long, twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// An error stays on the panel so long before the picture comes back.
+pub(super) const ERROR_STAYS: Duration = Duration::from_secs(20);
+/// Between two messages about the steps of one picture, at least.
+const STATE_EVERY: Duration = Duration::from_millis(200);
+const PREVIEW_EVERY: Duration = Duration::from_secs(1);
+/// The house looks after itself at least so often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(20);
+
+/// What the house has.
+pub(super) struct House {
+    pub(super) config: Config,
+    pub(super) queue: Queue,
+    pub(super) history: History,
+    pub(super) kiosk: Kiosk,
+    pub(super) playlist: Option<PlaylistFile>,
+    pub(super) live: Live,
+    pub(super) live_file: LiveFile,
+    pub(super) clock: Clock,
+    pub(super) painter: Painter,
+    pub(super) display: Option<Display>,
+    /// Why there is no display, if one is configured.
+    pub(super) panel_problem: Option<String>,
+    pub(super) client: Option<Client>,
+    /// What a prompt is sent to; for the set-up screen.
+    pub(super) address: String,
+    pub(super) model_dir: Option<std::path::PathBuf>,
+    pub(super) random: fn() -> u64,
+    pub(super) guard: super::guard::Guard,
+    pub(super) at: Situation,
+}
+
+/// What changes while it runs.
+#[derive(Default)]
+pub(super) struct Situation {
+    /// The model's defaults, once it is loaded.
+    pub(super) model: Option<ModelDefaults>,
+    /// Why nothing is painted.
+    pub(super) trouble: Option<Trouble>,
+    /// What is being painted.
+    pub(super) work: Option<Work>,
+    /// It failed once.
+    failed: Option<JobId>,
+    /// The picture on the panel.
+    pub(super) shown: Option<JobId>,
+    /// The panel shows something else until then.
+    pub(super) notice_until: Option<Instant>,
+    /// Prompts of the group that came when there was no room.
+    pub(super) held: Vec<(mqtt::NewJob, mqtt::Ticket)>,
+    pub(super) online: bool,
+    dark: bool,
+    said: Option<State>,
+    /// Whether the group was told that a prompt may come.
+    pub(super) room: Option<bool>,
+    /// The minute on the panel.
+    pub(super) minute: u64,
+    pub(super) last_duration: Option<Duration>,
+    pub(super) stopping: bool,
+}
+
+/// Why nothing is painted.
+pub(super) struct Trouble {
+    pub(super) reason: String,
+    /// Then it is tried again.
+    until: Instant,
+    pause: Duration,
+}
+
+/// A job on the painter's desk.
+pub(super) struct Work {
+    pub(super) job: Job,
+    pub(super) step: usize,
+    pub(super) steps: usize,
+    /// When the steps began, and when the last one was done.
+    first: Option<Instant>,
+    last: Option<Instant>,
+    preview: Option<Arc<image::RgbImage>>,
+    state_said: Option<Instant>,
+    preview_said: Option<Instant>,
+}
+
+impl Work {
+    fn new(job: Job) -> Self {
+        Self {
+            job,
+            step: 0,
+            steps: 0,
+            first: None,
+            last: None,
+            preview: None,
+            state_said: None,
+            preview_said: None,
+        }
+    }
+
+    /// What is left, by the steps so far.
+    fn left(&self) -> Option<Duration> {
+        let taken = self.last?.duration_since(self.first?);
+        let step = taken.checked_div(u32::try_from(self.step).ok()?)?;
+        Some(step * u32::try_from(self.steps.saturating_sub(self.step)).ok()?)
+    }
+}
+
+impl House {
+    /// Takes one event.
+    pub(super) fn hear(&mut self, event: Event) {
+        match event {
+            Event::Broker(inbound) => self.hear_broker(inbound),
+            Event::Painter(report) => self.hear_painter(report),
+            Event::Input(input) => self.hear_input(input),
+            Event::Stop => self.stop(),
+        }
+    }
+
+    /// Does what is due, and says how long nothing is.
+    pub(super) fn work(&mut self) -> Duration {
+        let now = self.clock.now();
+        self.look_after_itself();
+        self.read_playlist_again();
+        let night = self.kiosk.night(&now);
+        self.set_dark(night.dark);
+        self.take_what_was_held();
+        let idle = self.at.work.is_none();
+        if !self.at.stopping && idle {
+            self.start_the_next(night.prompts);
+        }
+        self.ask_the_kiosk(&now);
+        self.expire();
+        self.show_what_is_due();
+        self.set_room();
+        self.say_state(true);
+        self.keep_settings();
+        let kiosk = self.kiosk.next_due(&now).unwrap_or(LONGEST_SLEEP);
+        let notice = self.until(self.at.notice_until);
+        let trouble = self.until(self.at.trouble.as_ref().map(|trouble| trouble.until));
+        let expiry = if self.queue.is_empty() {
+            LONGEST_SLEEP
+        } else {
+            Duration::from_secs(1)
+        };
+        [LONGEST_SLEEP, kiosk, notice, trouble, expiry]
+            .into_iter()
+            .min()
+            .unwrap_or(LONGEST_SLEEP)
+            // A due time that is over and changes nothing must not make it spin.
+            .max(Duration::from_millis(10))
+    }
+
+    fn until(&self, due: Option<Instant>) -> Duration {
+        due.map_or(LONGEST_SLEEP, |due| {
+            due.saturating_duration_since(Instant::now())
+        })
+    }
+
+    fn hear_painter(&mut self, report: Report) {
+        match report {
+            Report::Ready(defaults) => {
+                self.at.model = Some(*defaults);
+                self.at.trouble = None;
+                self.guard.ready();
+                self.say_info();
+            }
+            Report::Unready(reason) => {
+                log(&reason);
+                self.is_in_trouble(reason);
+            }
+            Report::Progress(step) => self.goes_on(step),
+            Report::Ended(ending) => self.ended(ending),
+        }
+    }
+
+    fn goes_on(&mut self, step: Step) {
+        let now = Instant::now();
+        let Some(work) = &mut self.at.work else {
+            return;
+        };
+        (work.step, work.steps) = (step.step, step.steps);
+        match step.stage {
+            Stage::Denoise if step.step == 0 => work.first = Some(now),
+            Stage::Denoise => work.last = Some(now),
+            Stage::Text | Stage::Decode => {}
+        }
+        if let Some(preview) = step.preview {
+            work.preview = super::pictures::rgb(preview).map(Arc::new);
+        }
+        let is_due = |said: Option<Instant>, every| {
+            said.is_none_or(|said| now.saturating_duration_since(said) >= every)
+        };
+        let screen = Screen::Painting {
+            prompt: work.job.order.prompt.clone(),
+            step: work.step,
+            steps: work.steps,
+            left: work.left(),
+            preview: work.preview.clone(),
+        };
+        let say_state = is_due(work.state_said, STATE_EVERY);
+        let say_preview = is_due(work.preview_said, PREVIEW_EVERY) && self.at.online;
+        if say_state {
+            work.state_said = Some(now);
+        }
+        let preview = work.preview.clone().filter(|_| say_preview);
+        if preview.is_some() {
+            work.preview_said = Some(now);
+        }
+        if step.stage == Stage::Denoise {
+            self.show(screen);
+        }
+        if let Some(preview) = preview {
+            self.publish(Outbound::Preview(super::jpeg::preview(&preview)));
+        }
+        if say_state {
+            self.say_state(false);
+        }
+    }
+
+    fn ended(&mut self, ending: Ending) {
+        let Some(work) = self.at.work.take() else {
+            return;
+        };
+        let id = work.job.id.clone();
+        match ending {
+            Ending::Painted(painting) => {
+                self.at.failed = None;
+                self.at.trouble = None;
+                self.painted(work.job, *painting);
+            }
+            Ending::Stopped if self.at.stopping => self.release(&id),
+            Ending::Stopped => self.cancelled(&id),
+            Ending::Refused(reason) => self.failed(&id, "refused", &reason),
+            // Once may be the weather: a card that was moved, a file that was being replaced.
+            Ending::Failed(reason) if self.at.failed.as_ref() != Some(&id) => {
+                log(&format!("{id}: {reason}: it is tried once more"));
+                self.release(&id);
+                self.at.failed = Some(id);
+                self.is_in_trouble(reason);
+            }
+            Ending::Failed(reason) => {
+                self.at.failed = None;
+                self.failed(&id, "failed", &reason);
+                self.is_in_trouble(reason);
+            }
+        }
+    }
+
+    fn is_in_trouble(&mut self, reason: String) {
+        let before = self.at.trouble.take().map(|trouble| trouble.pause);
+        let pause = before.map_or(FIRST_PAUSE, |pause| (2 * pause).min(LONGEST_PAUSE));
+        self.show_error(&reason);
+        self.at.trouble = Some(Trouble {
+            reason,
+            until: Instant::now() + pause,
+            pause,
+        });
+    }
+
+    /// Starts the next job, if painting may begin; `prompts`: those of people too.
+    fn start_the_next(&mut self, prompts: bool) {
+        let in_trouble = self.at.trouble.as_ref();
+        let waits = in_trouble.is_some_and(|trouble| Instant::now() < trouble.until);
+        let next_is_persons = self
+            .queue
+            .waiting()
+            .next()
+            .is_some_and(|job| job.source != Source::Kiosk);
+        if waits || (next_is_persons && !prompts) {
+            return;
+        }
+        let Some(job) = self.take() else {
+            return;
+        };
+        let seed = job.order.seed.unwrap_or_default();
+        self.painter.paint(job.order.request(seed));
+        self.show(Screen::Caption {
+            prompt: job.order.prompt.clone(),
+            heading: String::new(),
+        });
+        self.at.work = Some(Work::new(job));
+        self.say_state(false);
+    }
+
+    fn ask_the_kiosk(&mut self, now: &Moment) {
+        let busy = self.at.work.is_some() || !self.queue.is_empty() || self.at.stopping;
+        let may_paint = self.at.trouble.is_none() && self.guard.refusal().is_none();
+        match self.kiosk.poll(now, busy || !may_paint) {
+            None => {}
+            Some(Wish::Paint(order)) => self.paint_for_the_kiosk(order, Source::Kiosk),
+            Some(Wish::ShowAgain) => {
+                if !self.show_something_again()
+                    && let Some(order) = self.kiosk.draw(now)
+                {
+                    self.paint_for_the_kiosk(order, Source::Kiosk);
+                }
+            }
+        }
+    }
+
+    /// A prompt goes before the playlist: what the playlist paints now makes way, and comes again another time.
+    pub(super) fn make_way(&mut self) {
+        let work = self.at.work.as_ref();
+        if work.is_some_and(|work| work.job.source == Source::Kiosk) {
+            self.painter.cancel();
+        }
+    }
+
+    pub(super) fn paint_for_the_kiosk(&mut self, order: crate::jobs::Order, source: Source) {
+        self.push(crate::jobs::NewJob::new(order, source), None);
+        if self.at.work.is_none() && !self.at.stopping {
+            self.start_the_next(true);
+        }
+    }
+
+    fn read_playlist_again(&mut self) {
+        match self.playlist.as_mut().and_then(PlaylistFile::changed) {
+            None => {}
+            Some(Ok(playlists)) => self.kiosk.set_playlists(playlists),
+            Some(Err(error)) => log(&format!("playlist: {error}")),
+        }
+    }
+
+    fn look_after_itself(&mut self) {
+        let pulse = self.painter.pulse();
+        let free = self.guard.look(self.at.work.is_some(), pulse);
+        self.painter.set_pace(self.guard.pace());
+        if free {
+            let half = self.history.bytes() / 2;
+            let freed = self.history.prune_to(half);
+            log(&format!(
+                "the disk is nearly full: {} MiB of old pictures are deleted",
+                freed >> 20
+            ));
+        }
+        if self.guard.has_news() {
+            let health = self.guard.health(self.at.last_duration);
+            self.publish(Outbound::Health(health));
+        }
+    }
+
+    fn set_dark(&mut self, dark: bool) {
+        if self.at.dark != dark {
+            self.at.dark = dark;
+            if let Some(display) = &self.display {
+                display.set_dark(dark);
+            }
+        }
+    }
+
+    /// Whether the panel is dark.
+    pub(super) fn is_dark(&self) -> bool {
+        self.at.dark
+    }
+
+    fn panel_trouble(&self) -> Option<String> {
+        let health = self.display.as_ref().map(Display::health);
+        let error = health.and_then(|health| health.error);
+        error.or_else(|| self.panel_problem.clone())
+    }
+
+    /// Says what the board is doing, if that has changed.
+    fn say_state(&mut self, only_if_quiet: bool) {
+        // Between two steps of a fast model the steps' own pace counts.
+        if only_if_quiet && self.at.work.is_some() && self.at.said.is_some() {
+            let same_job = |said: &State| {
+                said.id.as_ref() == self.at.work.as_ref().map(|work| &work.job.id)
+                    && said.queue == self.queue.len()
+            };
+            if self.at.said.as_ref().is_some_and(same_job) {
+                return;
+            }
+        }
+        let state = self.state();
+        if self.at.said.as_ref() != Some(&state) {
+            self.publish(Outbound::State(state.clone()));
+            self.at.said = Some(state);
+        }
+    }
+
+    fn state(&self) -> State {
+        let problem = self.problem();
+        let mut state = State {
+            queue: self.queue.len(),
+            night: self.at.dark,
+            ..State::default()
+        };
+        if let Some(work) = &self.at.work {
+            state.state = Activity::Painting;
+            state.id = Some(work.job.id.clone());
+            state.prompt = Some(work.job.order.prompt.clone());
+            (state.step, state.steps) = (work.step, work.steps);
+            state.eta_s = work.left().map(|left| left.as_secs());
+        } else if self.at.trouble.is_some() {
+            state.state = Activity::Error;
+        }
+        state.problem = problem;
+        state
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        if let Some(trouble) = &self.at.trouble {
+            return Some(Problem::new("model", trouble.reason.clone()));
+        }
+        if let Some((code, text)) = self.guard.problem() {
+            return Some(Problem::new(code, text));
+        }
+        self.panel_trouble().map(|text| Problem::new("panel", text))
+    }
+
+    pub(super) fn publish(&self, outbound: Outbound) {
+        if let Some(client) = &self.client {
+            client.publish(outbound);
+        }
+    }
+
+    fn stop(&mut self) {
+        if !self.at.stopping {
+            self.at.stopping = true;
+            self.guard.stopping();
+            self.painter.cancel();
+        }
+    }
+
+    /// Whether it has stopped: nothing is on the painter's desk any more.
+    pub(super) fn is_done(&self) -> bool {
+        self.at.stopping && self.at.work.is_none()
+    }
+
+    fn keep_settings(&mut self) {
+        if let Some(kiosk) = self.kiosk.unsaved() {
+            self.live.kiosk = kiosk.clone();
+        }
+        if let Err(error) = self.live_file.keep(&self.live) {
+            self.guard.complain("settings", &error);
+        }
+    }
+}
+
+/// A line on standard error: the service manager keeps it, with the time.
+pub(super) fn log(text: &str) {
+    let line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    eprintln!("easel: {line}");
+}

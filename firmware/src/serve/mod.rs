@@ -1,0 +1,264 @@
+//! `easel serve`: the daemon. It starts the parts, and then the house decides.
+
+mod broker;
+mod folder;
+mod guard;
+mod house;
+mod jpeg;
+mod live;
+mod orders;
+mod painter;
+mod pictures;
+
+use crate::board::Config;
+use crate::display::{self, Display, SystemClock};
+use crate::jobs::{self, History, Queue};
+use crate::kiosk::{Kiosk, PlaylistFile};
+use crate::mqtt::{Client, Identity};
+use crate::watch::Clock;
+use crate::{engine, failure::Failure, inputs, model_lookup, report};
+use clap::Args;
+use easel::LoadOptions;
+use guard::Guard;
+use house::{Event, House, Situation, log};
+use live::LiveFile;
+use painter::Painter;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// Saying goodbye to the broker and on the panel takes so long at most.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What `easel serve` is told.
+#[derive(Args)]
+pub(crate) struct ServeArguments {
+    /// The board's configuration
+    #[arg(long, value_name = "FILE.toml")]
+    board: PathBuf,
+    /// Folder for queue, history and settings [default: STATE_DIRECTORY, then easel in the user's state folder]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Folder for what is made of a model at its first start; `off` keeps nothing [default: EASEL_CACHE, then easel in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<OsString>,
+}
+
+/// Runs until a signal.
+pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
+    let file = &arguments.board;
+    let config = Config::read(file).map_err(|error| Failure::Usage(error.to_string()))?;
+    report::kernel()?; // a wrong EASEL_KERNEL is a wrong call
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let folder = folder::open(arguments.state.as_deref(), &stem).map_err(Failure::Usage)?;
+    let (events, heard) = channel();
+    let stop = events.clone();
+    ctrlc::set_handler(move || drop(stop.send(Event::Stop)))
+        .map_err(|error| Failure::Failed(format!("signals: {error}")))?;
+    let _inputs = start_inputs(&config, &events);
+    let mut house = open(config, file, &folder, arguments.cache.clone(), &events)?;
+    drop(events);
+    house.begin();
+    live(&mut house, &heard);
+    leave(house);
+    Ok(())
+}
+
+/// Hears and works until it is told to stop.
+fn live(house: &mut House, heard: &Receiver<Event>) {
+    loop {
+        let sleep = house.work().min(house.guard.look_every());
+        if house.is_done() {
+            return;
+        }
+        match heard.recv_timeout(sleep) {
+            Ok(event) => {
+                house.hear(event);
+                // All that came meanwhile, so that the newest counts.
+                heard.try_iter().for_each(|event| house.hear(event));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Opens all that the house needs. Only what it cannot be without is an error: a broken panel or a broker that is away is
+/// reported, and the rest goes on.
+fn open(
+    config: Config,
+    file: &Path,
+    folder: &Path,
+    cache: Option<OsString>,
+    events: &Sender<Event>,
+) -> Result<House, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+    let (queue, recovered) = Queue::open(
+        &folder.join("queue"),
+        &config.queue,
+        jobs::Moment::now(),
+    )
+    .map_err(|error| failed(&error))?;
+    recovered.problems().iter().for_each(|text| log(text));
+    let history = History::open(&folder.join("history"), &config.history)
+        .map_err(|error| failed(&error))?;
+    let (live_file, live, problem) = LiveFile::open(folder);
+    problem.iter().for_each(|text| log(text));
+    let guard = Guard::new(&config.limits, folder);
+    let kiosk = open_kiosk(&config, &live, &guard);
+    let (display, panel_problem) = open_display(&config, &live, folder);
+    let identity = Identity::of_machine(
+        &config.broker,
+        &config.board.name,
+        &config.board.description,
+    );
+    let address = format!("easel/{}/paint", identity.device);
+    let client = open_client(&config, identity, events)?;
+    let model_dir = find_model(config.model.dir.as_deref(), file);
+    let reports = events.clone();
+    let painter = Painter::start(
+        {
+            let (dir, file) = (config.model.dir.clone(), file.to_owned());
+            move || find_model(dir.as_deref(), &file)
+        },
+        LoadOptions {
+            threads: config.model.threads,
+            memory_mib: config.model.memory_mib,
+            cache: engine::cache(cache),
+            ..LoadOptions::default()
+        },
+        move |report| drop(reports.send(Event::Painter(report))),
+    )
+    .map_err(|error| failed(&format!("the painter's thread: {error}: is there memory left?")))?;
+    let clock = Clock::new(config.kiosk.timezone.clone().map(|zone| zone.0));
+    let playlist = config.kiosk.playlist.clone().map(PlaylistFile::new);
+    Ok(House {
+        queue,
+        history,
+        kiosk,
+        playlist,
+        live,
+        live_file,
+        clock,
+        painter,
+        display,
+        panel_problem,
+        client,
+        address,
+        model_dir: model_dir.ok(),
+        random: random_number,
+        guard,
+        at: Situation::default(),
+        config,
+    })
+}
+
+fn open_kiosk(config: &Config, live: &live::Live, guard: &Guard) -> Kiosk {
+    let mut kiosk = Kiosk::new(
+        config.kiosk.clone(),
+        Vec::new(),
+        live.kiosk.clone(),
+        random_number(),
+    );
+    if guard.is_cautious() && kiosk.is_enabled() {
+        log("the last starts ended early: the playlist stays off until it is switched on");
+        kiosk.set_enabled(false);
+    }
+    kiosk
+}
+
+fn open_display(
+    config: &Config,
+    live: &live::Live,
+    folder: &Path,
+) -> (Option<Display>, Option<String>) {
+    let mut look = config.panel.look();
+    look.rotation = live.rotation.unwrap_or(look.rotation);
+    let opened = display::open(&config.panel, folder)
+        .map_err(|error| error.to_string())
+        .and_then(|panel| {
+            Display::start(panel, look, SystemClock).map_err(|error| format!("panel: {error}"))
+        });
+    match opened {
+        Ok(display) => {
+            display.set_brightness(live.brightness.unwrap_or(config.panel.brightness));
+            (Some(display), None)
+        }
+        Err(problem) => {
+            log(&format!("{problem}; painting and publishing go on"));
+            (None, Some(problem))
+        }
+    }
+}
+
+fn open_client(
+    config: &Config,
+    identity: Identity,
+    events: &Sender<Event>,
+) -> Result<Option<Client>, Failure> {
+    if config.broker.address().is_none() {
+        log("no broker: prompts come from the playlist and from buttons");
+        return Ok(None);
+    }
+    log(&format!("listens on easel/{}/paint", identity.device));
+    let events = events.clone();
+    Client::start(&config.broker, identity, move |inbound| {
+        drop(events.send(Event::Broker(inbound)));
+    })
+    .map(Some)
+    .map_err(|error| Failure::Usage(error.to_string()))
+}
+
+fn start_inputs(config: &Config, events: &Sender<Event>) -> Option<inputs::Inputs> {
+    let events = events.clone();
+    let started = inputs::start(&config.inputs, move |input| {
+        drop(events.send(Event::Input(input)));
+    });
+    started
+        .map_err(|error| log(&format!("inputs: {error}: buttons do nothing")))
+        .ok()
+}
+
+fn find_model(dir: Option<&Path>, file: &Path) -> Result<PathBuf, String> {
+    let found = match dir {
+        Some(dir) => model_lookup::named(dir, &format!("model.dir of {}", file.display())),
+        None => model_lookup::find(None),
+    };
+    found.map_err(|failure| failure.text().to_owned())
+}
+
+/// Ends the threads, those that others see first.
+fn leave(mut house: House) {
+    let begun = Instant::now();
+    house.work();
+    let House {
+        painter,
+        display,
+        client,
+        ..
+    } = house;
+    painter.stop();
+    if client.is_some_and(|client| !client.stop(FAREWELL)) {
+        log("broker: not all that was to be said could be said");
+    }
+    if let Some(display) = display {
+        let _ = display.stop(FAREWELL);
+    }
+    log(&format!("stopped in {} ms", begun.elapsed().as_millis()));
+}
+
+/// Asks the system to stop, as the button says; a process that may not is told so by the log.
+fn shut_down() {
+    match std::process::Command::new("systemctl").arg("poweroff").status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => log(&format!("shutdown: systemctl poweroff: {status}")),
+        Err(error) => log(&format!("shutdown: systemctl poweroff: {error}")),
+    }
+}
+
+/// Not for secrets: std's hash keys come from the system's random source, once a process.
+fn random_number() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(Instant::now())
+}

@@ -1,0 +1,265 @@
+//! The house's dealings with jobs: taken in, answered, ended. What must last is on the disk before anybody is told.
+
+use super::house::{House, log};
+use crate::display::Screen;
+use crate::jobs::{Cancel, Job, JobId, NewJob, Outcome, Painted, Pushed, Reply, Source, Status};
+use crate::mqtt::{self, Outbound, Problem, Response, Ticket};
+use easel::Painting;
+use std::time::{Instant, SystemTime};
+
+/// Prompts of the group that wait without room, at most: more are not handed over.
+pub(super) const MOST_HELD: usize = 4;
+
+impl House {
+    /// Takes a job in, or says why not; then the message is done with.
+    pub(super) fn push(&mut self, mut new: NewJob, ticket: Option<Ticket>) {
+        let reply = new.reply.clone();
+        let id = new.id.clone();
+        let source = new.source;
+        self.live.complete(&mut new.order);
+        if let Some((code, text)) = self.refusal(&new) {
+            self.answer(id, Status::Rejected, Some(Problem::new(code, text)), reply);
+        } else {
+            let random = (self.random)();
+            match self.queue.push(new, random, crate::jobs::Moment::now()) {
+                Ok(Pushed::Queued { id, .. }) => {
+                    self.acknowledge(ticket);
+                    self.answer(Some(id), Status::Queued, None, reply);
+                    if source != Source::Kiosk {
+                        self.make_way();
+                    }
+                    return;
+                }
+                Ok(Pushed::Known { id, status, error }) => {
+                    let problem = error.map(|text| Problem::new("failed", text));
+                    self.answer(Some(id), status, problem, reply);
+                }
+                Err(rejection) => {
+                    let problem = Problem::new(rejection.name(), rejection.to_string());
+                    log(&format!("a prompt is rejected: {rejection}"));
+                    self.answer(id, Status::Rejected, Some(problem), reply);
+                }
+            }
+        }
+        self.acknowledge(ticket);
+    }
+
+    /// Why an order cannot be taken, as a word and a line.
+    fn refusal(&self, new: &NewJob) -> Option<(&'static str, String)> {
+        if let Some(reason) = self.guard.refusal() {
+            return Some(("disk_full", reason));
+        }
+        let factor = self.at.model.as_ref()?.vae_factor;
+        let (width, height) = new.order.size?;
+        let fits =
+            |side: u32| side.is_multiple_of(factor) && (1..=easel::LARGEST_SIDE).contains(&side);
+        if fits(width) && fits(height) {
+            return None;
+        }
+        let most = easel::LARGEST_SIDE;
+        let text = format!(
+            "size: {width}x{height}: this model paints multiples of {factor}, at most {most}"
+        );
+        Some(("invalid_size", text))
+    }
+
+    pub(super) fn acknowledge(&self, ticket: Option<Ticket>) {
+        if let (Some(client), Some(ticket)) = (&self.client, ticket) {
+            client.acknowledge(ticket);
+        }
+    }
+
+    /// Says what became of a job, to all and to whoever asked.
+    pub(super) fn answer(
+        &self,
+        id: Option<JobId>,
+        status: Status,
+        error: Option<Problem>,
+        reply: Option<Reply>,
+    ) {
+        let response = Response {
+            id,
+            status,
+            error,
+            queue: self.queue.len(),
+        };
+        let reply = reply.map_or_else(mqtt::Reply::default, |reply| mqtt::Reply {
+            topic: Some(reply.topic),
+            correlation: reply.correlation,
+        });
+        self.publish(Outbound::Response(response, reply));
+    }
+
+    /// The next job to paint; those that may not be painted any more are answered.
+    pub(super) fn take(&mut self) -> Option<Job> {
+        let taken = match self.queue.take(crate::jobs::Moment::now()) {
+            Ok(taken) => taken,
+            Err(error) => {
+                // Without a record of the attempt a job that ends the program would be tried for ever.
+                self.guard.complain("queue", &error.to_string());
+                return None;
+            }
+        };
+        for job in taken.expired {
+            self.has_expired(job);
+        }
+        for job in taken.set_aside {
+            let text = "painting it ended the program twice: it is set aside";
+            log(&format!("{}: {text}", job.id));
+            let problem = Problem::new("set_aside", text);
+            self.answer(Some(job.id), Status::Error, Some(problem), job.reply);
+        }
+        let job = taken.job?;
+        self.answer(
+            Some(job.id.clone()),
+            Status::Painting,
+            None,
+            job.reply.clone(),
+        );
+        Some(job)
+    }
+
+    /// Ends the jobs that have waited too long.
+    pub(super) fn expire(&mut self) {
+        match self.queue.expire(crate::jobs::Moment::now()) {
+            Ok(expired) => expired.into_iter().for_each(|job| self.has_expired(job)),
+            Err(error) => self.guard.complain("queue", &error.to_string()),
+        }
+    }
+
+    fn has_expired(&self, job: Job) {
+        let problem = Problem::new("expired", "it waited longer than it may");
+        self.answer(Some(job.id), Status::Error, Some(problem), job.reply);
+    }
+
+    /// Keeps a picture, then says so.
+    pub(super) fn painted(&mut self, job: Job, painting: Painting) {
+        self.at.last_duration = Some(painting.timings.total);
+        for warning in &painting.warnings {
+            log(&format!("{}: {warning}", job.id));
+        }
+        let model = self.model_name();
+        let painted = Painted::new(&job, &painting, &model, SystemTime::now());
+        let mut kept = self.history.add(&painting.picture, &painted);
+        if kept.as_ref().is_err_and(crate::jobs::HistoryError::is_disk_full) {
+            let half = self.history.bytes() / 2;
+            self.history.prune_to(half);
+            kept = self.history.add(&painting.picture, &painted);
+        }
+        let problem = kept.err().map(|error| {
+            log(&format!("{}: the picture is not kept: {error}", job.id));
+            Problem::new("not_kept", format!("the picture is shown, but not kept: {error}"))
+        });
+        self.finish(&job.id, Outcome::Done);
+        self.show_new(painting.picture, &painted);
+        self.answer(Some(job.id), Status::Done, problem, job.reply);
+    }
+
+    /// Ends the job on the painter's desk, on the disk.
+    fn finish(&mut self, id: &JobId, outcome: Outcome) -> Option<Job> {
+        match self.queue.finish(id, outcome) {
+            Ok(job) => job,
+            Err(error) => {
+                self.guard.complain("queue", &error.to_string());
+                None
+            }
+        }
+    }
+
+    pub(super) fn cancelled(&mut self, id: &JobId) {
+        if let Some(job) = self.finish(id, Outcome::Cancelled) {
+            self.answer(Some(job.id), Status::Cancelled, None, job.reply);
+        }
+        self.show_latest();
+    }
+
+    pub(super) fn failed(&mut self, id: &JobId, code: &str, reason: &str) {
+        log(&format!("{id}: {reason}"));
+        if let Some(job) = self.finish(id, Outcome::Error(reason.to_owned())) {
+            let problem = Problem::new(code, reason);
+            self.answer(Some(job.id), Status::Error, Some(problem), job.reply);
+        }
+        self.show_error(reason);
+    }
+
+    pub(super) fn release(&mut self, id: &JobId) {
+        if let Err(error) = self.queue.release(id) {
+            self.guard.complain("queue", &error.to_string());
+        }
+    }
+
+    /// Stops a job; `None`: the one that is painted.
+    pub(super) fn cancel(&mut self, id: Option<JobId>) {
+        let at_work = self.at.work.as_ref().map(|work| work.job.id.clone());
+        let Some(id) = id.or(at_work) else {
+            return;
+        };
+        match self.queue.cancel(&id) {
+            Ok(Cancel::Painting) => self.painter.cancel(),
+            Ok(Cancel::Waiting(job)) => {
+                self.answer(Some(job.id), Status::Cancelled, None, job.reply);
+            }
+            Ok(Cancel::Unknown) => {
+                let status = self.queue.status(&id);
+                let text = "no such job waits or is painted";
+                let problem = Problem::new("unknown_id", text);
+                self.answer(
+                    Some(id),
+                    status.unwrap_or(Status::Rejected),
+                    Some(problem),
+                    None,
+                );
+            }
+            Err(error) => self.guard.complain("queue", &error.to_string()),
+        }
+    }
+
+    /// Prompts of the group that came when there was no room, now that there is.
+    pub(super) fn take_what_was_held(&mut self) {
+        while !self.at.held.is_empty() && self.has_room() {
+            let (job, ticket) = self.at.held.remove(0);
+            self.push(super::broker::new_job(job), Some(ticket));
+        }
+    }
+
+    /// Whether a prompt of the group may come.
+    pub(super) fn has_room(&self) -> bool {
+        // One is painted, one waits: the rest is for boards that have nothing to do.
+        let waiting = self
+            .queue
+            .waiting()
+            .filter(|job| job.source != Source::Kiosk)
+            .count();
+        waiting == 0 && !self.at.stopping && self.guard.refusal().is_none()
+    }
+
+    /// Tells the group whether a prompt may come.
+    pub(super) fn set_room(&mut self) {
+        let room = self.at.trouble.is_none()
+            && self.at.held.is_empty()
+            && self.has_room();
+        if let Some(client) = &self.client
+            && self.at.room != Some(room)
+        {
+            client.set_room(room);
+            self.at.room = Some(room);
+        }
+    }
+
+    pub(super) fn model_name(&self) -> String {
+        let dir = self.model_dir.as_deref();
+        let name = dir.and_then(|dir| dir.file_name());
+        name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
+    /// An error goes onto the panel for a while.
+    pub(super) fn show_error(&mut self, problem: &str) {
+        // "what: where: what to do": the last part is the advice.
+        let (problem, advice) = problem.rsplit_once(": ").unwrap_or((problem, ""));
+        self.show(Screen::Error {
+            problem: problem.to_owned(),
+            advice: advice.to_owned(),
+        });
+        self.at.notice_until = Some(Instant::now() + super::house::ERROR_STAYS);
+    }
+}
