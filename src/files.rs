@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// What the file system says. The temporary file is removed; `path` is as it was.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut unfinished = Unfinished::create(path)?;
     unfinished.file.write_all(bytes)?;
     unfinished.finish()

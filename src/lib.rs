@@ -50,6 +50,7 @@ pub use bench::{BenchRequest, Benchmark, Component, UnknownComponent, bench};
 pub use easel_kernels::heap::own as own_heap;
 pub use easel_kernels::isa::{Isa, IsaError};
 pub use error::Error;
+pub use files::write_atomically;
 pub use latents::{Latents, NpyError};
 pub use memory::{MemoryPlan, StagePlan, TooSmall};
 pub use model_dir::{ModelDefaults, ModelDirError};

@@ -12,6 +12,13 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What is wrong.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Usage(text) | Self::Failed(text) => text,
+        }
+    }
+
     /// Prints the one line and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         let (text, code) = match self {

@@ -21,6 +21,7 @@ mod paint;
 mod plan;
 mod progress;
 mod report;
+mod serve;
 pub mod watch;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
@@ -44,6 +45,8 @@ enum Command {
     Paint(paint::PaintArguments),
     /// Time one network of a model
     Bench(bench::BenchArguments),
+    /// Paint what comes over MQTT, from a playlist and from buttons, for years
+    Serve(serve::ServeArguments),
     /// Show what painting takes of memory
     Plan(plan::PlanArguments),
     /// Check a board's configuration, its model and this machine
@@ -61,6 +64,7 @@ pub fn run() -> ExitCode {
     let result = match arguments.command {
         Command::Paint(arguments) => paint::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };

@@ -38,6 +38,7 @@ pub(super) struct Wishes {
     pub(super) screen: Option<Screen>,
     pub(super) dark: Option<bool>,
     pub(super) brightness: Option<f32>,
+    pub(super) rotation: Option<u32>,
 }
 
 struct Fade {
@@ -98,6 +99,7 @@ impl<C: Clock> Presenter<C> {
             screen,
             dark,
             brightness,
+            rotation,
         } = wishes;
         if screen.is_some() {
             if self.wishes.screen.is_some() {
@@ -110,6 +112,13 @@ impl<C: Clock> Presenter<C> {
             self.wishes.dark = dark.or(self.wishes.dark);
         }
         self.wishes.brightness = brightness.or(self.wishes.brightness);
+        if let Some(rotation) = rotation.filter(|&rotation| rotation != self.look.rotation) {
+            self.look.rotation = rotation;
+            // What is on the panel is drawn anew, the other way round.
+            (self.fade, self.shown) = (None, None);
+            let current = self.current.take();
+            self.wishes.screen = self.wishes.screen.take().or(current);
+        }
     }
 
     /// Does what is due, one frame at most; returns when there will be more, if there is any.
@@ -151,6 +160,7 @@ impl<C: Clock> Presenter<C> {
             screen,
             dark,
             brightness,
+            rotation: _, // taken at once
         } = &self.wishes;
         let lit = !self.dark || dark == &Some(false);
         dark.is_some() || brightness.is_some() || (lit && (screen.is_some() || self.fade.is_some()))
@@ -174,6 +184,7 @@ impl<C: Clock> Presenter<C> {
             screen,
             dark,
             brightness,
+            rotation: _, // taken at once
         } = &self.wishes;
         let progress = screen.as_ref().is_some_and(Screen::is_progress);
         progress && dark.is_none() && brightness.is_none() && self.fade.is_none()

@@ -1,9 +1,9 @@
 //! The `[panel]` of a board's configuration.
 
 use super::fit::Fit;
+use super::panels::{drm::DrmSettings, epaper::EpaperSettings, fb::FbSettings, spi::SpiSettings};
 use super::screens::Frame;
 use super::thread::Look;
-use super::panels::{drm::DrmSettings, epaper::EpaperSettings, fb::FbSettings, spi::SpiSettings};
 use crate::board::{Section, Wrong, within};
 use serde::Deserialize;
 use std::fmt;

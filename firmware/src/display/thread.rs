@@ -126,6 +126,12 @@ impl Display {
         self.shared.changed.notify_all();
     }
 
+    /// Turns what is shown, degrees clockwise. Returns at once.
+    pub fn set_rotation(&self, rotation: u32) {
+        self.shared.lock().wishes.rotation = Some(rotation);
+        self.shared.changed.notify_all();
+    }
+
     /// How the panel does.
     #[must_use]
     pub fn health(&self) -> PanelHealth {
@@ -199,8 +205,10 @@ fn wait<C: Clock>(
             screen,
             dark,
             brightness,
+            rotation,
         } = &state.wishes;
-        if state.stop || screen.is_some() || dark.is_some() || brightness.is_some() {
+        let is_wished = screen.is_some() || dark.is_some() || brightness.is_some();
+        if state.stop || is_wished || rotation.is_some() {
             break;
         }
         state = match due {

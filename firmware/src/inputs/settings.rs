@@ -26,6 +26,18 @@ pub enum InputKind {
     Touch,
 }
 
+impl InputKind {
+    /// The gestures that it knows, as [`Gesture::name`](super::Gesture::name) calls them.
+    #[must_use]
+    pub fn gestures(self) -> &'static [&'static str] {
+        match self {
+            Self::Button | Self::Key => &["short", "long"],
+            Self::Rotary => &["clockwise", "counterclockwise"],
+            Self::Touch => &["short", "long", "swipe_left", "swipe_right"],
+        }
+    }
+}
+
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]

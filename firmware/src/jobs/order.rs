@@ -57,12 +57,12 @@ impl Order {
 }
 
 /// A scheduler as its name.
-mod scheduler_name {
+pub(crate) mod scheduler_name {
     use super::SchedulerKind;
     use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
     #[allow(clippy::ref_option, reason = "serde calls it with what the field is")]
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         kind: &Option<SchedulerKind>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -72,7 +72,7 @@ mod scheduler_name {
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<SchedulerKind>, D::Error> {
         let name = Option::<String>::deserialize(deserializer)?;

@@ -2,7 +2,7 @@
 
 use super::house::{House, log};
 use super::orders::MOST_HELD;
-use crate::inputs::{Action, InputEvent};
+use crate::inputs::{Action, InputEvent, InputKind};
 use crate::jobs::{JobId, NewJob, Order, Reply, Source, Status};
 use crate::kiosk::NightMode;
 use crate::mqtt::payload::{Setting, Show};
@@ -134,7 +134,11 @@ impl House {
 
     /// Night now, or day: against quiet hours if they are now, and else as they say.
     fn set_night(&mut self, night: bool) {
-        let mode = if night { NightMode::On } else { NightMode::Auto };
+        let mode = if night {
+            NightMode::On
+        } else {
+            NightMode::Auto
+        };
         self.kiosk.set_night(mode);
         let now = self.clock.now();
         if !night && self.kiosk.night(&now).dark {
@@ -196,9 +200,7 @@ impl House {
     }
 
     fn brightness(&self) -> f32 {
-        self.live
-            .brightness
-            .unwrap_or(self.config.panel.brightness)
+        self.live.brightness.unwrap_or(self.config.panel.brightness)
     }
 
     /// What is set, by the names under `set/`.
@@ -238,7 +240,8 @@ impl House {
     pub(super) fn say_info(&self) {
         let (width, height) = self.config.panel.as_mounted();
         let buttons = self.config.inputs.0.iter().flat_map(|input| {
-            crate::inputs::Gesture::NAMES
+            let gestures = input.kind.map_or(&[][..], InputKind::gestures);
+            gestures
                 .iter()
                 .map(move |gesture| format!("{}_{gesture}", input.name))
         });

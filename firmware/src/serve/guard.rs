@@ -98,7 +98,10 @@ impl Guard {
         if !self.steady && now >= Duration::from_secs(self.limits.steady_after_s) {
             self.is_steady();
         }
-        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
+        if self
+            .looked
+            .is_some_and(|looked| looked.elapsed() < LOOK_EVERY)
+        {
             return false;
         }
         self.looked = Some(Instant::now());
@@ -143,7 +146,10 @@ impl Guard {
 
     /// How often [`look`](Self::look) must be called, for the watchdog.
     pub(super) fn look_every(&self) -> Duration {
-        let feed = self.notifier.feed_every().map_or(LOOK_EVERY, |every| every / 2);
+        let feed = self
+            .notifier
+            .feed_every()
+            .map_or(LOOK_EVERY, |every| every / 2);
         feed.min(LOOK_EVERY)
     }
 

@@ -94,15 +94,11 @@ fn open(
     events: &Sender<Event>,
 ) -> Result<House, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
-    let (queue, recovered) = Queue::open(
-        &folder.join("queue"),
-        &config.queue,
-        jobs::Moment::now(),
-    )
-    .map_err(|error| failed(&error))?;
-    recovered.problems().iter().for_each(|text| log(text));
-    let history = History::open(&folder.join("history"), &config.history)
+    let (queue, recovered) = Queue::open(&folder.join("queue"), &config.queue, jobs::Moment::now())
         .map_err(|error| failed(&error))?;
+    recovered.problems().iter().for_each(|text| log(text));
+    let history =
+        History::open(&folder.join("history"), &config.history).map_err(|error| failed(&error))?;
     let (live_file, live, problem) = LiveFile::open(folder);
     problem.iter().for_each(|text| log(text));
     let guard = Guard::new(&config.limits, folder);
@@ -130,7 +126,11 @@ fn open(
         },
         move |report| drop(reports.send(Event::Painter(report))),
     )
-    .map_err(|error| failed(&format!("the painter's thread: {error}: is there memory left?")))?;
+    .map_err(|error| {
+        failed(&format!(
+            "the painter's thread: {error}: is there memory left?"
+        ))
+    })?;
     let clock = Clock::new(config.kiosk.timezone.clone().map(|zone| zone.0));
     let playlist = config.kiosk.playlist.clone().map(PlaylistFile::new);
     Ok(House {
@@ -250,7 +250,10 @@ fn leave(mut house: House) {
 
 /// Asks the system to stop, as the button says; a process that may not is told so by the log.
 fn shut_down() {
-    match std::process::Command::new("systemctl").arg("poweroff").status() {
+    match std::process::Command::new("systemctl")
+        .arg("poweroff")
+        .status()
+    {
         Ok(status) if status.success() => {}
         Ok(status) => log(&format!("shutdown: systemctl poweroff: {status}")),
         Err(error) => log(&format!("shutdown: systemctl poweroff: {error}")),

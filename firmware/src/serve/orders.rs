@@ -141,14 +141,20 @@ impl House {
         let model = self.model_name();
         let painted = Painted::new(&job, &painting, &model, SystemTime::now());
         let mut kept = self.history.add(&painting.picture, &painted);
-        if kept.as_ref().is_err_and(crate::jobs::HistoryError::is_disk_full) {
+        if kept
+            .as_ref()
+            .is_err_and(crate::jobs::HistoryError::is_disk_full)
+        {
             let half = self.history.bytes() / 2;
             self.history.prune_to(half);
             kept = self.history.add(&painting.picture, &painted);
         }
         let problem = kept.err().map(|error| {
             log(&format!("{}: the picture is not kept: {error}", job.id));
-            Problem::new("not_kept", format!("the picture is shown, but not kept: {error}"))
+            Problem::new(
+                "not_kept",
+                format!("the picture is shown, but not kept: {error}"),
+            )
         });
         self.finish(&job.id, Outcome::Done);
         self.show_new(painting.picture, &painted);
@@ -235,9 +241,7 @@ impl House {
 
     /// Tells the group whether a prompt may come.
     pub(super) fn set_room(&mut self) {
-        let room = self.at.trouble.is_none()
-            && self.at.held.is_empty()
-            && self.has_room();
+        let room = self.at.trouble.is_none() && self.at.held.is_empty() && self.has_room();
         if let Some(client) = &self.client
             && self.at.room != Some(room)
         {

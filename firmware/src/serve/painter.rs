@@ -210,7 +210,8 @@ impl Studio {
             Pipeline::load(&dir, &self.options).map_err(|error| error.to_string())
         };
         // A damaged file that upsets a parser must not end the appliance.
-        let loaded = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| Err(words(&*panic)));
+        let loaded =
+            catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| Err(words(&*panic)));
         match loaded {
             Ok(pipeline) => {
                 (self.report)(Report::Ready(Box::new(pipeline.defaults().clone())));
@@ -354,7 +355,11 @@ mod tests {
             move |report| drop(reports.send(report)),
         )
         .expect("a thread");
-        let next = || heard.recv_timeout(Duration::from_secs(60)).expect("a report");
+        let next = || {
+            heard
+                .recv_timeout(Duration::from_secs(60))
+                .expect("a report")
+        };
         assert!(matches!(next(), Report::Unready(reason) if reason == "model: none"));
         painter.paint(PaintRequest::new("a cat"));
         assert!(matches!(next(), Report::Unready(_)));
