@@ -6,3 +6,6 @@ mod board;
 mod broker;
 mod connection;
 mod dashboard;
+mod disturbed;
+mod doors;
+mod proxy;
