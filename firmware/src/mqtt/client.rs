@@ -16,7 +16,6 @@ use tokio::sync::mpsc::UnboundedSender;
 #[derive(Debug)]
 pub struct Client {
     actions: UnboundedSender<Action>,
-    ended: mpsc::Receiver<()>,
     thread: JoinHandle<()>,
 }
 
@@ -49,7 +48,6 @@ impl Client {
         }
         let places = PasswordPlaces::of_process(settings.password_file.as_deref());
         let (actions, received) = tokio::sync::mpsc::unbounded_channel();
-        let (end, ended) = mpsc::channel();
         let settings = settings.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -61,17 +59,12 @@ impl Client {
             runtime.block_on(desk.run(received));
             // A name look-up may hang for minutes in the system: nobody waits for it.
             runtime.shutdown_background();
-            let _ = end.send(());
         };
         let thread = std::thread::Builder::new()
             .name("connection".to_owned())
             .spawn(work)
             .map_err(BrokerError::Thread)?;
-        Ok(Self {
-            actions,
-            ended,
-            thread,
-        })
+        Ok(Self { actions, thread })
     }
 
     /// Says to the broker that a message has been taken care of. Each ticket is good for one message of one connection.
@@ -99,12 +92,11 @@ impl Client {
 
     /// Publishes what waits and `offline`, disconnects and ends, within about `deadline`. `true`: all of it was done.
     pub fn stop(self, deadline: Duration) -> bool {
-        self.act(Action::Stop(deadline));
-        let ended = self.ended.recv_timeout(deadline + Duration::from_secs(2));
-        match ended {
-            Ok(()) => self.thread.join().is_ok(),
-            Err(_) => false,
-        }
+        let (done, is_done) = mpsc::channel();
+        self.act(Action::Stop(deadline, done));
+        let all = is_done.recv_timeout(deadline + Duration::from_secs(2));
+        // Without an answer the thread hangs, and nobody waits for it.
+        all.is_ok_and(|all| self.thread.join().is_ok() && all)
     }
 
     fn act(&self, action: Action) {

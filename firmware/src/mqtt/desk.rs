@@ -16,6 +16,7 @@ use rumqttc::{
     QoS, RetainForwardRule, SubscribeFilter, SubscribeReasonCode,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
@@ -28,7 +29,8 @@ pub(super) enum Action {
     Publish(Outbound),
     Room(bool),
     Forget,
-    Stop(Duration),
+    /// Until when, and whom to tell whether all was sent.
+    Stop(Duration, mpsc::Sender<bool>),
 }
 
 /// Messages that are on their way to the broker at a time.
@@ -124,7 +126,11 @@ impl Desk {
             let alarm = [birth, self.fleet.alarm()].into_iter().flatten().min();
             tokio::select! {
                 action = actions.recv() => match action {
-                    Some(Action::Stop(deadline)) => return self.stop(Instant::now() + deadline).await,
+                    Some(Action::Stop(deadline, done)) => {
+                        let all = self.stop(Instant::now() + deadline).await;
+                        let _ = done.send(all);
+                        return;
+                    }
                     Some(action) => self.act(action),
                     None => return,
                 },
@@ -146,7 +152,7 @@ impl Desk {
             Action::Publish(outbound) => self.publish(outbound),
             Action::Room(room) => self.room(room),
             Action::Forget => self.forget(),
-            Action::Stop(_) => {}
+            Action::Stop(..) => {}
         }
     }
 
@@ -517,8 +523,8 @@ impl Desk {
             .retain(discovery::removal(prefix, &self.identity.device));
     }
 
-    /// Sends what waits and `offline`, then says goodbye.
-    async fn stop(&mut self, deadline: Instant) {
+    /// Sends what waits and `offline`, then says goodbye; whether all of it was done.
+    async fn stop(&mut self, deadline: Instant) -> bool {
         if self.lines.get(&Line::Own).is_some_and(|own| own.up) {
             self.outbox
                 .retain(publication::availability(&self.base, false));
@@ -536,14 +542,13 @@ impl Desk {
                 }
             }
         }
+        let mut all = self.outbox.is_empty();
         for (_, connection) in std::mem::take(&mut self.lines) {
-            if connection.up && connection.client.try_disconnect_now().is_ok() {
-                let abort = connection.task.abort_handle();
-                let _ = timeout_at(deadline, connection.task).await;
-                abort.abort();
-            } else {
-                connection.task.abort();
-            }
+            let abort = connection.task.abort_handle();
+            let said = connection.up && connection.client.try_disconnect_now().is_ok();
+            all &= said && timeout_at(deadline, connection.task).await.is_ok();
+            abort.abort();
         }
+        all
     }
 }

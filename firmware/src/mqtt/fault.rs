@@ -10,6 +10,8 @@ pub(super) struct Fault {
     pub(super) reason: String,
     /// Whether trying again soon is of no use.
     pub(super) slow: bool,
+    /// Whether the other side closed the connection and gave no reason.
+    pub(super) silent: bool,
 }
 
 impl Fault {
@@ -17,18 +19,27 @@ impl Fault {
         Self {
             reason: reason.into(),
             slow: false,
+            silent: false,
         }
     }
 
     pub(super) fn slow(reason: impl Into<String>) -> Self {
         Self {
-            reason: reason.into(),
             slow: true,
+            ..Self::soon(reason)
         }
     }
 
-    pub(super) fn of(error: &ConnectionError) -> Self {
-        match error {
+    fn closed() -> Self {
+        Self {
+            silent: true,
+            ..Self::soon("the broker closed the connection")
+        }
+    }
+
+    /// `up`: whether the broker had let the board in.
+    pub(super) fn of(error: &ConnectionError, up: bool) -> Self {
+        let fault = match error {
             ConnectionError::ConnectionRefused(code) => refused(*code),
             ConnectionError::MqttState(error) => state(error),
             ConnectionError::Timeout(_) => {
@@ -40,7 +51,22 @@ impl Fault {
                 Self::slow("what answers is no MQTT broker: correct host or port")
             }
             other => Self::soon(one_line(&other.to_string())),
+        };
+        if fault.silent && !up {
+            return Self::slow(
+                "the broker closes the connection at once: does it want TLS, or none?",
+            );
         }
+        fault
+    }
+
+    /// The broker has let the board in and closed the connection without a word, more than once in a short time. Old
+    /// versions of Mosquitto do so when another client comes with the same id (2.0.11 sends no reason).
+    pub(super) fn again_and_again() -> Self {
+        Self::slow(
+            "the broker closes the connection again and again: is there another board of this name? \
+             Give each its own broker.device",
+        )
     }
 }
 
@@ -96,11 +122,20 @@ fn state(error: &StateError) -> Fault {
             ))
         }
         StateError::AwaitPingResp => Fault::soon("the broker no longer answers"),
-        StateError::ConnectionAborted => Fault::soon("the broker closed the connection"),
-        StateError::Deserialization(rumqttc::Error::Io(text)) => {
-            Fault::soon(one_line(&text.to_string()))
-        }
-        other => Fault::soon(one_line(&other.to_string())),
+        StateError::ConnectionAborted => Fault::closed(),
+        StateError::Io(error) => io(error),
+        StateError::Deserialization(rumqttc::Error::Io(error)) => io(error),
+        other => text(&other.to_string()),
+    }
+}
+
+/// An error that is no more than its text. With TLS 1.3 a broker refuses a certificate after the handshake, so that its
+/// alert comes out of a read like any other.
+fn text(text: &str) -> Fault {
+    if text.contains("fatal alert") {
+        certificate(text)
+    } else {
+        Fault::soon(one_line(text))
     }
 }
 
@@ -111,10 +146,10 @@ fn io(error: &std::io::Error) -> Fault {
             Fault::soon("nothing listens at host and port: is the broker running?")
         }
         ErrorKind::InvalidData => certificate(&error.to_string()),
-        ErrorKind::UnexpectedEof => {
-            Fault::soon("the broker closed the connection: does it expect TLS, or none?")
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+            Fault::closed()
         }
-        _ => Fault::soon(one_line(&error.to_string())),
+        _ => text(&error.to_string()),
     }
 }
 
@@ -131,7 +166,7 @@ fn tls(error: &(dyn Error + 'static)) -> Fault {
 /// rustls's own names, as its errors are not to be had here.
 fn certificate(text: &str) -> Fault {
     let has = |part: &str| text.contains(part);
-    if has("UnknownIssuer") {
+    if has("UnknownIssuer") || has("BadSignature") {
         Fault::slow(
             "the broker's certificate is from an issuer that is not trusted: correct broker.ca_file",
         )

@@ -60,16 +60,27 @@ pub(super) fn open(
 }
 
 async fn run(mut events: EventLoop, login: &Login, pace: Pace, tell: impl Fn(News)) {
-    let mut backoff = Backoff::new(pace);
+    let mut backoff = Backoff::new(pace.clone());
+    let mut closings = 0;
     loop {
         let fault = match login.refresh(&mut events.options) {
             Ok(()) => {
                 let mut up = None;
                 let ended = connection(&mut events, &mut up, &tell).await;
-                backoff.lasted(up.map_or(Duration::ZERO, |up: Instant| up.elapsed()));
-                match ended {
-                    Some(fault) => fault,
-                    None => return tell(News::Closed),
+                let lasted = up.map(|up: Instant| up.elapsed());
+                backoff.lasted(lasted.unwrap_or_default());
+                let Some(fault) = ended else {
+                    return tell(News::Closed);
+                };
+                match lasted {
+                    Some(lasted) if lasted >= pace.stable => closings = 0,
+                    Some(_) if fault.silent => closings += 1,
+                    _ => {}
+                }
+                if fault.silent && closings > 1 {
+                    Fault::again_and_again()
+                } else {
+                    fault
                 }
             }
             Err(error) => Fault::slow(error.to_string()),
@@ -113,7 +124,7 @@ async fn connection(
             Ok(Err(ConnectionError::RequestsDone | ConnectionError::DisconnectTimeout)) => {
                 return None;
             }
-            Ok(Err(error)) => return Some(Fault::of(&error)),
+            Ok(Err(error)) => return Some(Fault::of(&error, up.is_some())),
             Err(_) => return Some(Fault::soon("the broker takes nothing any more")),
         }
     }

@@ -2,12 +2,15 @@
 
 use crate::broker::LONG;
 use easel_firmware::mqtt::{BrokerSettings, Client, Identity, Inbound, NewJob, Pace, Ticket};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::cell::RefCell;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 pub(crate) struct Board {
     pub(crate) client: Client,
     pub(crate) events: Receiver<Inbound>,
+    /// Told of and not yet asked for.
+    passed: RefCell<Vec<Inbound>>,
 }
 
 /// A test has no minutes to wait.
@@ -45,56 +48,72 @@ impl Board {
         };
         let client =
             Client::start_at_pace(settings, identity(device), pace(), tell).expect("it starts");
-        Self { client, events }
+        Self {
+            client,
+            events,
+            passed: RefCell::default(),
+        }
     }
 
-    /// The first event of which `find` makes something; the others before it are gone.
-    pub(crate) fn wait<T>(&self, what: &str, find: impl Fn(Inbound) -> Option<T>) -> T {
+    /// The first event, told of or not, of which `find` makes something; the others stay for later.
+    pub(crate) fn wait<T>(&self, what: &str, find: impl Fn(Inbound) -> Result<T, Inbound>) -> T {
         let begun = Instant::now();
-        let mut passed = Vec::new();
-        while let Some(left) = LONG.checked_sub(begun.elapsed()) {
-            match self.events.recv_timeout(left) {
-                Ok(event) => {
-                    let shown = format!("{event:?}");
-                    if let Some(found) = find(event) {
-                        return found;
-                    }
-                    passed.push(shown);
-                }
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => panic!("the client has ended before {what}"),
+        let mut found = None;
+        let mut passed = self.passed.borrow_mut();
+        for event in std::mem::take(&mut *passed) {
+            let looked = if found.is_none() {
+                find(event)
+            } else {
+                Err(event)
+            };
+            match looked {
+                Ok(this) => found = Some(this),
+                Err(event) => passed.push(event),
             }
         }
-        panic!("no {what}, but {passed:#?}");
+        while found.is_none() {
+            let left = LONG.saturating_sub(begun.elapsed());
+            match self.events.recv_timeout(left) {
+                Ok(event) => match find(event) {
+                    Ok(this) => found = Some(this),
+                    Err(event) => passed.push(event),
+                },
+                Err(_) => panic!(
+                    "no {what}, but {:#?}",
+                    passed.iter().rev().take(20).collect::<Vec<_>>()
+                ),
+            }
+        }
+        found.expect("the loop ended")
     }
 
     /// Waits for the connection; whether the session was resumed.
     pub(crate) fn online(&self) -> bool {
         self.wait("connection", |event| match event {
-            Inbound::Online { resumed } => Some(resumed),
-            _ => None,
+            Inbound::Online { resumed } => Ok(resumed),
+            other => Err(other),
         })
     }
 
-    /// Waits until the connection is gone or refused; why.
-    pub(crate) fn offline(&self) -> String {
-        self.wait("end of the connection", |event| match event {
-            Inbound::Offline { reason } => Some(reason),
-            _ => None,
+    /// Waits until the connection is gone or refused, for a reason with these words.
+    pub(crate) fn offline(&self, words: &str) -> String {
+        self.wait(words, |event| match event {
+            Inbound::Offline { reason } if reason.contains(words) => Ok(reason),
+            other => Err(other),
         })
     }
 
     pub(crate) fn job(&self) -> (NewJob, Ticket) {
         self.wait("prompt", |event| match event {
-            Inbound::Paint { job, ticket } => Some((job, ticket)),
-            _ => None,
+            Inbound::Paint { job, ticket } => Ok((job, ticket)),
+            other => Err(other),
         })
     }
 
-    pub(crate) fn note(&self, part: &str) -> String {
-        self.wait(part, |event| match event {
-            Inbound::Note(text) if text.contains(part) => Some(text),
-            _ => None,
+    pub(crate) fn note(&self, words: &str) -> String {
+        self.wait(words, |event| match event {
+            Inbound::Note(text) if text.contains(words) => Ok(text),
+            other => Err(other),
         })
     }
 }

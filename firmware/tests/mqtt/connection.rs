@@ -86,7 +86,9 @@ fn every_command_is_told() {
     ] {
         dashboard.publish(&format!("easel/frame/{topic}"), payload);
         board.wait(expected, |event| {
-            (format!("{event:?}") == expected).then_some(())
+            (format!("{event:?}") == expected)
+                .then_some(())
+                .ok_or(event)
         });
     }
     for (topic, payload, code) in [
@@ -108,9 +110,9 @@ fn every_command_is_told() {
             } if problem.code == code => {
                 assert_eq!(id.is_some(), topic == "paint");
                 board.client.acknowledge(ticket);
-                Some(())
+                Ok(())
             }
-            _ => None,
+            other => Err(other),
         });
     }
 }

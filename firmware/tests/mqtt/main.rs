@@ -7,5 +7,7 @@ mod broker;
 mod connection;
 mod dashboard;
 mod disturbed;
+mod documents;
 mod doors;
+mod fleet;
 mod proxy;
