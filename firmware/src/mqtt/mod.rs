@@ -44,7 +44,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// Nothing to connect to.
-    #[error("broker.host: is missing: name a broker, or set broker.embedded")]
+    #[error("broker.host: is missing: name a broker")]
     NoHost,
     /// An id that cannot stand in a topic.
     #[error("broker.device: {0:?}: give 1 to 64 letters, digits, dashes or underscores")]

@@ -3,7 +3,6 @@
 use super::topics::is_plain_name;
 use crate::board::{Section, Wrong, within};
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Where the broker is and how to get in.
@@ -12,7 +11,7 @@ use std::path::PathBuf;
 pub struct BrokerSettings {
     /// Whether the board talks to a broker at all; without a host it does not either.
     pub enabled: bool,
-    /// Name or address; `None`: no broker, unless one runs inside.
+    /// Name or address; `None`: no broker.
     pub host: Option<String>,
     /// TCP port; `None`: 8883 with TLS, 1883 without.
     pub port: Option<u16>,
@@ -40,10 +39,6 @@ pub struct BrokerSettings {
     pub discovery_prefix: String,
     /// The group whose queue the board shares.
     pub fleet: Option<String>,
-    /// Whether a broker runs inside.
-    pub embedded: bool,
-    /// Where the broker inside listens. Other than loopback only with a user name and a password.
-    pub listen: SocketAddr,
 }
 
 impl Default for BrokerSettings {
@@ -64,8 +59,6 @@ impl Default for BrokerSettings {
             discovery: true,
             discovery_prefix: "homeassistant".to_owned(),
             fleet: None,
-            embedded: false,
-            listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
         }
     }
 }
@@ -75,27 +68,15 @@ impl BrokerSettings {
     #[must_use]
     pub fn uses_tls(&self) -> bool {
         let implied = self.ca_file.is_some() || self.certificate_file.is_some();
-        self.tls
-            .unwrap_or(implied || (self.port == Some(8883) && !self.embedded))
+        self.tls.unwrap_or(implied || self.port == Some(8883))
     }
 
     /// Host and port to connect to; `None`: the board works alone.
     #[must_use]
     pub fn address(&self) -> Option<(String, u16)> {
-        if !self.enabled {
-            return None;
-        }
-        if let Some(host) = &self.host {
-            let port = if self.uses_tls() { 8883 } else { 1883 };
-            return Some((host.clone(), self.port.unwrap_or(port)));
-        }
-        // An unspecified address is one to listen on, not one to go to.
-        let ip = match self.listen {
-            SocketAddr::V4(v4) if v4.ip().is_unspecified() => "127.0.0.1".to_owned(),
-            SocketAddr::V6(v6) if v6.ip().is_unspecified() => "::1".to_owned(),
-            address => address.ip().to_string(),
-        };
-        self.embedded.then(|| (ip, self.listen.port()))
+        let host = self.host.clone().filter(|_| self.enabled)?;
+        let port = if self.uses_tls() { 8883 } else { 1883 };
+        Some((host, self.port.unwrap_or(port)))
     }
 }
 
@@ -129,15 +110,6 @@ impl Section for BrokerSettings {
         within("keep_alive_s", self.keep_alive_s, 5, 3600)?;
         within("max_packet_kib", self.max_packet_kib, 96, 16 * 1024)?;
         self.check_certificates()?;
-        if self.embedded && self.host.is_some() {
-            let advice = "a broker runs inside: leave out the host, or set embedded = false";
-            return Err(Wrong::new("host", advice));
-        }
-        if self.embedded && !self.listen.ip().is_loopback() && self.username.is_none() {
-            let advice =
-                "others could reach it: set username and a password, or listen on 127.0.0.1";
-            return Err(Wrong::new("listen", format!("{}: {advice}", self.listen)));
-        }
         Ok(())
     }
 }
@@ -188,8 +160,6 @@ mod tests {
         assert_eq!(address("host = 'b'\nport = 99"), Some(("b".into(), 99)));
         assert!(read("host = 'b'\nport = 8883").uses_tls());
         assert_eq!(address("host = 'b'\nenabled = false"), None);
-        let inside = "embedded = true\nlisten = '0.0.0.0:2000'";
-        assert_eq!(address(inside), Some(("127.0.0.1".into(), 2000)));
     }
 
     #[test]
@@ -207,8 +177,6 @@ mod tests {
             ("key_file = 'x'", "certificate_file"),
             ("certificate_file = 'x'\nkey_file = 'y'", "ca_file"),
             ("tls = false\nca_file = 'x'", "tls"),
-            ("host = 'b'\nembedded = true", "host"),
-            ("embedded = true\nlisten = '0.0.0.0:1883'", "listen"),
         ] {
             let wrong = read(text).check().expect_err(text);
             assert!(

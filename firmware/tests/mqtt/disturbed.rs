@@ -206,9 +206,9 @@ fn a_broker_that_hangs_is_noticed_and_greeted_when_it_wakes() {
         });
         let events = &board.events;
         let reason = loop {
-            match events.recv_timeout(LONG).expect("an end of the connection") {
-                Inbound::Offline { reason } => break reason,
-                _ => {}
+            let event = events.recv_timeout(LONG).expect("an end of the connection");
+            if let Inbound::Offline { reason } = event {
+                break reason;
             }
         };
         more.store(false, Ordering::Relaxed);

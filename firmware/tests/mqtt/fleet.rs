@@ -84,7 +84,7 @@ fn of_two_hundred_prompts_none_is_lost_when_a_board_dies() {
         dashboard.publish("easel/fleet/house/paint", format!("prompt {number}"));
     }
     let mut painted: BTreeMap<String, usize> = BTreeMap::new();
-    let mut paint = |boards: &mut Vec<Painter>, painted: &mut BTreeMap<String, usize>| {
+    let paint = |boards: &mut Vec<Painter>, painted: &mut BTreeMap<String, usize>| {
         for board in boards {
             if let Some(prompt) = board.step(Duration::from_millis(2)) {
                 *painted.entry(prompt).or_default() += 1;

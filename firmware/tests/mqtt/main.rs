@@ -2,6 +2,11 @@
 //!
 //! Waits are for conditions, with deadlines that only a hung machine reaches.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "an event that was not asked for is handed back"
+)]
+
 mod board;
 mod broker;
 mod connection;
