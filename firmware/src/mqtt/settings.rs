@@ -1,17 +1,189 @@
 //! The `[broker]` of a board's configuration.
 
-use crate::board::{Section, Wrong};
+use super::topics::is_plain_name;
+use crate::board::{Section, Wrong, within};
 use serde::Deserialize;
+use std::path::PathBuf;
 
 /// Where the broker is and how to get in.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct BrokerSettings {}
+pub struct BrokerSettings {
+    /// Whether the board talks to a broker at all; without a host it does not either.
+    pub enabled: bool,
+    /// Name or address; `None`: no broker.
+    pub host: Option<String>,
+    /// TCP port; `None`: 8883 with TLS, 1883 without.
+    pub port: Option<u16>,
+    /// The board's name in topics; `None`: made of the host name and the machine id.
+    pub device: Option<String>,
+    /// Whom the broker knows the board as.
+    pub username: Option<String>,
+    /// A file whose first line is the password. The environment and systemd's credentials go before it.
+    pub password_file: Option<PathBuf>,
+    /// Whether to speak TLS; `None`: when a certificate is named or the port is 8883.
+    pub tls: Option<bool>,
+    /// PEM, whom to trust; `None`: whom the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// PEM, the board's own certificate and those up to its issuer.
+    pub certificate_file: Option<PathBuf>,
+    /// PEM, the key of the board's certificate.
+    pub key_file: Option<PathBuf>,
+    /// Seconds of silence after which either side looks whether the other is there.
+    pub keep_alive_s: u16,
+    /// Largest packet that the broker may send, KiB.
+    pub max_packet_kib: u32,
+    /// Whether Home Assistant is told of the board.
+    pub discovery: bool,
+    /// Where Home Assistant listens.
+    pub discovery_prefix: String,
+    /// The group whose queue the board shares.
+    pub fleet: Option<String>,
+}
+
+impl Default for BrokerSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            host: None,
+            port: None,
+            device: None,
+            username: None,
+            password_file: None,
+            tls: None,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
+            keep_alive_s: 30,
+            max_packet_kib: 512,
+            discovery: true,
+            discovery_prefix: "homeassistant".to_owned(),
+            fleet: None,
+        }
+    }
+}
+
+impl BrokerSettings {
+    /// Whether the connection is encrypted.
+    #[must_use]
+    pub fn uses_tls(&self) -> bool {
+        let implied = self.ca_file.is_some() || self.certificate_file.is_some();
+        self.tls.unwrap_or(implied || self.port == Some(8883))
+    }
+
+    /// Host and port to connect to; `None`: the board works alone.
+    #[must_use]
+    pub fn address(&self) -> Option<(String, u16)> {
+        let host = self.host.clone().filter(|_| self.enabled)?;
+        let port = if self.uses_tls() { 8883 } else { 1883 };
+        Some((host, self.port.unwrap_or(port)))
+    }
+}
 
 impl Section for BrokerSettings {
     const NAME: &str = "broker";
+    const PATHS: &[&str] = &["password_file", "ca_file", "certificate_file", "key_file"];
 
     fn check(&self) -> Result<(), Wrong> {
+        if let Some(host) = &self.host
+            && (host.is_empty() || host.contains(['/', ' ', '@']) || host.len() > 253)
+        {
+            let advice = "give a host name or an address, without mqtt:// and without a port";
+            return Err(Wrong::new("host", format!("{host:?}: {advice}")));
+        }
+        if self.port == Some(0) {
+            return Err(Wrong::new("port", "0: give 1 to 65535"));
+        }
+        for (key, name) in [("device", &self.device), ("fleet", &self.fleet)] {
+            if let Some(name) = name
+                && !is_plain_name(name)
+            {
+                let advice = "give 1 to 64 letters, digits, dashes or underscores";
+                return Err(Wrong::new(key, format!("{name:?}: {advice}")));
+            }
+        }
+        let prefix = &self.discovery_prefix;
+        if prefix.is_empty() || prefix.len() > 100 || prefix.contains(['+', '#', '\0', ' ']) {
+            let advice = "give a topic without wildcards, such as homeassistant";
+            return Err(Wrong::new("discovery_prefix", advice));
+        }
+        within("keep_alive_s", self.keep_alive_s, 5, 3600)?;
+        within("max_packet_kib", self.max_packet_kib, 96, 16 * 1024)?;
+        self.check_certificates()?;
         Ok(())
+    }
+}
+
+impl BrokerSettings {
+    fn check_certificates(&self) -> Result<(), Wrong> {
+        match (&self.certificate_file, &self.key_file) {
+            (Some(_), None) => {
+                let advice = "is missing: a certificate needs its key";
+                return Err(Wrong::new("key_file", advice));
+            }
+            (None, Some(_)) => {
+                let advice = "is missing: a key needs its certificate";
+                return Err(Wrong::new("certificate_file", advice));
+            }
+            (Some(_), Some(_)) if self.ca_file.is_none() => {
+                let advice = "is missing: a broker that asks for a certificate has its own issuer";
+                return Err(Wrong::new("ca_file", advice));
+            }
+            _ => {}
+        }
+        if self.tls == Some(false) && self.ca_file.is_some() {
+            let advice = "false, but ca_file is set: leave out one of them";
+            return Err(Wrong::new("tls", advice));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> BrokerSettings {
+        toml::from_str(text).expect("its keys are known")
+    }
+
+    #[test]
+    fn the_port_follows_tls() {
+        let address = |text| read(text).address();
+        assert_eq!(address(""), None);
+        assert_eq!(address("host = 'b'"), Some(("b".into(), 1883)));
+        assert_eq!(address("host = 'b'\ntls = true"), Some(("b".into(), 8883)));
+        assert_eq!(
+            address("host = 'b'\nca_file = 'x'"),
+            Some(("b".into(), 8883))
+        );
+        assert_eq!(address("host = 'b'\nport = 99"), Some(("b".into(), 99)));
+        assert!(read("host = 'b'\nport = 8883").uses_tls());
+        assert_eq!(address("host = 'b'\nenabled = false"), None);
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        for (text, key) in [
+            ("host = 'mqtt://b'", "host"),
+            ("port = 0", "port"),
+            ("device = 'a/b'", "device"),
+            ("device = ''", "device"),
+            ("fleet = '#'", "fleet"),
+            ("discovery_prefix = 'a/+'", "discovery_prefix"),
+            ("keep_alive_s = 1", "keep_alive_s"),
+            ("max_packet_kib = 1", "max_packet_kib"),
+            ("certificate_file = 'x'", "key_file"),
+            ("key_file = 'x'", "certificate_file"),
+            ("certificate_file = 'x'\nkey_file = 'y'", "ca_file"),
+            ("tls = false\nca_file = 'x'", "tls"),
+        ] {
+            let wrong = read(text).check().expect_err(text);
+            assert!(
+                format!("{wrong:?}").contains(&format!("key: {key:?}")),
+                "{wrong:?}"
+            );
+        }
+        assert!(read("").check().is_ok());
     }
 }

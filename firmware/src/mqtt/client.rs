@@ -1,0 +1,106 @@
+//! The handle that the rest of the program holds.
+
+use super::backoff::Pace;
+use super::desk::{Action, Desk};
+use super::inbound::{Inbound, Ticket};
+use super::report::Outbound;
+use super::secret::PasswordPlaces;
+use super::{BrokerError, BrokerSettings, Identity, topics};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// The board on the broker. Works on a thread of its own; none of its functions waits for the network, but
+/// [`stop`](Self::stop). Dropped without that it is gone at once, as in a power cut: the broker publishes the last will.
+#[derive(Debug)]
+pub struct Client {
+    actions: UnboundedSender<Action>,
+    thread: JoinHandle<()>,
+}
+
+impl Client {
+    /// Begins to connect, and goes on for ever. `events` is called on the connection's thread: it must be quick.
+    ///
+    /// # Errors
+    /// Settings without a broker, a device id that cannot stand in a topic, no thread.
+    pub fn start(
+        settings: &BrokerSettings,
+        identity: Identity,
+        events: impl Fn(Inbound) + Send + 'static,
+    ) -> Result<Self, BrokerError> {
+        Self::start_at_pace(settings, identity, Pace::default(), events)
+    }
+
+    /// As [`start`](Self::start), with other times between attempts.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_at_pace(
+        settings: &BrokerSettings,
+        identity: Identity,
+        pace: Pace,
+        events: impl Fn(Inbound) + Send + 'static,
+    ) -> Result<Self, BrokerError> {
+        let address = settings.address().ok_or(BrokerError::NoHost)?;
+        if !topics::is_plain_name(&identity.device) {
+            return Err(BrokerError::Device(identity.device));
+        }
+        let places = PasswordPlaces::of_process(settings.password_file.as_deref());
+        let (actions, received) = tokio::sync::mpsc::unbounded_channel();
+        let settings = settings.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(BrokerError::Thread)?;
+        let work = move || {
+            let desk = Desk::new(settings, address, identity, places, pace, Box::new(events));
+            runtime.block_on(desk.run(received));
+            // A name look-up may hang for minutes in the system: nobody waits for it.
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new()
+            .name("connection".to_owned())
+            .spawn(work)
+            .map_err(BrokerError::Thread)?;
+        Ok(Self { actions, thread })
+    }
+
+    /// Says to the broker that a message has been taken care of. Each ticket is good for one message of one connection.
+    pub fn acknowledge(&self, ticket: Ticket) {
+        if let Some(receipt) = ticket.0 {
+            self.act(Action::Acknowledge(receipt));
+        }
+    }
+
+    /// Publishes when it can. Responses wait, of retained values only the newest counts, previews are dropped.
+    pub fn publish(&self, outbound: Outbound) {
+        self.act(Action::Publish(outbound));
+    }
+
+    /// Whether there is room for a prompt of the group. Without room the group's next prompt stays at the broker; a
+    /// prompt that was handed over and not acknowledged is handed over again when room comes back.
+    pub fn set_room(&self, room: bool) {
+        self.act(Action::Room(room));
+    }
+
+    /// Takes the board out of Home Assistant and its retained values from the broker, for a board that is given away.
+    pub fn forget(&self) {
+        self.act(Action::Forget);
+    }
+
+    /// Publishes what waits and `offline`, disconnects and ends, within about `deadline`. `true`: all of it was done.
+    pub fn stop(self, deadline: Duration) -> bool {
+        let (done, is_done) = mpsc::channel();
+        self.act(Action::Stop(deadline, done));
+        let all = is_done.recv_timeout(deadline + Duration::from_secs(2));
+        // Without an answer the thread hangs, and nobody waits for it.
+        all.is_ok_and(|all| self.thread.join().is_ok() && all)
+    }
+
+    fn act(&self, action: Action) {
+        // The thread ends only after a stop, which takes the handle.
+        let _ = self.actions.send(action);
+    }
+}

@@ -1,0 +1,554 @@
+//! The connection's thread: what comes in is read and handed on, what goes out is sent as the broker takes it.
+
+use super::backoff::Pace;
+use super::dispatch::{self, Read};
+use super::fleet::Fleet;
+use super::inbound::{Inbound, Receipt, Ticket};
+use super::link::{self, Line, News};
+use super::options::Login;
+use super::outbox::{Message, Number, Outbox};
+use super::report::Outbound;
+use super::secret::PasswordPlaces;
+use super::{BrokerSettings, Identity, discovery, publication, topics};
+use crate::jobs::Source;
+use rumqttc::{
+    AsyncClient, ManualAck, PubAck, Publish, PublishNoticeError, PublishOptions, PublishProperties,
+    QoS, RetainForwardRule, SubscribeFilter, SubscribeReasonCode,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// What the handle asks for.
+#[derive(Debug)]
+pub(super) enum Action {
+    Acknowledge(Receipt),
+    Publish(Outbound),
+    Room(bool),
+    Forget,
+    /// Until when, and whom to tell whether all was sent.
+    Stop(Duration, mpsc::Sender<bool>),
+}
+
+/// Messages that are on their way to the broker at a time.
+const WINDOW: usize = 8;
+
+/// Unacknowledged commands that the broker may send. Fewer than a queue holds: the rest waits at the broker.
+const RECEIVE_MAXIMUM: u16 = 16;
+
+/// One line's present connection.
+struct Connection {
+    client: AsyncClient,
+    task: JoinHandle<()>,
+    /// Counts its connections, for tickets.
+    count: u64,
+    up: bool,
+    /// Messages that wait for their acknowledgement.
+    open: BTreeSet<u16>,
+}
+
+/// What a task that waited for the broker found out.
+enum Answer {
+    Published(Number, String, Result<(), PublishNoticeError>),
+    Subscribed(Line, u64, Vec<String>, Option<Vec<SubscribeReasonCode>>),
+}
+
+pub(super) struct Desk {
+    pub(super) base: String,
+    pub(super) settings: BrokerSettings,
+    pub(super) identity: Identity,
+    pub(super) pace: Pace,
+    address: (String, u16),
+    places: PasswordPlaces,
+    events: Box<dyn Fn(Inbound) + Send>,
+    lines: BTreeMap<Line, Connection>,
+    news: UnboundedSender<(Line, News)>,
+    heard: UnboundedReceiver<(Line, News)>,
+    pub(super) outbox: Outbox,
+    answers: JoinSet<Answer>,
+    sending: usize,
+    largest: Option<u32>,
+    resumed: bool,
+    birth: Option<Instant>,
+    pub(super) fleet: Fleet,
+    /// Lines that the log has already, so that a mistake made every second is one line.
+    noted: BTreeSet<String>,
+}
+
+impl Desk {
+    pub(super) fn new(
+        settings: BrokerSettings,
+        address: (String, u16),
+        identity: Identity,
+        places: PasswordPlaces,
+        pace: Pace,
+        events: Box<dyn Fn(Inbound) + Send>,
+    ) -> Self {
+        let (news, heard) = unbounded_channel();
+        Self {
+            base: topics::base(&identity.device),
+            fleet: Fleet::new(settings.fleet.clone()),
+            settings,
+            identity,
+            pace,
+            address,
+            places,
+            events,
+            lines: BTreeMap::new(),
+            news,
+            heard,
+            outbox: Outbox::default(),
+            answers: JoinSet::new(),
+            sending: 0,
+            largest: None,
+            resumed: false,
+            birth: None,
+            noted: BTreeSet::new(),
+        }
+    }
+
+    /// Until it is told to stop or the handle is dropped.
+    pub(super) async fn run(mut self, mut actions: UnboundedReceiver<Action>) {
+        self.open(
+            Line::Own,
+            topics::client_id(&self.identity.device),
+            Some(self.topic("availability")),
+        );
+        if self.fleet.group.is_some() {
+            self.open_fleet();
+        }
+        loop {
+            self.send();
+            let birth = self.birth;
+            let alarm = [birth, self.fleet.alarm()].into_iter().flatten().min();
+            tokio::select! {
+                action = actions.recv() => match action {
+                    Some(Action::Stop(deadline, done)) => {
+                        let all = self.stop(Instant::now() + deadline).await;
+                        let _ = done.send(all);
+                        return;
+                    }
+                    Some(action) => self.act(action),
+                    None => return,
+                },
+                Some((line, news)) = self.heard.recv() => self.hear(line, news),
+                Some(Ok(answer)) = self.answers.join_next() => self.answered(answer),
+                () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => {
+                    if birth.is_some_and(|birth| birth <= Instant::now()) {
+                        self.announce_again();
+                    }
+                    self.fleet_alarm();
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Acknowledge(receipt) => self.acknowledge(&receipt),
+            Action::Publish(outbound) => self.publish(outbound),
+            Action::Room(room) => self.room(room),
+            Action::Forget => self.forget(),
+            Action::Stop(..) => {}
+        }
+    }
+
+    /// Opens a line; the fleet's get one message at a time.
+    pub(super) fn open(&mut self, line: Line, client_id: String, will: Option<String>) {
+        let login = Login {
+            settings: self.settings.clone(),
+            address: self.address.clone(),
+            client_id,
+            places: self.places.clone(),
+            will,
+            receive_maximum: if line == Line::Own {
+                RECEIVE_MAXIMUM
+            } else {
+                1
+            },
+        };
+        let (client, task) = link::open(line.clone(), login, self.pace.clone(), self.news.clone());
+        let open = BTreeSet::new();
+        self.lines.insert(
+            line,
+            Connection {
+                client,
+                task,
+                count: 0,
+                up: false,
+                open,
+            },
+        );
+    }
+
+    /// Ends a line at once.
+    pub(super) fn close(&mut self, line: &Line) {
+        if let Some(connection) = self.lines.remove(line) {
+            connection.task.abort();
+        }
+    }
+
+    pub(super) fn client(&self, line: &Line) -> Option<&AsyncClient> {
+        let connection = self.lines.get(line)?;
+        connection.up.then_some(&connection.client)
+    }
+
+    pub(super) fn tell(&self, inbound: Inbound) {
+        (self.events)(inbound);
+    }
+
+    /// Says a thing once.
+    pub(super) fn note(&mut self, text: String) {
+        // Names in it come from outside: there could be any number of them.
+        if self.noted.len() < 1000 && self.noted.insert(text.clone()) {
+            self.tell(Inbound::Note(text));
+        }
+    }
+
+    fn topic(&self, name: &str) -> String {
+        format!("{}/{name}", self.base)
+    }
+
+    fn hear(&mut self, line: Line, news: News) {
+        match news {
+            News::Up { resumed, largest } => {
+                let Some(connection) = self.lines.get_mut(&line) else {
+                    return;
+                };
+                connection.up = true;
+                connection.count += 1;
+                connection.open.clear();
+                if line == Line::Own {
+                    self.largest = largest;
+                    self.resumed = resumed;
+                    if !resumed {
+                        self.outbox.all_again();
+                    }
+                    self.subscribe(&line, self.own_filters());
+                } else {
+                    self.fleet_up(&line, resumed);
+                }
+            }
+            News::Down(fault, cleared) => {
+                if let Some(connection) = self.lines.get_mut(&line) {
+                    connection.up = false;
+                    connection.open.clear();
+                }
+                if line == Line::Own {
+                    self.outbox.offline();
+                    self.tell(Inbound::Offline {
+                        reason: fault.reason,
+                    });
+                } else {
+                    self.fleet_down(&line, &fault);
+                }
+                drop(cleared);
+            }
+            News::Message(publish) => self.message(line, publish),
+            News::Closed => {
+                self.lines.remove(&line);
+            }
+        }
+    }
+
+    /// What the board itself listens to. With its flag as published, as a retained command would be carried out again
+    /// at each start; none that is stored (MQTT 5, section 3.8.3.1).
+    fn own_filters(&self) -> Vec<SubscribeFilter> {
+        let mut filters: Vec<String> = topics::COMMANDS
+            .iter()
+            .map(|name| self.topic(name))
+            .collect();
+        if self.settings.discovery {
+            filters.push(format!("{}/status", self.settings.discovery_prefix));
+        }
+        let new = |filter: String| SubscribeFilter {
+            preserve_retain: true,
+            retain_forward_rule: RetainForwardRule::Never,
+            ..SubscribeFilter::new(filter, QoS::AtLeastOnce)
+        };
+        filters.into_iter().map(new).collect()
+    }
+
+    pub(super) fn subscribe(&mut self, line: &Line, filters: Vec<SubscribeFilter>) {
+        let Some(connection) = self.lines.get(line) else {
+            return;
+        };
+        let names = filters.iter().map(|filter| filter.path.clone()).collect();
+        match connection.client.try_subscribe_many_tracked(filters) {
+            Ok(notice) => {
+                let (line, count) = (line.clone(), connection.count);
+                self.answers.spawn(async move {
+                    let codes = notice.wait_async().await.ok().map(|ack| ack.return_codes);
+                    Answer::Subscribed(line, count, names, codes)
+                });
+            }
+            Err(error) => self.note(format!("cannot subscribe: {error}")),
+        }
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Published(number, topic, result) => self.published(number, &topic, result),
+            Answer::Subscribed(line, count, names, Some(codes)) => {
+                if self
+                    .lines
+                    .get(&line)
+                    .is_none_or(|now| now.count != count || !now.up)
+                {
+                    return;
+                }
+                for (name, code) in names.iter().zip(&codes) {
+                    if !matches!(code, SubscribeReasonCode::Success(_)) {
+                        let advice = "allow it in the broker's access list";
+                        self.note(format!(
+                            "the broker refuses a subscription to {name} ({code:?}): {advice}"
+                        ));
+                    }
+                }
+                if line == Line::Own {
+                    self.online();
+                }
+            }
+            // The connection is gone; the next one subscribes anew.
+            Answer::Subscribed(_, _, _, None) => {}
+        }
+    }
+
+    fn online(&mut self) {
+        let availability = publication::availability(&self.base, true);
+        self.outbox.refresh(&availability.topic);
+        self.outbox.retain(availability);
+        self.tell(Inbound::Online {
+            resumed: self.resumed,
+        });
+    }
+
+    fn published(&mut self, number: Number, topic: &str, result: Result<(), PublishNoticeError>) {
+        self.sending = self.sending.saturating_sub(1);
+        match result {
+            Ok(()) => self.outbox.done(number),
+            Err(PublishNoticeError::V5PubAck(reason)) => {
+                self.outbox.done(number);
+                let advice = "allow it in the broker's access list";
+                self.note(format!(
+                    "the broker refuses to publish {topic} ({reason:?}): {advice}"
+                ));
+            }
+            Err(PublishNoticeError::RetainNotSupported) => {
+                self.outbox.done(number);
+                self.note("the broker keeps no retained messages: allow them there".to_owned());
+            }
+            Err(_) => self.outbox.again(number),
+        }
+    }
+
+    /// Gives the broker as much as may be on its way at a time.
+    fn send(&mut self) {
+        while self.sending < WINDOW {
+            let Some(connection) = self.lines.get(&Line::Own).filter(|own| own.up) else {
+                return;
+            };
+            let Some((number, message)) = self.outbox.send() else {
+                return;
+            };
+            // More than the broker takes would end the connection, and again after each reconnection.
+            let size = message.payload.len() + message.topic.len() + 64;
+            if self.largest.is_some_and(|largest| size > largest as usize) {
+                self.outbox.done(number);
+                let topic = message.topic;
+                self.note(format!(
+                    "{topic} is larger than the broker takes: raise its packet limit"
+                ));
+                continue;
+            }
+            let Message {
+                topic,
+                payload,
+                correlation,
+                content_type,
+                retain,
+            } = message;
+            let qos = if topic.ends_with("/preview") {
+                QoS::AtMostOnce
+            } else {
+                QoS::AtLeastOnce
+            };
+            let properties = PublishProperties {
+                correlation_data: correlation.map(Into::into),
+                content_type: content_type.map(str::to_owned),
+                ..PublishProperties::default()
+            };
+            let options = PublishOptions::new(qos)
+                .retain(retain)
+                .properties(properties);
+            match connection
+                .client
+                .try_publish_tracked(topic.clone(), payload, options)
+            {
+                Ok(notice) => {
+                    self.sending += 1;
+                    self.answers.spawn(async move {
+                        Answer::Published(number, topic, notice.wait_completion_async().await)
+                    });
+                }
+                Err(error) => {
+                    self.outbox.done(number);
+                    self.note(format!("cannot publish {topic}: {error}"));
+                }
+            }
+        }
+    }
+
+    pub(super) fn publish(&mut self, outbound: Outbound) {
+        let online = self.lines.get(&Line::Own).is_some_and(|own| own.up);
+        let config = match &outbound {
+            Outbound::Info(info) if self.settings.discovery => Some(discovery::message(
+                &self.settings.discovery_prefix,
+                &self.identity,
+                info,
+            )),
+            _ => None,
+        };
+        for (class, message) in publication::messages(&self.base, outbound) {
+            match class {
+                publication::Class::Queued => {
+                    if self.outbox.queue(message) {
+                        self.note(
+                            "thousands of responses wait for the broker: the oldest are given up"
+                                .to_owned(),
+                        );
+                    }
+                }
+                publication::Class::Retained => self.outbox.retain(message),
+                publication::Class::Preview if online => self.outbox.preview(message),
+                publication::Class::Preview => {}
+            }
+        }
+        if let Some(config) = config {
+            self.outbox.retain(config);
+        }
+    }
+
+    fn message(&mut self, line: Line, publish: Publish) {
+        if publish.qos != QoS::AtMostOnce
+            && let Some(connection) = self.lines.get_mut(&line)
+        {
+            connection.open.insert(publish.pkid);
+        }
+        let ticket = self.ticket(&line, &publish);
+        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        if line != Line::Own {
+            return self.fleet_message(&line, &topic, publish, ticket);
+        }
+        if self.settings.discovery && topic == format!("{}/status", self.settings.discovery_prefix)
+        {
+            if publish.payload.as_ref() == b"online" && !publish.retain {
+                // All boards of a house hear it at once.
+                let wait = self.pace.first.mul_f64(0.5 + 4.5 * fastrand::f64());
+                self.birth = Some(Instant::now() + wait);
+            }
+            return self.give_back(ticket);
+        }
+        if publish.retain {
+            self.note(format!(
+                "{topic}: a retained command is ignored: publish it without the retain flag"
+            ));
+            return self.give_back(ticket);
+        }
+        match dispatch::read(&self.base, &topic, &publish, Source::Mqtt) {
+            Read::Paint(job) => self.tell(Inbound::Paint { job, ticket }),
+            Read::Wrong { id, reply, problem } => self.tell(Inbound::Wrong {
+                id,
+                reply,
+                problem,
+                ticket,
+            }),
+            Read::Other(inbound) => {
+                self.tell(inbound);
+                self.give_back(ticket);
+            }
+            Read::Unknown => self.give_back(ticket),
+        }
+    }
+
+    fn ticket(&self, line: &Line, publish: &Publish) -> Ticket {
+        if publish.qos == QoS::AtMostOnce {
+            return Ticket(None);
+        }
+        let connection = self
+            .lines
+            .get(line)
+            .map_or(0, |connection| connection.count);
+        let packet = publish.pkid;
+        Ticket(Some(Receipt {
+            line: line.clone(),
+            connection,
+            packet,
+        }))
+    }
+
+    pub(super) fn give_back(&mut self, ticket: Ticket) {
+        if let Some(receipt) = ticket.0 {
+            self.acknowledge(&receipt);
+        }
+    }
+
+    fn acknowledge(&mut self, receipt: &Receipt) {
+        self.fleet_done(receipt);
+        let Some(connection) = self.lines.get_mut(&receipt.line) else {
+            return;
+        };
+        let current = connection.up && connection.count == receipt.connection;
+        if current && connection.open.remove(&receipt.packet) {
+            let ack = ManualAck::PubAck(PubAck::new(receipt.packet, None));
+            let _ = connection.client.try_manual_ack(ack);
+        }
+    }
+
+    fn announce_again(&mut self) {
+        self.birth = None;
+        self.outbox.all_again();
+        self.tell(Inbound::Birth);
+    }
+
+    fn forget(&mut self) {
+        for message in publication::forgotten(&self.base) {
+            self.outbox.retain(message);
+        }
+        let prefix = &self.settings.discovery_prefix;
+        self.outbox
+            .retain(discovery::removal(prefix, &self.identity.device));
+    }
+
+    /// Sends what waits and `offline`, then says goodbye; whether all of it was done.
+    async fn stop(&mut self, deadline: Instant) -> bool {
+        if self.lines.get(&Line::Own).is_some_and(|own| own.up) {
+            self.outbox
+                .retain(publication::availability(&self.base, false));
+            self.fleet_stop();
+            while !self.outbox.is_empty() && self.lines.get(&Line::Own).is_some_and(|own| own.up) {
+                self.send();
+                let step = async {
+                    tokio::select! {
+                        Some((line, news)) = self.heard.recv() => self.hear(line, news),
+                        Some(Ok(answer)) = self.answers.join_next() => self.answered(answer),
+                    }
+                };
+                if timeout_at(deadline, step).await.is_err() {
+                    break;
+                }
+            }
+        }
+        let mut all = self.outbox.is_empty();
+        for (_, connection) in std::mem::take(&mut self.lines) {
+            let abort = connection.task.abort_handle();
+            let said = connection.up && connection.client.try_disconnect_now().is_ok();
+            all &= said && timeout_at(deadline, connection.task).await.is_ok();
+            abort.abort();
+        }
+        all
+    }
+}

@@ -1,0 +1,142 @@
+//! From a message to what it means.
+
+use super::inbound::{Inbound, NewJob};
+use super::payload::{
+    PaintCommand, WrongPayload, parse_cancel, parse_paint, parse_set, parse_show,
+};
+use super::report::{Problem, Reply};
+use super::topics::{self, Command};
+use crate::jobs::{JobId, Source};
+use rumqttc::{Publish, PublishProperties};
+use std::time::Duration;
+
+/// What a message means.
+#[derive(Debug)]
+pub(super) enum Read {
+    Paint(NewJob),
+    Wrong {
+        id: Option<JobId>,
+        reply: Reply,
+        problem: Problem,
+    },
+    Other(Inbound),
+    /// Not a command.
+    Unknown,
+}
+
+pub(super) fn read(base: &str, topic: &str, publish: &Publish, source: Source) -> Read {
+    let Some(command) = topics::parse(base, topic) else {
+        return Read::Unknown;
+    };
+    let payload = publish.payload.as_ref();
+    let other = match command {
+        Command::Paint => return paint(publish, source),
+        Command::Generate => Ok(Inbound::Generate),
+        Command::Cancel => parse_cancel(payload).map(Inbound::Cancel),
+        Command::Show => parse_show(payload).map(Inbound::Show),
+        Command::Set(name) => parse_set(name, payload).map(Inbound::Set),
+    };
+    other.map_or_else(|error| wrong(publish, error), Read::Other)
+}
+
+/// What a message on a `paint` topic means.
+pub(super) fn paint(publish: &Publish, source: Source) -> Read {
+    match parse_paint(&publish.payload) {
+        Ok(PaintCommand { id, order, ttl }) => {
+            let expiry = publish
+                .properties
+                .as_ref()
+                .and_then(|properties| properties.message_expiry_interval);
+            let expiry = expiry.map(|seconds| Duration::from_secs(seconds.into()));
+            let ttl = [ttl, expiry].into_iter().flatten().min();
+            let reply = reply(publish.properties.as_ref());
+            Read::Paint(NewJob {
+                id,
+                order,
+                reply,
+                ttl,
+                source,
+            })
+        }
+        Err(error) => wrong(publish, error),
+    }
+}
+
+fn wrong(publish: &Publish, error: WrongPayload) -> Read {
+    Read::Wrong {
+        id: error.id,
+        reply: reply(publish.properties.as_ref()),
+        problem: Problem::new(error.code, error.text),
+    }
+}
+
+/// A response topic that nobody could publish to is left out.
+fn reply(properties: Option<&PublishProperties>) -> Reply {
+    let Some(properties) = properties else {
+        return Reply::default();
+    };
+    Reply {
+        topic: properties
+            .response_topic
+            .clone()
+            .filter(|topic| topics::is_publishable(topic)),
+        correlation: properties
+            .correlation_data
+            .as_ref()
+            .map(|data| data.to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rumqttc::QoS;
+
+    fn publish(payload: &str, properties: PublishProperties) -> Publish {
+        Publish::new(
+            "x",
+            QoS::AtLeastOnce,
+            payload.as_bytes().to_vec(),
+            Some(properties),
+        )
+    }
+
+    #[test]
+    fn the_sooner_of_two_expiries_counts() {
+        let expires = |seconds| PublishProperties {
+            message_expiry_interval: seconds,
+            ..Default::default()
+        };
+        for (ttl, expiry, expected) in [
+            (r#","ttl_s":5"#, Some(9), Some(5)),
+            (r#","ttl_s":9"#, Some(5), Some(5)),
+            ("", Some(7), Some(7)),
+            (r#","ttl_s":5"#, None, Some(5)),
+            ("", None, None),
+        ] {
+            let message = publish(&format!(r#"{{"prompt":"x"{ttl}}}"#), expires(expiry));
+            let Read::Paint(job) = paint(&message, Source::Mqtt) else {
+                panic!("it is right")
+            };
+            assert_eq!(job.ttl, expected.map(Duration::from_secs));
+        }
+    }
+
+    #[test]
+    fn an_answer_goes_nowhere_when_its_topic_is_no_topic() {
+        let to = |topic: &str| {
+            let properties = PublishProperties {
+                response_topic: Some(topic.into()),
+                ..Default::default()
+            };
+            let Read::Paint(job) = paint(&publish("x", properties), Source::Mqtt) else {
+                panic!("it is right")
+            };
+            job.reply.topic
+        };
+        assert_eq!(to("answers/1").as_deref(), Some("answers/1"));
+        for wrong in ["", "a/#", "+", "$SYS/x"] {
+            assert_eq!(to(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One connection to the broker that comes back by itself.
+//!
+//! The event loop of `rumqttc` runs in a task of its own and is never interrupted, as half a packet may be on its way. It
+//! answers keep-alives, whatever else the board does. A socket that takes no more bytes holds even its timers up, so
+//! that a watch stands over each poll.
+
+use super::backoff::{Backoff, Pace};
+use super::fault::Fault;
+use super::options::Login;
+use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, Incoming, Publish};
+use std::time::Duration;
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Which connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Line {
+    /// The board's own.
+    Own,
+    /// For the prompts of its group.
+    Fleet,
+    /// For the prompts that a lost board of the group left; its device id.
+    Heir(String),
+}
+
+/// What a connection tells.
+#[derive(Debug)]
+pub(super) enum News {
+    /// It is there.
+    Up {
+        /// Whether the broker still knew the session.
+        resumed: bool,
+        /// Bytes of a packet that the broker takes at most.
+        largest: Option<u32>,
+    },
+    /// A message.
+    Message(Publish),
+    /// It is gone. Nothing happens until the sender is dropped: what was sent in the meantime must be cleared away.
+    Down(Fault, oneshot::Sender<()>),
+    /// It was closed as asked and will not come back.
+    Closed,
+}
+
+/// Makes a connection and runs it until it is closed with [`AsyncClient::try_disconnect`] or the task is aborted.
+pub(super) fn open(
+    line: Line,
+    login: Login,
+    pace: Pace,
+    news: UnboundedSender<(Line, News)>,
+) -> (AsyncClient, tokio::task::JoinHandle<()>) {
+    // Without a bound: what may be sent at a time is bounded before it comes here.
+    let (client, events) = AsyncClient::builder(login.options()).unbounded().build();
+    let task = tokio::spawn(async move {
+        let tell = |told| {
+            let _ = news.send((line.clone(), told));
+        };
+        run(events, &login, pace, tell).await;
+    });
+    (client, task)
+}
+
+async fn run(mut events: EventLoop, login: &Login, pace: Pace, tell: impl Fn(News)) {
+    let mut backoff = Backoff::new(pace.clone());
+    let mut closings = 0;
+    loop {
+        let fault = match login.refresh(&mut events.options) {
+            Ok(()) => {
+                let mut up = None;
+                let ended = connection(&mut events, &mut up, &tell).await;
+                let lasted = up.map(|up: Instant| up.elapsed());
+                backoff.lasted(lasted.unwrap_or_default());
+                let Some(fault) = ended else {
+                    return tell(News::Closed);
+                };
+                match lasted {
+                    Some(lasted) if lasted >= pace.stable => closings = 0,
+                    Some(_) if fault.silent => closings += 1,
+                    _ => {}
+                }
+                if fault.silent && closings > 1 {
+                    Fault::again_and_again()
+                } else {
+                    fault
+                }
+            }
+            Err(error) => Fault::slow(error.to_string()),
+        };
+        events.clean();
+        let (cleared, heard) = oneshot::channel();
+        let wait = backoff.next(fault.slow, fastrand::f64());
+        tell(News::Down(fault, cleared));
+        let _ = heard.await;
+        // Acknowledgements for the connection that is gone may have been sent until now.
+        events.clean();
+        sleep(wait).await;
+    }
+}
+
+/// One connection, from its first packet to its end; `None` when it ended as asked.
+async fn connection(
+    events: &mut EventLoop,
+    up: &mut Option<Instant>,
+    tell: &impl Fn(News),
+) -> Option<Fault> {
+    loop {
+        // Something happens at least once in each keep-alive.
+        let silence = events.options.keep_alive() * 2 + Duration::from_secs(2);
+        let silence = silence.max(events.options.connect_timeout() + Duration::from_secs(2));
+        match timeout(silence, events.poll()).await {
+            Ok(Ok(Event::Incoming(Incoming::ConnAck(ack)))) => {
+                *up = Some(Instant::now());
+                // It has served: see `Login::options`.
+                events.options.clear_session_store();
+                let largest = ack
+                    .properties
+                    .and_then(|properties| properties.max_packet_size);
+                tell(News::Up {
+                    resumed: ack.session_present,
+                    largest,
+                });
+            }
+            Ok(Ok(Event::Incoming(Incoming::Publish(publish)))) => tell(News::Message(publish)),
+            Ok(Ok(_)) => {}
+            Ok(Err(ConnectionError::RequestsDone | ConnectionError::DisconnectTimeout)) => {
+                return None;
+            }
+            Ok(Err(error)) => return Some(Fault::of(&error, up.is_some())),
+            Err(_) => return Some(Fault::soon("the broker takes nothing any more")),
+        }
+    }
+}
