@@ -6,14 +6,14 @@ use super::fleet::Fleet;
 use super::inbound::{Inbound, Receipt, Ticket};
 use super::link::{self, Line, News};
 use super::options::Login;
-use super::outbox::{Message, Number, Outbox};
+use super::outbox::{Number, Outbox};
 use super::report::Outbound;
 use super::secret::PasswordPlaces;
-use super::{BrokerSettings, Identity, discovery, publication, topics};
+use super::{BrokerSettings, Identity, publication, topics};
 use crate::jobs::Source;
 use rumqttc::{
-    AsyncClient, ManualAck, PubAck, Publish, PublishNoticeError, PublishOptions, PublishProperties,
-    QoS, RetainForwardRule, SubscribeFilter, SubscribeReasonCode,
+    AsyncClient, ManualAck, PubAck, Publish, PublishNoticeError, QoS, RetainForwardRule,
+    SubscribeFilter, SubscribeReasonCode,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc;
@@ -33,25 +33,22 @@ pub(super) enum Action {
     Stop(Duration, mpsc::Sender<bool>),
 }
 
-/// Messages that are on their way to the broker at a time.
-const WINDOW: usize = 8;
-
 /// Unacknowledged commands that the broker may send. Fewer than a queue holds: the rest waits at the broker.
 const RECEIVE_MAXIMUM: u16 = 16;
 
 /// One line's present connection.
-struct Connection {
-    client: AsyncClient,
+pub(super) struct Connection {
+    pub(super) client: AsyncClient,
     task: JoinHandle<()>,
     /// Counts its connections, for tickets.
     count: u64,
-    up: bool,
+    pub(super) up: bool,
     /// Messages that wait for their acknowledgement.
     open: BTreeSet<u16>,
 }
 
 /// What a task that waited for the broker found out.
-enum Answer {
+pub(super) enum Answer {
     Published(Number, String, Result<(), PublishNoticeError>),
     Subscribed(Line, u64, Vec<String>, Option<Vec<SubscribeReasonCode>>),
 }
@@ -64,15 +61,15 @@ pub(super) struct Desk {
     address: (String, u16),
     places: PasswordPlaces,
     events: Box<dyn Fn(Inbound) + Send>,
-    lines: BTreeMap<Line, Connection>,
+    pub(super) lines: BTreeMap<Line, Connection>,
     news: UnboundedSender<(Line, News)>,
     heard: UnboundedReceiver<(Line, News)>,
     pub(super) outbox: Outbox,
-    answers: JoinSet<Answer>,
-    sending: usize,
-    largest: Option<u32>,
+    pub(super) answers: JoinSet<Answer>,
+    pub(super) sending: usize,
+    pub(super) largest: Option<u32>,
     resumed: bool,
-    birth: Option<Instant>,
+    pub(super) birth: Option<Instant>,
     pub(super) fleet: Fleet,
     /// Lines that the log has already, so that a mistake made every second is one line.
     noted: BTreeSet<String>,
@@ -326,112 +323,6 @@ impl Desk {
         });
     }
 
-    fn published(&mut self, number: Number, topic: &str, result: Result<(), PublishNoticeError>) {
-        self.sending = self.sending.saturating_sub(1);
-        match result {
-            Ok(()) => self.outbox.done(number),
-            Err(PublishNoticeError::V5PubAck(reason)) => {
-                self.outbox.done(number);
-                let advice = "allow it in the broker's access list";
-                self.note(format!(
-                    "the broker refuses to publish {topic} ({reason:?}): {advice}"
-                ));
-            }
-            Err(PublishNoticeError::RetainNotSupported) => {
-                self.outbox.done(number);
-                self.note("the broker keeps no retained messages: allow them there".to_owned());
-            }
-            Err(_) => self.outbox.again(number),
-        }
-    }
-
-    /// Gives the broker as much as may be on its way at a time.
-    fn send(&mut self) {
-        while self.sending < WINDOW {
-            let Some(connection) = self.lines.get(&Line::Own).filter(|own| own.up) else {
-                return;
-            };
-            let Some((number, message)) = self.outbox.send() else {
-                return;
-            };
-            // More than the broker takes would end the connection, and again after each reconnection.
-            let size = message.payload.len() + message.topic.len() + 64;
-            if self.largest.is_some_and(|largest| size > largest as usize) {
-                self.outbox.done(number);
-                let topic = message.topic;
-                self.note(format!(
-                    "{topic} is larger than the broker takes: raise its packet limit"
-                ));
-                continue;
-            }
-            let Message {
-                topic,
-                payload,
-                correlation,
-                content_type,
-                retain,
-            } = message;
-            let qos = if topic.ends_with("/preview") {
-                QoS::AtMostOnce
-            } else {
-                QoS::AtLeastOnce
-            };
-            let properties = PublishProperties {
-                correlation_data: correlation.map(Into::into),
-                content_type: content_type.map(str::to_owned),
-                ..PublishProperties::default()
-            };
-            let options = PublishOptions::new(qos)
-                .retain(retain)
-                .properties(properties);
-            match connection
-                .client
-                .try_publish_tracked(topic.clone(), payload, options)
-            {
-                Ok(notice) => {
-                    self.sending += 1;
-                    self.answers.spawn(async move {
-                        Answer::Published(number, topic, notice.wait_completion_async().await)
-                    });
-                }
-                Err(error) => {
-                    self.outbox.done(number);
-                    self.note(format!("cannot publish {topic}: {error}"));
-                }
-            }
-        }
-    }
-
-    pub(super) fn publish(&mut self, outbound: Outbound) {
-        let online = self.lines.get(&Line::Own).is_some_and(|own| own.up);
-        let config = match &outbound {
-            Outbound::Info(info) if self.settings.discovery => Some(discovery::message(
-                &self.settings.discovery_prefix,
-                &self.identity,
-                info,
-            )),
-            _ => None,
-        };
-        for (class, message) in publication::messages(&self.base, outbound) {
-            match class {
-                publication::Class::Queued => {
-                    if self.outbox.queue(message) {
-                        self.note(
-                            "thousands of responses wait for the broker: the oldest are given up"
-                                .to_owned(),
-                        );
-                    }
-                }
-                publication::Class::Retained => self.outbox.retain(message),
-                publication::Class::Preview if online => self.outbox.preview(message),
-                publication::Class::Preview => {}
-            }
-        }
-        if let Some(config) = config {
-            self.outbox.retain(config);
-        }
-    }
-
     fn message(&mut self, line: Line, publish: Publish) {
         if publish.qos != QoS::AtMostOnce
             && let Some(connection) = self.lines.get_mut(&line)
@@ -506,21 +397,6 @@ impl Desk {
             let ack = ManualAck::PubAck(PubAck::new(receipt.packet, None));
             let _ = connection.client.try_manual_ack(ack);
         }
-    }
-
-    fn announce_again(&mut self) {
-        self.birth = None;
-        self.outbox.all_again();
-        self.tell(Inbound::Birth);
-    }
-
-    fn forget(&mut self) {
-        for message in publication::forgotten(&self.base) {
-            self.outbox.retain(message);
-        }
-        let prefix = &self.settings.discovery_prefix;
-        self.outbox
-            .retain(discovery::removal(prefix, &self.identity.device));
     }
 
     /// Sends what waits and `offline`, then says goodbye; whether all of it was done.

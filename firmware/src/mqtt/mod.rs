@@ -1,7 +1,7 @@
 //! The board on the broker: topics, payloads, Home Assistant, and a connection that comes back.
 //!
 //! [`Client`] is all that the rest of the program sees. Behind it is a thread with
-//! 1. `desk`: what comes in is read (`topics`, `payload`, `dispatch`) and handed on, what goes out (`report`,
+//! 1. `desk`: what comes in is read (`topics`, `payload`, `dispatch`) and handed on, what goes out (`sending`, `report`,
 //!    `publication`) waits in the `outbox` and is sent as fast as the broker takes it;
 //! 2. `link`: a connection of `rumqttc`, made as `options` and `tls` say, that comes back after a `fault` as `backoff`
 //!    allows; a second one for the prompts of a group (`fleet`).
@@ -24,6 +24,7 @@ pub mod payload;
 mod publication;
 mod report;
 mod secret;
+mod sending;
 mod settings;
 mod tls;
 pub mod topics;
