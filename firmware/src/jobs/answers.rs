@@ -45,7 +45,7 @@ pub enum Rejection {
         bytes: usize,
     },
     /// There is no room to keep it.
-    #[error("the disk is full: {0}: remove pictures, or give the history less room")]
+    #[error("the disk is full: delete pictures, or give the history less room")]
     DiskFull(#[source] JournalError),
     /// It could not be kept.
     #[error("the queue cannot be written: {0}")]
@@ -105,7 +105,7 @@ pub enum JournalError {
     #[error("{}: is used by another easel: stop that one, or give this one another folder", .0.display())]
     Locked(PathBuf),
     /// What the file system says.
-    #[error("{}: {problem}", path.display())]
+    #[error("{}: {problem}: check the disk, and that easel may write there", path.display())]
     Disk {
         /// The file or folder.
         path: PathBuf,

@@ -5,6 +5,7 @@
 //! no line break in it, so that reading finds its place again at the next line after a damaged one, and people can
 //! read a journal with any pager.
 
+use super::line::Line;
 use super::{Job, JobId, Outcome};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -69,6 +70,19 @@ pub struct Reading {
     pub end: usize,
     /// Whether it is a journal of this format. If not, the rest is empty.
     pub understood: bool,
+}
+
+impl Reading {
+    /// The jobs that wait by what it says, in the order of painting; the one that was being painted is among them.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<Job> {
+        let mut line = Line::default();
+        for entry in &self.entries {
+            line.apply(entry.clone());
+        }
+        line.put_back();
+        line.waiting().cloned().collect()
+    }
 }
 
 /// Reads a journal, whatever its bytes are.

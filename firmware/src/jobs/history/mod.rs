@@ -48,7 +48,7 @@ pub enum HistoryError {
     #[error("{}: is used by another easel: stop that one, or give this one another folder", .0.display())]
     Locked(PathBuf),
     /// What the file system says.
-    #[error("{}: {problem}", path.display())]
+    #[error("{}: {problem}: check the disk, and that easel may write there", path.display())]
     Disk {
         /// The file or folder.
         path: PathBuf,

@@ -69,6 +69,13 @@ fn the_real_disk_does_the_same() {
 }
 
 #[test]
+fn it_may_be_given_to_a_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Queue>();
+    is_send::<crate::jobs::History>();
+}
+
+#[test]
 fn two_processes_do_not_use_one_folder() {
     let folder = folder();
     let clock = Clock::new();
@@ -327,7 +334,7 @@ fn a_full_disk_is_no_reason_not_to_start() {
         .push(job(1), 1, clock.now())
         .expect_err("the disk is full");
     assert_eq!(error.name(), "disk_full");
-    assert!(error.to_string().contains("journal"), "{error}");
+    assert!(error.to_string().contains("delete pictures"), "{error}");
     queue
         .push(job(1), 1, clock.now())
         .expect("there is room again");

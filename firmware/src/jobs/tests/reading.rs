@@ -62,6 +62,8 @@ fn a_journal_is_lines_of_length_crc_and_json() {
 fn one_wrong_byte_takes_one_record_at_most() {
     let bytes = example();
     let whole = read_journal(&bytes);
+    let waiting: Vec<String> = whole.jobs().iter().map(|job| job.id.to_string()).collect();
+    assert_eq!(waiting, ["job-2"]);
     assert!(whole.entries.len() >= 7 && whole.damaged.is_empty() && whole.end == bytes.len());
     for at in 0..bytes.len() {
         for wrong in (0..8).map(|bit| bytes[at] ^ 1 << bit).chain([0, b'\n']) {
@@ -136,6 +138,19 @@ fn what_is_no_journal_gets_another_name() {
         assert_eq!(fs::read(kept).expect("it is there"), wrong);
         assert!(recovered.problems()[0].contains("begins empty"));
     }
+}
+
+#[test]
+fn a_journal_that_the_disk_does_not_give_gets_another_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("journal")).expect("it can be made");
+    let clock = Clock::new();
+    let (queue, recovered) = open_on(Arc::new(FastDisk), folder.path(), &clock);
+    assert!(queue.is_empty());
+    let kept = recovered.set_aside.expect("it is kept");
+    assert!(kept.is_dir() && kept.ends_with("journal.set-aside-1"));
+    drop(queue);
+    drop(open(folder.path(), &clock));
 }
 
 #[test]
