@@ -10,7 +10,7 @@ const LONGEST: usize = 600;
 const ELLIPSIS: char = '…';
 
 /// Lines that fit a width.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Paragraph {
     /// From top to bottom; none is empty.
     pub(super) lines: Vec<String>,
@@ -18,6 +18,8 @@ pub(super) struct Paragraph {
     pub(super) size: f32,
     /// Whether text was left out.
     pub(super) cut: bool,
+    /// Words that are longer than a line.
+    broken: usize,
 }
 
 /// Where a line stands.
@@ -43,7 +45,7 @@ impl Paragraph {
         for _ in 0..6 {
             let middle = f32::midpoint(low, high);
             let tried = wrap(&text, size, middle, greedy.lines.len());
-            if tried.cut {
+            if tried.cut || tried.broken > greedy.broken {
                 low = middle;
             } else {
                 high = middle;
@@ -52,18 +54,14 @@ impl Paragraph {
         wrap(&text, size, high, greedy.lines.len())
     }
 
-    /// The largest of `sizes`, which come largest first, at which nothing is left out; the last one, shortened, if
+    /// The largest of `sizes`, which come largest first, at which nothing is left out and no word broken; the last one if
     /// there is none.
     pub(super) fn largest(text: &str, sizes: &[f32], width: f32, height: f32) -> Self {
-        let mut paragraph = Self {
-            lines: Vec::new(),
-            size: 1.0,
-            cut: false,
-        };
+        let mut paragraph = Self::default();
         for &size in sizes {
             let most = ((height / (LEADING * size)) as usize).max(1);
             paragraph = Self::new(text, size, width, most);
-            if !paragraph.cut {
+            if !paragraph.cut && paragraph.broken == 0 {
                 break;
             }
         }
@@ -143,9 +141,12 @@ fn invisible(c: char) -> bool {
 fn wrap(text: &str, size: f32, width: f32, most: usize) -> Paragraph {
     let mut lines = Vec::new();
     let mut rest = text;
+    let mut broken = 0;
     while !rest.is_empty() && lines.len() < most {
         let (line, after) = first_line(rest, size, width);
         lines.push(line.trim_end().to_owned());
+        let whole = may_break_between(line, after);
+        broken += usize::from(!whole);
         rest = after.trim_start();
     }
     let cut = !rest.is_empty();
@@ -156,7 +157,12 @@ fn wrap(text: &str, size: f32, width: f32, most: usize) -> Paragraph {
         last.truncate(kept);
         last.push(ELLIPSIS);
     }
-    Paragraph { lines, size, cut }
+    Paragraph {
+        lines,
+        size,
+        cut,
+        broken,
+    }
 }
 
 /// As many whole words as fit, or as many characters of a word that is too long, but one at least.
@@ -176,6 +182,11 @@ fn first_line(text: &str, size: f32, width: f32) -> (&str, &str) {
         before = Some(c);
     }
     (text, "")
+}
+
+fn may_break_between(before: &str, after: &str) -> bool {
+    let ends = before.chars().next_back().zip(after.chars().next());
+    ends.is_none_or(|(before, after)| after == ' ' || may_break(before, after))
 }
 
 /// Whether a line may end between the two: the part of Unicode's line breaking (UAX #14) that prompts need.
@@ -229,7 +240,7 @@ mod tests {
             ["a blue cat on", "a red chair"]
         );
         assert_eq!(lines("  \n\t ", 100.0, 3), Vec::<String>::new());
-        assert_eq!(lines("well-known", 60.0, 3), ["well-", "known"]);
+        assert_eq!(lines("well-known", 70.0, 3), ["well-", "known"]);
     }
 
     #[test]
