@@ -7,6 +7,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// Characters of a text that are looked at; no panel shows more, and a prompt may have thousands.
 const LONGEST: usize = 600;
+/// Lines of a text that could be set smaller.
+const MOST_LINES: usize = 5;
 const ELLIPSIS: char = '…';
 
 /// Lines that fit a width.
@@ -58,8 +60,11 @@ impl Paragraph {
     /// there is none.
     pub(super) fn largest(text: &str, sizes: &[f32], width: f32, height: f32) -> Self {
         let mut paragraph = Self::default();
-        for &size in sizes {
-            let most = ((height / (LEADING * size)) as usize).max(1);
+        for (at, &size) in sizes.iter().enumerate() {
+            let room = (height / (LEADING * size)) as usize;
+            // Large type in many lines is a poster, not a caption.
+            let smaller = at + 1 < sizes.len();
+            let most = if smaller { room.min(MOST_LINES) } else { room }.max(1);
             paragraph = Self::new(text, size, width, most);
             if !paragraph.cut && paragraph.broken == 0 {
                 break;
@@ -152,7 +157,13 @@ fn wrap(text: &str, size: f32, width: f32, most: usize) -> Paragraph {
     let cut = !rest.is_empty();
     if let (true, Some(last)) = (cut, lines.last_mut()) {
         let room = width - font::advance(ELLIPSIS, size);
+        let whole = last.len();
         while measure(last, size) > room && last.pop().is_some() {}
+        // At the end of a word, unless that leaves little.
+        let space = last.rfind(' ').filter(|&space| 2 * space > last.len());
+        if let (true, Some(space)) = (last.len() < whole, space) {
+            last.truncate(space);
+        }
         let kept = last.trim_end_matches([' ', ',', '.', ';', ':']).len();
         last.truncate(kept);
         last.push(ELLIPSIS);
@@ -194,7 +205,18 @@ fn may_break(before: char, after: char) -> bool {
     let closes = |c| {
         matches!(
             c,
-            '、' | '。'
+            ',' | '.'
+                | ';'
+                | ':'
+                | '!'
+                | '?'
+                | ')'
+                | ']'
+                | '…'
+                | '”'
+                | '’'
+                | '、'
+                | '。'
                 | '，'
                 | '．'
                 | '！'
@@ -214,7 +236,8 @@ fn may_break(before: char, after: char) -> bool {
         return false;
     }
     match before {
-        ' ' | '-' | '–' | '—' | '/' => true,
+        '/' => after != '/',
+        ' ' | '-' | '–' | '—' => true,
         _ => (wide(before) || wide(after)) && !closes(after) && !opens(before),
     }
 }

@@ -5,8 +5,24 @@ use image::{Rgb, RgbImage};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Hills under an evening sun, 512×512: flat colours, so that goldens stay small; whole numbers, so that they stay the same.
+/// Hills under an evening sun, 512×512: flat colours, so that goldens stay small; whole numbers, so that they stay the
+/// same. Each pixel is the mean of four, for smooth edges.
 fn landscape() -> RgbImage {
+    let fine = fine_landscape();
+    RgbImage::from_fn(512, 512, |x, y| {
+        let four = [(0, 0), (1, 0), (0, 1), (1, 1)]
+            .map(|(dx, dy)| fine.get_pixel(2 * x + dx, 2 * y + dy).0);
+        let mean = |channel: usize| {
+            four.iter()
+                .map(|pixel| u32::from(pixel[channel]))
+                .sum::<u32>()
+                / 4
+        };
+        Rgb([0, 1, 2].map(|channel| mean(channel) as u8))
+    })
+}
+
+fn fine_landscape() -> RgbImage {
     const SKY: [[i32; 3]; 5] = [
         [38, 50, 86],
         [92, 74, 110],
@@ -15,7 +31,7 @@ fn landscape() -> RgbImage {
         [242, 190, 120],
     ];
     const HILLS: [[i32; 3]; 3] = [[120, 72, 92], [66, 50, 78], [26, 28, 46]];
-    RgbImage::from_fn(512, 512, |x, y| {
+    RgbImage::from_fn(1024, 1024, |x, y| {
         let (x, y) = (x as i32, y as i32);
         // A hill is a row of parabolas.
         let ridge = |top: i32, width: i32, shift: i32, depth: i32| {
@@ -23,16 +39,16 @@ fn landscape() -> RgbImage {
             top + depth * along * along / (width * width / 4)
         };
         let tops = [
-            ridge(300, 300, 60, 50),
-            ridge(345, 420, 250, 60),
-            ridge(410, 600, 90, 50),
+            ridge(600, 600, 120, 100),
+            ridge(690, 840, 500, 120),
+            ridge(820, 1200, 180, 100),
         ];
         let hill = tops.iter().rposition(|&top| y >= top);
-        let (dx, dy) = (x - 330, y - 235);
+        let (dx, dy) = (x - 660, y - 470);
         let colour = match hill {
             Some(hill) => HILLS[hill],
-            None if dx * dx + dy * dy < 58 * 58 => [252, 226, 160],
-            None => SKY[(y / 70).clamp(0, 4) as usize],
+            None if dx * dx + dy * dy < 116 * 116 => [252, 226, 160],
+            None => SKY[(y / 140).clamp(0, 4) as usize],
         };
         Rgb(colour.map(|value| value as u8))
     })

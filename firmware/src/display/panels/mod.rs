@@ -35,3 +35,42 @@ pub fn open(settings: &PanelSettings, state: &Path) -> Result<Box<dyn Panel>, Pa
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::RgbImage;
+
+    #[test]
+    fn a_png_panel_writes_where_it_is_told_or_into_the_state_folder() {
+        let state = tempfile::tempdir().expect("a folder");
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        let told = elsewhere.path().join("frame.png");
+        for (file, expected) in [
+            (None, state.path().join("panel.png")),
+            (Some(told.clone()), told),
+        ] {
+            let settings = PanelSettings {
+                width: 6,
+                height: 4,
+                file,
+                ..PanelSettings::default()
+            };
+            let mut panel = open(&settings, state.path()).expect("it needs no device");
+            assert_eq!(panel.size(), (6, 4));
+            panel.show(&RgbImage::new(6, 4)).expect("it can be written");
+            assert!(expected.is_file());
+        }
+    }
+
+    #[cfg(not(feature = "window"))]
+    #[test]
+    fn a_kind_that_is_not_built_in_is_named() {
+        let settings = PanelSettings {
+            kind: PanelKind::Window,
+            ..PanelSettings::default()
+        };
+        let error = open(&settings, Path::new(".")).err().expect("not built in");
+        assert!(error.to_string().contains("--features window"), "{error}");
+    }
+}
