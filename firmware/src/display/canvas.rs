@@ -95,12 +95,11 @@ impl Canvas {
         }
     }
 
-    /// Darkens from `from`, where nothing changes, down to the lower edge, where `alpha` of the colour lies over it.
-    pub fn scrim(&mut self, from: f32, colour: Rgb888, alpha: f32) {
+    /// Lays a shade over the lower part: nothing at `from`, `alpha` of the colour at `to` and below.
+    pub fn scrim(&mut self, from: f32, to: f32, colour: Rgb888, alpha: f32) {
         let (width, height) = self.dimensions();
-        let depth = height as f32 - from;
-        for y in Area::touched(from, depth, height) {
-            let t = ((y as f32 + 0.5 - from) / depth).clamp(0.0, 1.0);
+        for y in Area::touched(from, height as f32 - from, height) {
+            let t = ((y as f32 + 0.5 - from) / (to - from)).clamp(0.0, 1.0);
             // Smoothstep: a straight ramp shows its ends as edges.
             let alpha = alpha * t * t * (3.0 - 2.0 * t);
             for x in 0..width {
@@ -239,7 +238,7 @@ mod tests {
                 height: 4.0,
             };
             canvas.rounded(area, 2.0, WHITE, 1.0);
-            canvas.scrim(x.max(100.0), WHITE, 1.0);
+            canvas.scrim(x.max(100.0), x.max(200.0), WHITE, 1.0);
         }
         canvas.blend(-1, 3, WHITE, 1.0);
         canvas.blend(3, 8, WHITE, 1.0);

@@ -213,15 +213,9 @@ impl<C: Clock> Presenter<C> {
             return Ok(());
         }
         let early = self.no_progress_before.is_some_and(|at| at > now);
-        if self
-            .wishes
-            .screen
-            .as_ref()
-            .is_some_and(|screen| !(screen.is_progress() && early))
-        {
-            if let Some(screen) = self.wishes.screen.take() {
-                return self.present(screen, now);
-            }
+        let due = |screen: &mut Screen| !(early && screen.is_progress());
+        if let Some(screen) = self.wishes.screen.take_if(due) {
+            return self.present(screen, now);
         }
         if let Some(fade) = self.fade.take() {
             return self.step_fade(fade, now);

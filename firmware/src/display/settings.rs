@@ -138,3 +138,40 @@ impl Section for PanelSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<PanelSettings, String> {
+        let settings: PanelSettings = toml::from_str(text).map_err(|error| error.to_string())?;
+        settings.check().map_err(|wrong| format!("{wrong:?}"))?;
+        Ok(settings)
+    }
+
+    #[test]
+    fn the_keys_are_read() {
+        let text = "rotation = 90\nfit = 'letterbox'\nround = true\nbrightness = 0.5\nfile = 'a.png'\ndevice = '/dev/x'";
+        let settings = read(text).expect("it is right");
+        let frame = Frame {
+            fit: Fit::Letterbox,
+            round: true,
+        };
+        let rotation = 90;
+        assert_eq!(settings.look(), Look { rotation, frame });
+        assert_eq!(settings.file, Some("a.png".into()));
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        for (text, key) in [
+            ("brightness = 1.5", "brightness"),
+            ("brightness = nan", "brightness"),
+            ("fit = 'stretch'", "letterbox"),
+            ("rotation = 91", "rotation"),
+        ] {
+            let error = read(text).expect_err("it is wrong");
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}

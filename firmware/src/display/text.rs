@@ -7,10 +7,12 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// Characters of a text that are looked at; no panel shows more, and a prompt may have thousands.
 const LONGEST: usize = 600;
+/// Lines of a text that could be set smaller.
+const MOST_LINES: usize = 5;
 const ELLIPSIS: char = '…';
 
 /// Lines that fit a width.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Paragraph {
     /// From top to bottom; none is empty.
     pub(super) lines: Vec<String>,
@@ -18,6 +20,8 @@ pub(super) struct Paragraph {
     pub(super) size: f32,
     /// Whether text was left out.
     pub(super) cut: bool,
+    /// Words that are longer than a line.
+    broken: usize,
 }
 
 /// Where a line stands.
@@ -43,7 +47,7 @@ impl Paragraph {
         for _ in 0..6 {
             let middle = f32::midpoint(low, high);
             let tried = wrap(&text, size, middle, greedy.lines.len());
-            if tried.cut {
+            if tried.cut || tried.broken > greedy.broken {
                 low = middle;
             } else {
                 high = middle;
@@ -52,18 +56,17 @@ impl Paragraph {
         wrap(&text, size, high, greedy.lines.len())
     }
 
-    /// The largest of `sizes`, which come largest first, at which nothing is left out; the last one, shortened, if
+    /// The largest of `sizes`, which come largest first, at which nothing is left out and no word broken; the last one if
     /// there is none.
     pub(super) fn largest(text: &str, sizes: &[f32], width: f32, height: f32) -> Self {
-        let mut paragraph = Self {
-            lines: Vec::new(),
-            size: 1.0,
-            cut: false,
-        };
-        for &size in sizes {
-            let most = ((height / (LEADING * size)) as usize).max(1);
+        let mut paragraph = Self::default();
+        for (at, &size) in sizes.iter().enumerate() {
+            let room = (height / (LEADING * size)) as usize;
+            // Large type in many lines is a poster, not a caption.
+            let smaller = at + 1 < sizes.len();
+            let most = if smaller { room.min(MOST_LINES) } else { room }.max(1);
             paragraph = Self::new(text, size, width, most);
-            if !paragraph.cut {
+            if !paragraph.cut && paragraph.broken == 0 {
                 break;
             }
         }
@@ -143,20 +146,34 @@ fn invisible(c: char) -> bool {
 fn wrap(text: &str, size: f32, width: f32, most: usize) -> Paragraph {
     let mut lines = Vec::new();
     let mut rest = text;
+    let mut broken = 0;
     while !rest.is_empty() && lines.len() < most {
         let (line, after) = first_line(rest, size, width);
         lines.push(line.trim_end().to_owned());
+        let whole = may_break_between(line, after);
+        broken += usize::from(!whole);
         rest = after.trim_start();
     }
     let cut = !rest.is_empty();
     if let (true, Some(last)) = (cut, lines.last_mut()) {
         let room = width - font::advance(ELLIPSIS, size);
+        let whole = last.len();
         while measure(last, size) > room && last.pop().is_some() {}
+        // At the end of a word, unless that leaves little.
+        let space = last.rfind(' ').filter(|&space| 2 * space > last.len());
+        if let (true, Some(space)) = (last.len() < whole, space) {
+            last.truncate(space);
+        }
         let kept = last.trim_end_matches([' ', ',', '.', ';', ':']).len();
         last.truncate(kept);
         last.push(ELLIPSIS);
     }
-    Paragraph { lines, size, cut }
+    Paragraph {
+        lines,
+        size,
+        cut,
+        broken,
+    }
 }
 
 /// As many whole words as fit, or as many characters of a word that is too long, but one at least.
@@ -178,12 +195,28 @@ fn first_line(text: &str, size: f32, width: f32) -> (&str, &str) {
     (text, "")
 }
 
+fn may_break_between(before: &str, after: &str) -> bool {
+    let ends = before.chars().next_back().zip(after.chars().next());
+    ends.is_none_or(|(before, after)| after == ' ' || may_break(before, after))
+}
+
 /// Whether a line may end between the two: the part of Unicode's line breaking (UAX #14) that prompts need.
 fn may_break(before: char, after: char) -> bool {
     let closes = |c| {
         matches!(
             c,
-            '、' | '。'
+            ',' | '.'
+                | ';'
+                | ':'
+                | '!'
+                | '?'
+                | ')'
+                | ']'
+                | '…'
+                | '”'
+                | '’'
+                | '、'
+                | '。'
                 | '，'
                 | '．'
                 | '！'
@@ -203,7 +236,8 @@ fn may_break(before: char, after: char) -> bool {
         return false;
     }
     match before {
-        ' ' | '-' | '–' | '—' | '/' => true,
+        '/' => after != '/',
+        ' ' | '-' | '–' | '—' => true,
         _ => (wide(before) || wide(after)) && !closes(after) && !opens(before),
     }
 }
@@ -229,7 +263,7 @@ mod tests {
             ["a blue cat on", "a red chair"]
         );
         assert_eq!(lines("  \n\t ", 100.0, 3), Vec::<String>::new());
-        assert_eq!(lines("well-known", 60.0, 3), ["well-", "known"]);
+        assert_eq!(lines("well-known", 70.0, 3), ["well-", "known"]);
     }
 
     #[test]

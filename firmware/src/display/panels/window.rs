@@ -3,7 +3,7 @@
 use crate::display::panel::{Manner, Panel, PanelError};
 use embedded_graphics::draw_target::DrawTarget as _;
 use embedded_graphics::geometry::{Point, Size};
-use embedded_graphics::pixelcolor::{Rgb888, RgbColor as _};
+use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::primitives::Rectangle;
 use embedded_graphics_simulator::{OutputSettings, SimulatorDisplay, SimulatorEvent, Window};
 use image::RgbImage;

@@ -10,6 +10,7 @@ mod shutting_down;
 
 use super::canvas::{Area, Canvas};
 use super::fit::{Fit, fit};
+use super::font::LEADING;
 use super::screen::Screen;
 use super::text::{Align, Paragraph};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor as _};
@@ -21,6 +22,8 @@ const GROUND: Rgb888 = Rgb888::new(0x11, 0x10, 0x0F);
 const INK: Rgb888 = Rgb888::new(0xEF, 0xEA, 0xE0);
 /// What is said beside it.
 const QUIET: Rgb888 = Rgb888::new(0xA6, 0x9F, 0x92);
+/// The same upon a picture, where the ground may be no darker than its shade.
+const QUIET_ON_PICTURE: Rgb888 = Rgb888::new(0xCC, 0xC6, 0xBA);
 /// Ochre: progress, and the rule above a text.
 const ACCENT: Rgb888 = Rgb888::new(0xDD, 0xA2, 0x3F);
 /// Vermilion: something is wrong.
@@ -183,12 +186,22 @@ impl Page {
         beside.draw(canvas, self.x(), y + gap, self.align(), QUIET);
     }
 
-    /// Lines at the lower edge of a picture, on a shade that leaves it as it is above; `below` pixels stay free.
-    fn label(&self, canvas: &mut Canvas, text: &Paragraph, beside: &Paragraph, below: f32) {
-        let height = text.height() + beside.height();
-        let top = self.bottom() - below - height;
-        canvas.scrim(top - 2.2 * self.text, GROUND, 0.92);
+    /// A text at the lower edge of a picture, and a smaller one below it, on a shade that leaves the picture as it is
+    /// above.
+    fn label(&self, canvas: &mut Canvas, text: &str, beside: &str) {
+        let width = self.inner.width;
+        let lines = if self.size.1 > self.size.0 { 3.0 } else { 2.0 };
+        let beside = Paragraph::new(beside, self.small, width, 1);
+        let text = Paragraph::largest(
+            text,
+            &[self.text, self.small],
+            width,
+            lines * LEADING * self.text + 1.0,
+        );
+        let gap = 0.2 * beside.height();
+        let top = self.bottom() - text.height() - gap - beside.height();
+        canvas.scrim(top - 3.0 * self.text, top + 0.7 * self.text, GROUND, 0.8);
         let y = text.draw(canvas, self.x(), top, self.align(), INK);
-        beside.draw(canvas, self.x(), y, self.align(), QUIET);
+        beside.draw(canvas, self.x(), y + gap, self.align(), QUIET_ON_PICTURE);
     }
 }

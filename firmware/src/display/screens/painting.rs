@@ -16,8 +16,7 @@ pub(super) struct Done {
 }
 
 pub(super) fn draw(page: &Page, prompt: &str, done: Done, preview: Option<&RgbImage>) -> Canvas {
-    let width = page.inner.width;
-    let status = Paragraph::new(&done.to_string(), page.small, width, 1);
+    let status = done.to_string();
     let mut canvas = if let Some(preview) = preview {
         // The busiest part of a preview moves from step to step; the middle does not.
         let how = if page.frame.fit == Fit::Smart {
@@ -26,11 +25,11 @@ pub(super) fn draw(page: &Page, prompt: &str, done: Done, preview: Option<&RgbIm
             page.frame.fit
         };
         let mut canvas = page.filled(preview, how);
-        let prompt = Paragraph::new(prompt, page.text, width, 2);
-        page.label(&mut canvas, &prompt, &status, 0.0);
+        page.label(&mut canvas, prompt, &status);
         canvas
     } else {
         let mut canvas = page.blank();
+        let status = Paragraph::new(&status, page.small, page.inner.width, 1);
         let height = page.inner.height - status.height();
         caption::write(page, &mut canvas, prompt, "", height);
         let top = page.bottom() - status.height();

@@ -14,117 +14,104 @@ const CARD: Rgb888 = Rgb888::WHITE;
 pub(super) fn draw(page: &Page, name: &str, address: &str, note: &str) -> Canvas {
     let mut canvas = page.blank();
     let inner = page.inner;
-    // An address that is too long for any code is still there to be read.
-    let code = QrCode::encode_text(address, QrCodeEcc::Medium).ok();
+    // A screen is never torn or stained: the least correction makes the largest modules. An address that is too long
+    // for any code is still there to be read.
+    let code = QrCode::encode_text(address, QrCodeEcc::Low).ok();
     let code = code.filter(|_| !address.is_empty());
-    let beside = inner.width >= 1.35 * inner.height && !page.frame.round;
-    let card = code.map_or(0.0, |code| {
-        let side = if beside {
-            inner.height.min(0.46 * inner.width)
-        } else {
-            inner.width.min(0.6 * inner.height)
-        };
-        let x = if beside {
-            inner.x
-        } else {
-            inner.x + (inner.width - side) / 2.0
-        };
-        let y = if beside {
-            inner.y + (inner.height - side) / 2.0
-        } else {
-            inner.y
-        };
-        draw_code(&mut canvas, &code, x, y, side);
-        side
-    });
-    let gap = if card > 0.0 { 0.9 * page.text } else { 0.0 };
-    let (x, width, align) = if beside {
-        (inner.x + card + gap, inner.width - card - gap, Align::Left)
+    let beside = inner.width >= 1.3 * inner.height && !page.frame.round;
+    let room = if beside {
+        inner.height.min(0.48 * inner.width)
     } else {
-        (inner.x + inner.width / 2.0, inner.width, Align::Centre)
+        inner.width.min(0.68 * inner.height)
     };
-    let (top, height) = if beside {
-        (inner.y, inner.height)
+    let pitch = code.as_ref().map_or(0.0, |code| pitch(code, room));
+    let card = code.as_ref().map_or(0.0, |code| modules(code) * pitch);
+    let gap = if card > 0.0 { 0.8 * page.text } else { 0.0 };
+    let (width, height) = if beside {
+        (inner.width - card - gap, inner.height)
     } else {
-        (inner.y + card, inner.height - card)
+        (inner.width, inner.height - card - 0.5 * gap)
     };
-    write(
-        page,
-        &mut canvas,
-        Column {
-            x,
-            top,
-            width,
-            height,
-            align,
-        },
-        [name, address, note],
-    );
+    let texts = Texts::new(page, [name, address, note], width, height);
+    let middle = inner.y + inner.height / 2.0;
+    let (card_at, x, top, align) = if beside {
+        let x = inner.x + card + gap;
+        let card_at = (inner.x, middle - card / 2.0);
+        (card_at, x, middle - texts.height() / 2.0, Align::Left)
+    } else {
+        let x = inner.x + inner.width / 2.0;
+        let top = middle - (card + 0.5 * gap + texts.height()) / 2.0;
+        let card_at = (x - card / 2.0, top);
+        (card_at, x, top + card + 0.5 * gap, Align::Centre)
+    };
+    if let Some(code) = code {
+        draw_code(&mut canvas, &code, card_at, pitch);
+    }
+    texts.draw(&mut canvas, x, top, align);
     canvas
 }
 
-/// Where the texts go.
-struct Column {
-    x: f32,
-    top: f32,
-    width: f32,
-    height: f32,
-    align: Align,
+struct Texts {
+    name: Paragraph,
+    address: Paragraph,
+    note: Paragraph,
+    /// Above the note.
+    gap: f32,
 }
 
-fn write(page: &Page, canvas: &mut Canvas, column: Column, [name, address, note]: [&str; 3]) {
-    let name = Paragraph::new(name, page.text, column.width, 2);
-    let address = Paragraph::new(address, page.small, column.width, 3);
-    let mut note = Paragraph::new(note, page.small, column.width, 4);
-    let gap = 0.35 * page.text;
-    // The note is what can be spared.
-    while name.height() + address.height() + note.height() + gap > column.height
-        && note.lines.pop().is_some()
-    {
-        note.cut = true;
-    }
-    if note.cut {
-        note.lines.clear();
-    }
-    let height = name.height()
-        + address.height()
-        + if note.lines.is_empty() {
-            0.0
-        } else {
-            gap + note.height()
+impl Texts {
+    fn new(page: &Page, [name, address, note]: [&str; 3], width: f32, height: f32) -> Self {
+        let mut texts = Self {
+            name: Paragraph::new(name, page.text, width, 2),
+            address: Paragraph::new(address, page.small, width, 3),
+            note: Paragraph::new(note, page.small, width, 4),
+            gap: 0.35 * page.text,
         };
-    let y = column.top + ((column.height - height) / 2.0).max(0.0);
-    let y = name.draw(canvas, column.x, y, column.align, INK);
-    let y = address.draw(canvas, column.x, y, column.align, INK);
-    note.draw(canvas, column.x, y + gap, column.align, QUIET);
+        // The note is what can be spared.
+        if texts.height() > height {
+            texts.note = Paragraph::default();
+            texts.gap = 0.0;
+        }
+        texts
+    }
+
+    fn height(&self) -> f32 {
+        self.name.height() + self.address.height() + self.gap + self.note.height()
+    }
+
+    fn draw(&self, canvas: &mut Canvas, x: f32, top: f32, align: Align) {
+        let y = self.name.draw(canvas, x, top, align, INK);
+        let y = self.address.draw(canvas, x, y, align, INK);
+        self.note.draw(canvas, x, y + self.gap, align, QUIET);
+    }
 }
 
-/// Whole pixels a module, so that all are the same size, on a white card.
-fn draw_code(canvas: &mut Canvas, code: &QrCode, x: f32, y: f32, side: f32) {
-    let modules = code.size() + 2 * QUIET_ZONE;
-    let pitch = (side / modules as f32).floor().max(1.0);
-    let used = pitch * modules as f32;
-    let (x, y) = (
-        (x + (side - used) / 2.0).round(),
-        (y + (side - used) / 2.0).round(),
-    );
-    let card = Area {
+/// Modules of a side of the card.
+fn modules(code: &QrCode) -> f32 {
+    (code.size() + 2 * QUIET_ZONE) as f32
+}
+
+/// Pixels of a module: whole ones, so that all modules are the same.
+fn pitch(code: &QrCode, room: f32) -> f32 {
+    (room / modules(code)).floor().max(1.0)
+}
+
+/// The code on a white card.
+fn draw_code(canvas: &mut Canvas, code: &QrCode, (x, y): (f32, f32), pitch: f32) {
+    let side = modules(code) * pitch;
+    let (x, y) = (x.round(), y.round());
+    let area = |x, y, side| Area {
         x,
         y,
-        width: used,
-        height: used,
+        width: side,
+        height: side,
     };
-    canvas.rounded(card, 2.0 * pitch, CARD, 1.0);
+    canvas.rounded(area(x, y, side), 2.0 * pitch, CARD, 1.0);
     for row in 0..code.size() {
         for column in 0..code.size() {
             if code.get_module(column, row) {
                 let place = |at: i32| (at + QUIET_ZONE) as f32 * pitch;
-                let module = Area {
-                    x: x + place(column),
-                    y: y + place(row),
-                    width: pitch,
-                    height: pitch,
-                };
+                let module = area(x + place(column), y + place(row), pitch);
                 canvas.rounded(module, 0.0, Rgb888::BLACK, 1.0);
             }
         }
