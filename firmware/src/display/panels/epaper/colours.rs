@@ -59,7 +59,8 @@ pub(super) fn inks(frame: &RgbImage, palette: Palette, saturation: f32) -> Vec<u
     let how = DitherConfig {
         mode: DitherMode::FloydSteinberg,
         saturation: saturation.into(),
-        tone: ToneCompression::Auto,
+        // All of the range, into all of the paper's: a strength taken from the histogram burns out bright pictures.
+        tone: ToneCompression::Fixed(1.0),
         gamut: GamutCompression::Auto,
         ..DitherConfig::default()
     };

@@ -212,8 +212,14 @@ fn a_controller_that_wants_it_is_asked_before_each_look() {
         .refresh(&columns(EpaperModel::Red7in5, 3))
         .unwrap();
     let log = bus.take();
-    for (at, _) in log.iter().enumerate().filter(|(_, done)| matches!(done, Done::Asked(..))) {
-        let before = log[..at].iter().rfind(|done| matches!(done, Done::Wrote(_)));
+    for (at, _) in log
+        .iter()
+        .enumerate()
+        .filter(|(_, done)| matches!(done, Done::Asked(..)))
+    {
+        let before = log[..at]
+            .iter()
+            .rfind(|done| matches!(done, Done::Wrote(_)));
         assert_eq!(before, Some(&Done::Wrote(vec![0x71])));
     }
 }
