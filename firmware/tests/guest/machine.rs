@@ -74,7 +74,7 @@ impl Machine {
             .arg(folder.join("ramdisk"))
             .args([
                 "-append",
-                "console=ttyS0 panic=-1 quiet vt.global_cursor_default=0",
+                "console=ttyS0 panic=-1 quiet vt.global_cursor_default=0 i8042.nokbd",
             ])
             .args([
                 "-device",
