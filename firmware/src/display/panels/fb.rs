@@ -34,6 +34,8 @@ pub struct FbPanel {
     settings: FbSettings,
     size: (u32, u32),
     open: Option<(File, Layout)>,
+    /// It is dark by being black: its driver cannot switch the light off.
+    black: bool,
 }
 
 impl FbPanel {
@@ -48,6 +50,7 @@ impl FbPanel {
             settings,
             size,
             open,
+            black: false,
         })
     }
 
@@ -79,6 +82,9 @@ impl Panel for FbPanel {
     }
 
     fn show(&mut self, frame: &RgbImage) -> Result<(), PanelError> {
+        if self.black {
+            return Ok(());
+        }
         self.with(|file, layout| {
             let screen = letterboxed(frame, layout.size);
             // All at once: Linux 6.1 takes the write of one whole line for a change of nothing, and does not show it.
@@ -87,13 +93,13 @@ impl Panel for FbPanel {
     }
 
     fn set_dark(&mut self, dark: bool) -> Result<(), PanelError> {
-        let black = self.with(|file, layout| match blank(file, dark) {
-            Ok(()) => Ok(None),
-            // A driver without a switch for the light: `EINVAL`, `ENOTTY`.
-            Err(_) if dark => Ok(Some(RgbImage::new(layout.size.0, layout.size.1))),
-            Err(_) => Ok(None),
-        })?;
-        black.map_or(Ok(()), |frame| self.show(&frame))
+        self.black = false;
+        let (switched, size) = self.with(|file, layout| Ok((blank(file, dark), layout.size)))?;
+        if dark && switched.is_err() {
+            self.show(&RgbImage::new(size.0, size.1))?;
+            self.black = true;
+        }
+        Ok(())
     }
 }
 
