@@ -10,6 +10,8 @@ section "system packages"
 missing=()
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 [ -e /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] || missing+=(fonts-noto-color-emoji)
+command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
+/bin/busybox --list 2>/dev/null | grep -qx insmod || missing+=(busybox-static)
 if [ ${#missing[@]} -gt 0 ]; then
     echo "installing from Debian: ${missing[*]}"
     sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo

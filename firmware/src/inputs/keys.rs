@@ -68,7 +68,9 @@ impl Finder {
     ) {
         let listed = fs::read_dir(devices).map(|entries| {
             let paths = entries.flatten().map(|entry| entry.path());
-            paths.filter(is_event_node).collect::<HashSet<PathBuf>>()
+            paths
+                .filter(|path| is_event_node(path))
+                .collect::<HashSet<PathBuf>>()
         });
         let nodes = listed.unwrap_or_default();
         // A node that went away may come back as another device.
@@ -111,7 +113,7 @@ impl Finder {
     }
 }
 
-fn is_event_node(path: &PathBuf) -> bool {
+fn is_event_node(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     name.to_string_lossy().starts_with("event")
 }

@@ -34,6 +34,8 @@ pub struct FbPanel {
     settings: FbSettings,
     size: (u32, u32),
     open: Option<(File, Layout)>,
+    /// It is dark by being black: its driver cannot switch the light off.
+    black: bool,
 }
 
 impl FbPanel {
@@ -48,6 +50,7 @@ impl FbPanel {
             settings,
             size,
             open,
+            black: false,
         })
     }
 
@@ -79,26 +82,24 @@ impl Panel for FbPanel {
     }
 
     fn show(&mut self, frame: &RgbImage) -> Result<(), PanelError> {
+        if self.black {
+            return Ok(());
+        }
         self.with(|file, layout| {
             let screen = letterboxed(frame, layout.size);
-            let mut line = Vec::new();
-            for (y, row) in screen.rows().enumerate() {
-                line.clear();
-                row.for_each(|pixel| layout.push(&mut line, pixel));
-                file.write_all_at(&line, layout.start_of_row(y))?;
-            }
-            Ok(())
+            // All at once: Linux 6.1 takes the write of one whole line for a change of nothing, and does not show it.
+            file.write_all_at(&layout.bytes_of(&screen), layout.start)
         })
     }
 
     fn set_dark(&mut self, dark: bool) -> Result<(), PanelError> {
-        let black = self.with(|file, layout| match blank(file, dark) {
-            Ok(()) => Ok(None),
-            // A driver without a switch for the light: `EINVAL`, `ENOTTY`.
-            Err(_) if dark => Ok(Some(RgbImage::new(layout.size.0, layout.size.1))),
-            Err(_) => Ok(None),
-        })?;
-        black.map_or(Ok(()), |frame| self.show(&frame))
+        self.black = false;
+        let (switched, size) = self.with(|file, layout| Ok((blank(file, dark), layout.size)))?;
+        if dark && switched.is_err() {
+            self.show(&RgbImage::new(size.0, size.1))?;
+            self.black = true;
+        }
+        Ok(())
     }
 }
 
@@ -217,8 +218,15 @@ impl Layout {
         })
     }
 
-    fn start_of_row(&self, y: usize) -> u64 {
-        self.start + y as u64 * self.line
+    /// From the first pixel that is seen to the last; what lies between lines is nothing to be seen.
+    fn bytes_of(&self, screen: &RgbImage) -> Vec<u8> {
+        let line = self.line as usize;
+        let mut bytes = Vec::with_capacity(line * screen.height() as usize);
+        for (y, row) in screen.rows().enumerate() {
+            bytes.resize(y * line, 0);
+            row.for_each(|pixel| self.push(&mut bytes, pixel));
+        }
+        bytes
     }
 
     fn push(&self, line: &mut Vec<u8>, pixel: &Rgb<u8>) {
@@ -271,7 +279,12 @@ mod tests {
     fn rows_begin_where_the_screen_is_panned_to() {
         let layout = Layout::new(&variable(32, [(16, 8), (8, 8), (0, 8)]), 64).unwrap();
         assert_eq!((layout.size, layout.start, layout.line), ((4, 2), 128, 64));
-        assert_eq!(layout.start_of_row(1), 192);
+        let bytes = layout.bytes_of(&RgbImage::from_pixel(4, 2, Rgb([1, 2, 3])));
+        // The last line ends with its last pixel.
+        assert_eq!(bytes.len(), 64 + 4 * 4);
+        assert_eq!(bytes[..4], [3, 2, 1, 0]);
+        assert_eq!(bytes[16..64], [0; 48]);
+        assert_eq!(bytes[64..68], [3, 2, 1, 0]);
     }
 
     #[test]

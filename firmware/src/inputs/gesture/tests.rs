@@ -184,7 +184,7 @@ proptest! {
         let mut wanted = Vec::new();
         for pair in settled.chunks(2) {
             let until = pair.get(1).map_or(u64::MAX, |edge| edge.1);
-            if until - pair[0].1 > 600 {
+            if until - pair[0].1 >= 600 {
                 wanted.push(Press::Long);
             } else if until != u64::MAX {
                 wanted.push(Press::Short);

@@ -23,6 +23,11 @@ pub(super) enum Palette {
     BlackWhiteRed,
 }
 
+/// In every palette.
+const BLACK: u8 = 0;
+/// In every palette.
+const WHITE: u8 = 1;
+
 /// As photographed for Pimoroni's `inky` library, its white from the same library's newer list.
 static SEVEN: Inks = Inks {
     colors: Cow::Borrowed(&[
@@ -54,11 +59,21 @@ pub(super) fn inks(frame: &RgbImage, palette: Palette, saturation: f32) -> Vec<u
     let how = DitherConfig {
         mode: DitherMode::FloydSteinberg,
         saturation: saturation.into(),
-        tone: ToneCompression::Auto,
+        // All of the range, into all of the paper's: a strength taken from the histogram burns out bright pictures.
+        tone: ToneCompression::Fixed(1.0),
         gamut: GamutCompression::Auto,
         ..DitherConfig::default()
     };
-    dither(&picture, palette.inks(), how)
+    let mut inks = dither(&picture, palette.inks(), how);
+    // Text has to be crisp, though no paper is as black or as white.
+    for (ink, pixel) in inks.iter_mut().zip(frame.pixels()) {
+        match pixel.0 {
+            [0, 0, 0] => *ink = BLACK,
+            [255, 255, 255] => *ink = WHITE,
+            _ => {}
+        }
+    }
+    inks
 }
 
 /// What a paper with these inks looks like.

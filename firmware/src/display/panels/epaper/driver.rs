@@ -137,6 +137,9 @@ where
     /// Until BUSY is as wanted.
     fn wait(&mut self, otherwise: &str, high: bool, within_ms: u32) -> Result<(), String> {
         for _ in 0..=within_ms / LOOK_EVERY_MS {
+            if let Some(ask) = self.sheet.ask {
+                self.send(ask, &[])?;
+            }
             if self.busy.is_high().map_err(said)? == high {
                 return Ok(());
             }

@@ -55,6 +55,8 @@ pub(super) struct Sheet {
     pub(super) packing: Packing,
     /// How long the reset line rests before, is low, and rests after, in milliseconds.
     pub(super) reset_ms: [u32; 3],
+    /// A command before each look at BUSY, for controllers that set it only when they are asked.
+    pub(super) ask: Option<u8>,
     /// After the reset.
     pub(super) start: &'static [Step],
     /// After the pixels, before the refresh.
@@ -72,6 +74,7 @@ static SPECTRA_7IN3: Sheet = Sheet {
     // Four is nothing.
     packing: Packing::Nibbles(&[0, 1, 2, 3, 5, 6]),
     reset_ms: [20, 2, 20],
+    ask: None,
     start: &[
         Ready,
         Pause(30),
@@ -102,6 +105,7 @@ static SEVEN_7IN3: Sheet = Sheet {
     size: (800, 480),
     packing: Packing::Nibbles(&[0, 1, 2, 3, 4, 5, 6]),
     reset_ms: [20, 2, 20],
+    ask: None,
     start: &[
         Ready,
         Pause(30),
@@ -134,6 +138,7 @@ static SEVEN_5IN65: Sheet = Sheet {
     size: (600, 448),
     packing: Packing::Nibbles(&[0, 1, 2, 3, 4, 5, 6]),
     reset_ms: [10, 2, 10],
+    ask: None,
     start: &[
         Ready,
         Send(0x00, &[0xef, 0x08]),             // PSR
@@ -161,6 +166,7 @@ static RED_7IN5: Sheet = Sheet {
     size: (800, 480),
     packing: Packing::Planes,
     reset_ms: [200, 2, 200],
+    ask: Some(0x71), // FLG
     start: &[
         Send(0x01, &[0x07, 0x07, 0x3f, 0x3f]), // PWR: ±20 V for gates, ±15 V for sources
         Send(0x04, &[]),                       // PON
@@ -182,6 +188,7 @@ static RED_5IN83: Sheet = Sheet {
     size: (648, 480),
     packing: Packing::Planes,
     reset_ms: [10, 10, 10],
+    ask: None,
     start: &[
         Send(0x06, &[0x17, 0x17, 0x1e, 0x17]), // BTST
         Send(0x01, &[0x07, 0x07, 0x3f, 0x3f]), // PWR

@@ -21,7 +21,9 @@ const ALL: [EpaperModel; 5] = [
 /// BUSY of a paper that works: low for three looks after a refresh is asked for, and for the 5.65″ also once its power is
 /// off.
 fn works(log: &[Done]) -> bool {
-    let written = log.iter().rposition(|done| matches!(done, Done::Wrote(_)));
+    // Asking for the state is not the last thing that it was told to do.
+    let told = |done: &Done| matches!(done, Done::Wrote(bytes) if bytes != &[0x71]);
+    let written = log.iter().rposition(told);
     let (before, since) = log.split_at(written.map_or(0, |at| at + 1));
     match commands_in(before).last() {
         Some(Command(0x12, _)) => {
@@ -38,10 +40,9 @@ fn works(log: &[Done]) -> bool {
 
 /// As [`works`], but ready when its power is off.
 fn works_high(log: &[Done]) -> bool {
-    works(log)
-        || commands_in(log)
-            .last()
-            .is_some_and(|command| command.0 == 0x02)
+    let commands = commands_in(log);
+    let told = commands.iter().rfind(|command| command.0 != 0x71);
+    works(log) || told.is_some_and(|command| command.0 == 0x02)
 }
 
 fn working(model: EpaperModel) -> Bus {
@@ -111,7 +112,8 @@ mod reference {
     fn of(bus: &Bus) -> Vec<Command> {
         let mut commands = bus.commands();
         // DSP ends a transfer of pixels; the next command does as well. Power off takes no data where it is given some.
-        commands.retain(|command| command.0 != 0x11);
+        // How often a controller is asked for its state is a matter of how often one looks.
+        commands.retain(|command| !matches!(command.0, 0x11 | 0x71));
         commands
             .iter_mut()
             .filter(|command| command.0 == 0x02)
@@ -139,7 +141,9 @@ mod reference {
                 let mut $epd = $reference::new($spi, busy, dc, reset, $delay, None).unwrap();
                 $show
                 $epd.sleep($spi, $delay).unwrap();
-                assert_eq!(ours, of(&bus));
+                let theirs = of(&bus);
+                assert_eq!(names(&ours), names(&theirs));
+                assert!(ours == theirs, "the same commands with other data");
             }
         };
     }
@@ -199,6 +203,25 @@ fn two_planes_hold_white_and_red() {
     // Black, white, red, black, white, red …
     assert_eq!(plane(0x10)[..3], [0b0100_1001, 0b0010_0100, 0b1001_0010]);
     assert_eq!(plane(0x13)[..3], [0b0010_0100, 0b1001_0010, 0b0100_1001]);
+}
+
+#[test]
+fn a_controller_that_wants_it_is_asked_before_each_look() {
+    let bus = working(EpaperModel::Red7in5);
+    driver(EpaperModel::Red7in5, &bus)
+        .refresh(&columns(EpaperModel::Red7in5, 3))
+        .unwrap();
+    let log = bus.take();
+    for (at, _) in log
+        .iter()
+        .enumerate()
+        .filter(|(_, done)| matches!(done, Done::Asked(..)))
+    {
+        let before = log[..at]
+            .iter()
+            .rfind(|done| matches!(done, Done::Wrote(_)));
+        assert_eq!(before, Some(&Done::Wrote(vec![0x71])));
+    }
 }
 
 #[test]
