@@ -272,8 +272,10 @@ impl Kiosk {
     /// Between a picture and the next; `None`: only at the times of `at`.
     #[must_use]
     pub fn interval(&self) -> Option<Duration> {
-        let set = self.state.interval_s.map(Duration::from_secs);
-        set.or_else(|| self.settings.interval())
+        // A state that was read from a damaged file may say anything.
+        let set = self.state.interval_s.map(|set| set.min(LONGEST_INTERVAL));
+        set.map(Duration::from_secs)
+            .or_else(|| self.settings.interval())
     }
 
     /// The names of all styles, each once.

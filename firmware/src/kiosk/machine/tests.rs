@@ -101,7 +101,7 @@ fn minutes(minutes: u64) -> Duration {
 #[test]
 fn a_picture_rests_before_the_next() {
     let mut house = House::new(
-        kiosk(&format!("interval_s = 600\n[[playlists]]{}", &LIST[13..])),
+        kiosk(&format!("interval_s = 600\n{LIST}")),
         "2026-11-25T12:00[UTC]",
     );
     assert_eq!(
@@ -115,21 +115,14 @@ fn a_picture_rests_before_the_next() {
 
 #[test]
 fn nothing_happens_where_nothing_is_to_be_played() {
-    for text in ["interval_s = 0", "enabled = false\ninterval_s = 0"] {
-        let list = if text.starts_with("enabled") {
-            &LIST
-        } else {
-            ""
-        };
-        let text = text.replace("enabled = false\n", "");
-        let mut kiosk = kiosk(&format!("{text}\n{list}"));
-        if !list.is_empty() {
-            kiosk.set_enabled(false);
-        }
-        let now = Moment {
-            monotonic: minutes(5),
-            wall: None,
-        };
+    let nothing_to_play = kiosk("interval_s = 0");
+    let mut switched_off = kiosk(&format!("interval_s = 0\n{LIST}"));
+    switched_off.set_enabled(false);
+    let now = Moment {
+        monotonic: minutes(5),
+        wall: None,
+    };
+    for mut kiosk in [nothing_to_play, switched_off] {
         assert_eq!(kiosk.poll(&now, false), None);
         assert_eq!(kiosk.next_due(&now), None);
     }
