@@ -15,6 +15,7 @@ mod playlist;
 mod settings;
 mod style;
 mod template;
+mod times;
 
 pub use at::{At, WrongAt};
 pub use days::{Days, WrongDays};
