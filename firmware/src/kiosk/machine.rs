@@ -5,9 +5,10 @@ use super::night::{Night, NightMode, night};
 use super::playlist::{Playlist, Position};
 use super::settings::{KioskSettings, LONGEST_INTERVAL};
 use super::style::Style;
+use super::times::Times;
 use crate::jobs::Order;
 use crate::watch::Moment;
-use jiff::{SignedDuration, Timestamp, ZonedDateTime};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -68,26 +69,15 @@ pub struct Kiosk {
     shown: Option<Duration>,
     shown_again: Option<Duration>,
     awake_until: Duration,
-    seen: Option<Seen>,
+    times: Times,
 }
 
-/// The clock as it was, to see whether it was set since.
-#[derive(Debug)]
-struct Seen {
-    monotonic: Duration,
-    wall: ZonedDateTime,
-    /// When `at` has its next time.
-    next: Option<Timestamp>,
-}
-
-/// A wall clock that moves against the other one by more was set.
-const MOST_DRIFT: SignedDuration = SignedDuration::from_secs(90);
 /// Where something is painted, or depends on the wall clock, which may be set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 impl Kiosk {
-    /// `playlists` are those of the file that the settings name; the settings' own come after them. `seed` is where chance comes from, unless
-    /// the state has one.
+    /// `playlists` are those of the file that the settings name; the settings' own come after them. `seed` is where chance
+    /// comes from, unless the state has one.
     #[must_use]
     pub fn new(
         settings: KioskSettings,
@@ -98,7 +88,7 @@ impl Kiosk {
         let unsaved = state.seed.is_none();
         state.seed.get_or_insert(seed);
         let mut kiosk = Self {
-            settings,
+            settings: KioskSettings::default(),
             playlists: Vec::new(),
             state,
             unsaved,
@@ -109,16 +99,26 @@ impl Kiosk {
             shown: None,
             shown_again: None,
             awake_until: Duration::ZERO,
-            seen: None,
+            times: Times::default(),
         };
-        kiosk.set_playlists(playlists);
+        kiosk.configure(settings, playlists);
         kiosk
+    }
+
+    /// Takes a configuration that has changed, with the playlists of the file that it names. What people have set stays.
+    pub fn configure(&mut self, settings: KioskSettings, playlists: Vec<Playlist>) {
+        self.settings = settings;
+        self.times = Times::default();
+        self.set_playlists(playlists);
     }
 
     /// What should happen now. `busy` is whether something is painted or waits to be: as long as it is, nothing is wished, since
     /// people go before the playlist, and afterwards their picture rests like any other.
     pub fn poll(&mut self, now: &Moment, busy: bool) -> Option<Wish> {
-        self.pending |= self.a_time_has_passed(now) && self.is_enabled();
+        let passed = self
+            .times
+            .have_passed(now, &self.settings, self.state.night);
+        self.pending |= passed && self.is_enabled();
         let was_busy = std::mem::replace(&mut self.busy, busy);
         if busy {
             return None;
@@ -127,12 +127,14 @@ impl Kiosk {
             self.rest_from = Some(now.monotonic);
             self.shown = Some(now.monotonic);
         }
-        self.shown.get_or_insert(now.monotonic);
-        self.shown_again.get_or_insert(now.monotonic);
         if !self.is_enabled() || !self.night(now).kiosk {
             self.pending = false;
+            // After a night an old picture is not what has been waited for.
+            self.shown_again = None;
             return None;
         }
+        self.shown.get_or_insert(now.monotonic);
+        self.shown_again.get_or_insert(now.monotonic);
         let is_due = |wait: Option<Duration>| wait == Some(Duration::ZERO);
         let paint = is_due(self.until_paint(now)) && self.playing(now).is_some();
         if is_due(self.until_again(now)) {
@@ -255,7 +257,7 @@ impl Kiosk {
     /// Takes what a file of playlists says now. Those of the same name go on where they were.
     pub fn set_playlists(&mut self, mut playlists: Vec<Playlist>) {
         for playlist in &self.settings.playlists {
-            // A file may have got one that is called the same: the configuration's own is the later one, and not reached.
+            // Of two that are called the same, the file's.
             if playlists.iter().all(|other| other.name != playlist.name) {
                 playlists.push(playlist.clone());
             }
@@ -272,8 +274,10 @@ impl Kiosk {
     /// Between a picture and the next; `None`: only at the times of `at`.
     #[must_use]
     pub fn interval(&self) -> Option<Duration> {
-        let set = self.state.interval_s.map(Duration::from_secs);
-        set.or_else(|| self.settings.interval())
+        // A state that was read from a damaged file may say anything.
+        let set = self.state.interval_s.map(|set| set.min(LONGEST_INTERVAL));
+        set.map(Duration::from_secs)
+            .or_else(|| self.settings.interval())
     }
 
     /// The names of all styles, each once.
@@ -352,8 +356,7 @@ impl Kiosk {
                 .map_or(Duration::ZERO, |from| from + interval);
             end.saturating_sub(now.monotonic)
         });
-        let next = self.seen.as_ref().and_then(|seen| seen.next);
-        let at = next.and_then(|next| until(now, next));
+        let at = self.times.next().and_then(|next| until(now, next));
         rested.into_iter().chain(at).min()
     }
 
@@ -375,42 +378,6 @@ impl Kiosk {
         let wall = wall.filter(|_| self.state.night == NightMode::Auto);
         let quiet = wall.and_then(|wall| until(now, self.settings.quiet_change(wall)?));
         awake.into_iter().chain(quiet).min()
-    }
-
-    /// Whether a time of `at` has passed since the last look, outside of the night. Not if the clock was set meanwhile: what a jump goes over
-    /// has not happened.
-    fn a_time_has_passed(&mut self, now: &Moment) -> bool {
-        let seen = self.seen.take();
-        let Some(wall) = &now.wall else {
-            return false;
-        };
-        let mut next = match seen.filter(|seen| seen.goes_on_to(now.monotonic, wall)) {
-            Some(seen) => seen.next,
-            None => self.settings.next_at(wall),
-        };
-        let mut has_passed = false;
-        while let Some(at) = next.filter(|&at| at <= wall.timestamp()) {
-            let then = at.to_zoned_datetime(wall.time_zone().clone());
-            let quiet = self.settings.quiet_at(&then);
-            has_passed |= night(self.state.night, false, quiet).kiosk;
-            next = self.settings.next_at(&then);
-        }
-        self.seen = Some(Seen {
-            monotonic: now.monotonic,
-            wall: wall.clone(),
-            next,
-        });
-        has_passed
-    }
-}
-
-impl Seen {
-    /// Whether both clocks went on alike, in the same zone.
-    fn goes_on_to(&self, monotonic: Duration, wall: &ZonedDateTime) -> bool {
-        let by_wall = wall.timestamp().duration_since(self.wall.timestamp());
-        let by_other = SignedDuration::try_from(monotonic.saturating_sub(self.monotonic));
-        let drift = by_other.map(|by_other| (by_wall - by_other).abs());
-        drift.is_ok_and(|drift| drift <= MOST_DRIFT) && wall.time_zone() == self.wall.time_zone()
     }
 }
 

@@ -15,6 +15,7 @@ mod playlist;
 mod settings;
 mod style;
 mod template;
+mod times;
 
 pub use at::{At, WrongAt};
 pub use days::{Days, WrongDays};
@@ -22,7 +23,7 @@ pub use file::{PlaylistError, PlaylistFile, parse_playlists};
 pub use hours::{Hours, TimeOfDay, WrongTime};
 pub use machine::{Kiosk, KioskState, SettingError, Wish};
 pub use night::{Night, NightMode, Quiet, WrongNight, night};
-pub use playlist::{Drawing, Playlist, Position, Prompt, Random, Seeds};
+pub use playlist::{Drawing, Playlist, Position, Prompt, Seeds};
 pub use settings::{KioskSettings, QuietHours, ShowAgain, Zone};
 pub use style::{Style, WrongStyle};
 pub use template::{Template, WrongTemplate};

@@ -91,33 +91,43 @@ impl TryFrom<RawPrompt> for Prompt {
 
 /// Where the seeds of pictures come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "seeds: \"random\", a list of numbers, or { from = 1 } to count up"
-)]
+#[serde(try_from = "RawSeeds")]
 pub enum Seeds {
     /// A new one for each picture.
     #[default]
-    #[serde(skip)]
-    New,
-    /// As [`New`](Self::New), said.
-    Said(Random),
+    Random,
     /// These in turn.
     Listed(Vec<u64>),
-    /// One more for each picture.
-    #[serde(rename_all = "lowercase")]
-    Counted {
-        /// The first.
-        from: u64,
-    },
+    /// One more for each picture, from this one.
+    Counted(u64),
 }
 
-/// The word `random`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Random {
-    /// `random`.
-    Random,
+const SEEDS: &str = "seeds: write \"random\", a list of numbers, or { from = 1 } to count up";
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "seeds: write \"random\", a list of numbers, or { from = 1 } to count up"
+)]
+enum RawSeeds {
+    Word(String),
+    Listed(Vec<u64>),
+    Counted { from: u64 },
+}
+
+impl TryFrom<RawSeeds> for Seeds {
+    type Error = &'static str;
+
+    fn try_from(raw: RawSeeds) -> Result<Self, Self::Error> {
+        match raw {
+            RawSeeds::Word(word) if word == "random" => Ok(Self::Random),
+            RawSeeds::Word(_) => Err(SEEDS),
+            RawSeeds::Listed(seeds) if seeds.is_empty() => Err(SEEDS),
+            RawSeeds::Listed(seeds) => Ok(Self::Listed(seeds)),
+            RawSeeds::Counted { from } => Ok(Self::Counted(from)),
+        }
+    }
 }
 
 /// How far a playlist has come.
@@ -198,14 +208,14 @@ impl Playlist {
     /// The seed of picture `turn`; `None`: a new one.
     fn seed(&self, turn: u64) -> Option<u64> {
         match &self.seeds {
-            Seeds::New | Seeds::Said(Random::Random) => None,
+            Seeds::Random => None,
             Seeds::Listed(seeds) => {
                 // One further in each round, so that a prompt does not always meet the same seed.
                 let round = (self.prompts.len() * self.styles.len().max(1)).max(1) as u64;
                 let place = remainder(turn.wrapping_add(turn / round), seeds.len());
                 seeds.get(place).copied()
             }
-            Seeds::Counted { from } => Some(from.wrapping_add(turn)),
+            Seeds::Counted(from) => Some(from.wrapping_add(turn)),
         }
     }
 
@@ -262,9 +272,6 @@ impl Playlist {
     }
 
     fn check_settings(&self) -> Result<(), String> {
-        if self.seeds == Seeds::Listed(Vec::new()) {
-            return Err("seeds: is empty: write \"random\" or some numbers".to_owned());
-        }
         if let Some(negative) = &self.negative {
             is_text("negative", negative)?;
         }

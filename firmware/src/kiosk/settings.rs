@@ -237,7 +237,7 @@ mod tests {
             ("[[playlists]]\nname = 'a'\nprompts = ['{a']", "a brace"),
             (
                 "[[playlists]]\nname = 'a'\nprompts = ['a']\nseeds = 'some'",
-                "seeds: \"random\"",
+                "seeds: write \"random\"",
             ),
         ] {
             let error = read(text).expect_err(text);

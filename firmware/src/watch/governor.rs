@@ -29,7 +29,10 @@ impl Pace {
     pub fn rest_after(self, step: Duration) -> Duration {
         match self {
             Self::Full | Self::Pause => Duration::ZERO,
-            Self::Slow { rest } => step.mul_f32(rest.clamp(0.0, MOST_REST)).min(LONGEST_REST),
+            Self::Slow { rest } => {
+                let rest = Duration::try_from_secs_f32(step.as_secs_f32() * rest);
+                rest.map_or(LONGEST_REST, |rest| rest.min(LONGEST_REST))
+            }
         }
     }
 }
@@ -203,6 +206,10 @@ mod tests {
         assert!((rest(81.999, 2).as_secs_f32() - 6.0).abs() < 0.01);
         assert_eq!(rest(81.0, 3600), second(60));
         assert_eq!(rest(90.0, 20), second(0));
+        for odd in [f32::NAN, f32::INFINITY, -1.0] {
+            let pace = Pace::Slow { rest: odd };
+            assert!(pace.rest_after(second(20)) <= second(60), "{odd}");
+        }
     }
 
     #[test]

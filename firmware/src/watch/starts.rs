@@ -39,8 +39,7 @@ impl Starts {
     /// Counts this start in `file`. An unreadable file counts as none: it is written anew.
     ///
     /// # Errors
-    /// A file that cannot be written. The count as it was read is in the error's company: a full disk must not keep the board from
-    /// starting, so there is always a [`Starts`].
+    /// A file that cannot be written. There is a [`Starts`] all the same: a full disk must not keep the board from starting.
     pub fn begin(file: impl Into<PathBuf>, limits: &LimitSettings) -> (Self, io::Result<()>) {
         let file = file.into();
         let before: Counted = std::fs::read(&file)

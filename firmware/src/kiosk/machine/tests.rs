@@ -1,6 +1,7 @@
 use super::*;
 use crate::board::Section as _;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ZonedDateTime};
 use proptest::prelude::*;
 
 const LIST: &str = "[[playlists]]\nname = 'p'\norder = 'sequential'\nprompts = ['a', 'b', 'c']\n";
@@ -101,7 +102,7 @@ fn minutes(minutes: u64) -> Duration {
 #[test]
 fn a_picture_rests_before_the_next() {
     let mut house = House::new(
-        kiosk(&format!("interval_s = 600\n[[playlists]]{}", &LIST[13..])),
+        kiosk(&format!("interval_s = 600\n{LIST}")),
         "2026-11-25T12:00[UTC]",
     );
     assert_eq!(
@@ -115,21 +116,14 @@ fn a_picture_rests_before_the_next() {
 
 #[test]
 fn nothing_happens_where_nothing_is_to_be_played() {
-    for text in ["interval_s = 0", "enabled = false\ninterval_s = 0"] {
-        let list = if text.starts_with("enabled") {
-            &LIST
-        } else {
-            ""
-        };
-        let text = text.replace("enabled = false\n", "");
-        let mut kiosk = kiosk(&format!("{text}\n{list}"));
-        if !list.is_empty() {
-            kiosk.set_enabled(false);
-        }
-        let now = Moment {
-            monotonic: minutes(5),
-            wall: None,
-        };
+    let nothing_to_play = kiosk("interval_s = 0");
+    let mut switched_off = kiosk(&format!("interval_s = 0\n{LIST}"));
+    switched_off.set_enabled(false);
+    let now = Moment {
+        monotonic: minutes(5),
+        wall: None,
+    };
+    for mut kiosk in [nothing_to_play, switched_off] {
         assert_eq!(kiosk.poll(&now, false), None);
         assert_eq!(kiosk.next_due(&now), None);
     }
@@ -289,6 +283,43 @@ fn old_pictures_come_between_new_ones_and_in_place_of_them() {
         "Wed 12:59 again",
     ];
     assert_eq!(house.run(minutes(60)), expected);
+}
+
+#[test]
+fn what_was_waited_for_is_a_new_picture() {
+    let text = format!(
+        "interval_s = 3600\nshow_again.every_min = 10\n[[quiet]]\nfrom = '22:00'\nto = '07:00'\n{LIST}"
+    );
+    let mut house = House::new(kiosk(&text), "2026-11-25T21:55[UTC]");
+    assert_eq!(
+        house.run(minutes(10 * 60))[..3],
+        ["Wed 21:55 a", "Thu 07:00 b", "Thu 07:11 again"]
+    );
+    house.kiosk.set_enabled(false);
+    assert!(house.run(minutes(100)).is_empty());
+    house.kiosk.set_enabled(true);
+    assert_eq!(house.run(minutes(1)), ["Thu 09:35 c"]);
+}
+
+#[test]
+fn a_changed_configuration_is_taken_over() {
+    let mut house = House::new(
+        kiosk(&format!("at = ['12:10']\n{LIST}")),
+        "2026-11-25T12:00[UTC]",
+    );
+    assert!(house.run(minutes(5)).is_empty());
+    let changed = settings(&format!(
+        "enabled = true\nat = ['12:07']\n{}",
+        LIST.replace("'a'", "'x'")
+    ));
+    house.kiosk.configure(changed, Vec::new());
+    assert_eq!(house.run(minutes(10)), ["Wed 12:07 x"]);
+    house.kiosk.set_enabled(false);
+    house.kiosk.configure(
+        settings(&format!("enabled = true\ninterval_s = 0\n{LIST}")),
+        Vec::new(),
+    );
+    assert!(house.run(minutes(10)).is_empty(), "what was set stays");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 use super::*;
-use crate::kiosk::parse_playlists;
+use crate::board::Config;
+use crate::kiosk::{PlaylistFile, parse_playlists};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 fn playlist(body: &str) -> Playlist {
     let read = parse_playlists(&format!("[[playlists]]\nname = 'p'\n{body}"));
@@ -139,7 +141,13 @@ fn wrong_values_are_named() {
             "give 0 to 1000000",
         ),
         ("prompts = [{ text = 'a' }]", "weight = 2"),
-        ("prompts = ['a']\nseeds = []", "seeds: is empty"),
+        ("prompts = ['a']\nseeds = []", "seeds: write"),
+        ("prompts = ['a']\nseeds = 'none'", "seeds: write"),
+        (
+            "prompts = ['a']\nseeds = { from = 1, to = 2 }",
+            "seeds: write",
+        ),
+        ("prompts = ['a']\nseeds = [-1]", "seeds: write"),
         ("prompts = ['a']\nsteps = 0", "steps: 0: give 1 to 1000"),
         ("prompts = ['a']\nguidance = nan", "guidance"),
         ("prompts = ['a']\nsize = [0, 64]", "size: [0, 64]"),
@@ -167,9 +175,14 @@ fn wrong_values_are_named() {
 /// `models/pocket/README.md`: English of at most 30 tokens, made of words that its tokenizer learned from its captions.
 #[test]
 fn the_shipped_playlist_suits_the_default_model() {
-    let text = include_str!("../../../../board-configs/playlists/pocket.toml");
-    let playlists = parse_playlists(text).unwrap_or_else(|problem| panic!("{problem}"));
-    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // By way of what boards inherit, which names it.
+    let board = repository.join("board-configs/simulator.toml");
+    let config = Config::read(&board).unwrap_or_else(|error| panic!("{error}"));
+    let file = config.kiosk.playlist.expect("base.toml has one");
+    let read = PlaylistFile::new(file).changed().expect("it is new");
+    let playlists = read.unwrap_or_else(|error| panic!("{error}"));
+    let model = repository.join("models/pocket");
     let tokenizer = easel::Tokenizer::load(&model).expect("the model is in the repository");
     let mut different = BTreeSet::new();
     for playlist in &playlists {
