@@ -8,6 +8,9 @@ section() { echo; echo "== $1 [previous stage: $((SECONDS - stage_begun)) s, tot
 
 section "system packages"
 missing=()
+for package in mosquitto mosquitto-clients; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 [ -e /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] || missing+=(fonts-noto-color-emoji)
 command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
