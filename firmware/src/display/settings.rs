@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn the_keys_are_read() {
-        let text = "rotation = 90\nfit = 'letterbox'\nround = true\nbrightness = 0.5\nfile = 'a.png'\ndevice = '/dev/x'";
+        let text =
+            "rotation = 90\nfit = 'letterbox'\nround = true\nbrightness = 0.5\nfile = 'a.png'";
         let settings = read(text).expect("it is right");
         let frame = Frame {
             fit: Fit::Letterbox,

@@ -299,6 +299,10 @@ impl House {
         let Some(job) = self.take() else {
             return;
         };
+        if self.history.get(&job.id).is_some() {
+            // The power went between the picture and its record.
+            return self.was_painted(job);
+        }
         let seed = job.order.seed.unwrap_or_default();
         self.painter.paint(job.order.request(seed));
         self.show(Screen::Caption {

@@ -10,6 +10,8 @@ pub(super) const LARGEST_IMAGE: usize = 256 * 1024;
 pub(super) const LARGEST_PREVIEW: usize = 32 * 1024;
 /// Shorter side of a published preview, pixels.
 const PREVIEW_SIDE: u32 = 256;
+/// Longer side of a preview that was made larger, pixels.
+const LONGEST_SIDE: u32 = 1024;
 
 /// The best JPEG of at most `most` bytes; smaller in pixels where no quality makes it small enough.
 pub(super) fn jpeg(picture: &RgbImage, most: usize) -> Vec<u8> {
@@ -35,7 +37,8 @@ pub(super) fn jpeg(picture: &RgbImage, most: usize) -> Vec<u8> {
 /// A preview has a pixel a latent: it is made as large as a dashboard's card.
 pub(super) fn preview(small: &RgbImage) -> Vec<u8> {
     let (width, height) = small.dimensions();
-    let times = PREVIEW_SIDE.div_ceil(width.min(height).max(1)).max(1);
+    let times = PREVIEW_SIDE.div_ceil(width.min(height).max(1));
+    let times = times.min(LONGEST_SIDE / width.max(height).max(1)).max(1);
     let large = imageops::resize(
         small,
         width.saturating_mul(times),
@@ -79,10 +82,16 @@ mod tests {
 
     #[test]
     fn a_preview_is_as_large_as_a_card() {
-        for (width, height) in [(16, 16), (64, 40), (1, 300)] {
+        for ((width, height), wanted) in [
+            ((16, 16), (256, 256)),
+            ((64, 40), (448, 280)),
+            ((1, 300), (3, 900)),
+            ((2000, 1), (2000, 1)),
+        ] {
             let bytes = preview(&RgbImage::new(width, height));
             let back = image::load_from_memory(&bytes).expect("it is a JPEG");
-            assert!(back.width() >= PREVIEW_SIDE && bytes.len() <= LARGEST_PREVIEW);
+            assert_eq!((back.width(), back.height()), wanted);
+            assert!(bytes.len() <= LARGEST_PREVIEW);
         }
     }
 }

@@ -161,6 +161,13 @@ impl House {
         self.answer(Some(job.id), Status::Done, problem, job.reply);
     }
 
+    /// A picture of this job is in the history already.
+    pub(super) fn was_painted(&mut self, job: Job) {
+        self.finish(&job.id, Outcome::Done);
+        self.show_kept(&job.id);
+        self.answer(Some(job.id), Status::Done, None, job.reply);
+    }
+
     /// Ends the job on the painter's desk, on the disk.
     fn finish(&mut self, id: &JobId, outcome: Outcome) -> Option<Job> {
         match self.queue.finish(id, outcome) {

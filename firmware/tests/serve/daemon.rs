@@ -1,0 +1,169 @@
+//! `easel serve` as a process, and ears on its broker.
+
+use super::broker::{Broker, LONG};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+/// How long a condition is waited for between two looks.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// Publishes as a user would, acknowledged by the broker.
+pub(crate) fn say(broker: &Broker, topic: &str, payload: &str) {
+    let port = broker.port.to_string();
+    let said = Command::new("mosquitto_pub")
+        .args(["-p", &port, "-q", "1", "-t", topic, "-m", payload])
+        .status()
+        .expect("mosquitto_pub: run `apt-get install mosquitto-clients`");
+    assert!(said.success(), "{said}");
+}
+
+/// Waits until somebody has subscribed to this.
+fn wait_for_subscription(broker: &Broker, topic: &str) {
+    let begun = Instant::now();
+    let line = format!("\t{topic} (QoS");
+    while !broker.log().contains(&line) {
+        assert!(begun.elapsed() < LONG, "{}", broker.log());
+        std::thread::sleep(LOOK);
+    }
+}
+
+pub(crate) struct Daemon {
+    process: Child,
+    panel: PathBuf,
+}
+
+impl Daemon {
+    /// Starts it with the default model; returns when it listens.
+    pub(crate) fn start(broker: &Broker, folder: &Path) -> Self {
+        let board = folder.join("board.toml");
+        let text = format!(
+            "[board]\nname = 'Frame'\n[panel]\nkind = 'png'\nwidth = 800\nheight = 480\n\
+             [queue]\ncapacity = 64\n\
+             [broker]\nhost = '127.0.0.1'\nport = {}\ndevice = 'frame'\n",
+            broker.port
+        );
+        std::fs::write(&board, text).expect("it can be written");
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
+        let process = Command::new(env!("CARGO_BIN_EXE_easel"))
+            .args(["serve", "--cache", "off", "--board"])
+            .arg(&board)
+            .arg("--state")
+            .arg(folder)
+            .env("EASEL_MODEL", model)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("easel starts");
+        let daemon = Self {
+            process,
+            panel: folder.join("panel.png"),
+        };
+        let availability = Ear::on(broker, "easel/frame/availability");
+        while availability.next_bytes() != b"online" {}
+        daemon
+    }
+
+    /// Waits until the panel's file shows this.
+    pub(crate) fn panel_shows(&self, wanted: impl Fn(&image::RgbImage) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let shown = image::open(&self.panel).map(image::DynamicImage::into_rgb8);
+            if shown.is_ok_and(|shown| wanted(&shown)) {
+                return;
+            }
+            assert!(
+                begun.elapsed() < LONG,
+                "{} does not show it",
+                self.panel.display()
+            );
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// As a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().expect("it was started here");
+        self.process.wait().expect("it was started here");
+    }
+
+    /// As systemd would.
+    pub(crate) fn stop(mut self) {
+        let id = self.process.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(told.is_ok_and(|status| status.success()));
+        let ended = self.process.wait().expect("it was started here");
+        assert!(ended.success(), "{ended}");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // After a failed assertion.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Hears a topic from now on, what is retained on it first.
+pub(crate) struct Ear {
+    process: Child,
+    heard: Receiver<Vec<u8>>,
+}
+
+impl Ear {
+    pub(crate) fn on(broker: &Broker, topic: &str) -> Self {
+        let port = broker.port.to_string();
+        let mut process = Command::new("mosquitto_sub")
+            // Hexadecimal: a picture has line breaks of its own.
+            .args(["-p", &port, "-q", "1", "-F", "%x", "-t", topic])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("mosquitto_sub: apt-get install mosquitto-clients");
+        let mut output = process.stdout.take().expect("it is piped");
+        let (tell, heard) = channel();
+        std::thread::spawn(move || {
+            let (mut line, mut bytes) = (String::new(), [0; 4096]);
+            while let Ok(count @ 1..) = output.read(&mut bytes) {
+                for &byte in &bytes[..count] {
+                    if byte == b'\n' {
+                        let _ = tell.send(from_hex(&line));
+                        line.clear();
+                    } else {
+                        line.push(char::from(byte));
+                    }
+                }
+            }
+        });
+        let ear = Self { process, heard };
+        wait_for_subscription(broker, topic);
+        ear
+    }
+
+    pub(crate) fn next_bytes(&self) -> Vec<u8> {
+        self.heard.recv_timeout(LONG).expect("a message")
+    }
+
+    pub(crate) fn next_json(&self) -> serde_json::Value {
+        let bytes = self.next_bytes();
+        serde_json::from_slice(&bytes).expect("it is JSON")
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn from_hex(line: &str) -> Vec<u8> {
+    line.as_bytes()
+        .chunks(2)
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).expect("it is ASCII");
+            u8::from_str_radix(pair, 16).expect("it is hexadecimal")
+        })
+        .collect()
+}

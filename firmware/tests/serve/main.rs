@@ -1,0 +1,166 @@
+//! The daemon with the default model and a real Mosquitto: from a message to a picture on the panel, through power cuts.
+//!
+//! Waits are for conditions, with deadlines that only a hung machine reaches.
+
+#[allow(dead_code, reason = "the broker's own tests use the rest")]
+#[path = "../mqtt/broker.rs"]
+mod broker;
+mod daemon;
+
+use broker::Broker;
+use daemon::{Daemon, Ear, say};
+use std::collections::HashMap;
+
+fn status(message: &serde_json::Value) -> (String, String) {
+    let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
+    (text("id"), text("status"))
+}
+
+#[test]
+fn a_message_becomes_a_picture() {
+    let broker = Broker::open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let daemon = Daemon::start(&broker, folder.path());
+    let responses = Ear::on(&broker, "easel/frame/response");
+    say(
+        &broker,
+        "easel/frame/paint",
+        r#"{"prompt": "a blue cat", "id": "one", "seed": 7}"#,
+    );
+    for wanted in ["queued", "painting", "done"] {
+        let answer = responses.next_json();
+        assert_eq!(
+            status(&answer),
+            ("one".to_owned(), wanted.to_owned()),
+            "{answer}"
+        );
+    }
+    let image = Ear::on(&broker, "easel/frame/image").next_bytes();
+    let image = image::load_from_memory(&image).expect("it is a JPEG");
+    assert_eq!((image.width(), image.height()), (128, 128));
+    let info = Ear::on(&broker, "easel/frame/image/info").next_json();
+    assert_eq!(
+        (&info["prompt"], &info["seed"]),
+        (&"a blue cat".into(), &7.into())
+    );
+    daemon.panel_shows(|panel| panel.dimensions() == (800, 480));
+
+    // The same name again is the same job, and what cannot be read is said so.
+    say(
+        &broker,
+        "easel/frame/paint",
+        r#"{"prompt": "a blue cat", "id": "one"}"#,
+    );
+    assert_eq!(status(&responses.next_json()).1, "done");
+    say(
+        &broker,
+        "easel/frame/paint",
+        r#"{"prompt": "a cat", "stepz": 3}"#,
+    );
+    let answer = responses.next_json();
+    assert_eq!(status(&answer).1, "rejected");
+    assert!(
+        answer["error"]["text"]
+            .as_str()
+            .is_some_and(|text| text.contains("stepz")),
+        "{answer}"
+    );
+    say(
+        &broker,
+        "easel/frame/paint",
+        r#"{"prompt": "a cat", "size": "100x128"}"#,
+    );
+    assert_eq!(responses.next_json()["error"]["code"], "invalid_size");
+
+    daemon.stop();
+    assert_eq!(
+        Ear::on(&broker, "easel/frame/availability").next_bytes(),
+        b"offline"
+    );
+}
+
+#[test]
+fn a_long_job_is_cancelled() {
+    let broker = Broker::open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let daemon = Daemon::start(&broker, folder.path());
+    let responses = Ear::on(&broker, "easel/frame/response");
+    say(
+        &broker,
+        "easel/frame/paint",
+        r#"{"prompt": "a cat", "id": "long", "steps": 1000}"#,
+    );
+    say(
+        &broker,
+        "easel/frame/paint",
+        r#"{"prompt": "a cat", "id": "waits"}"#,
+    );
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        seen.push(status(&responses.next_json()));
+    }
+    say(&broker, "easel/frame/cancel", "waits");
+    assert_eq!(
+        status(&responses.next_json()),
+        ("waits".to_owned(), "cancelled".to_owned())
+    );
+    say(&broker, "easel/frame/cancel", "");
+    assert_eq!(
+        status(&responses.next_json()),
+        ("long".to_owned(), "cancelled".to_owned())
+    );
+    daemon.stop();
+}
+
+#[test]
+fn no_prompt_is_lost_when_the_power_goes() {
+    const PROMPTS: usize = 30;
+    const CUTS: usize = 6;
+    let broker = Broker::open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let responses = Ear::on(&broker, "easel/frame/response");
+    let mut daemon = Daemon::start(&broker, folder.path());
+    let mut done: HashMap<String, usize> = HashMap::new();
+    let mut said = 0;
+    for cut in 0..=CUTS {
+        while said < PROMPTS * (cut + 1) / (CUTS + 1) {
+            let prompt = format!(r#"{{"prompt": "a cat", "id": "job-{said}", "steps": 40}}"#);
+            say(&broker, "easel/frame/paint", &prompt);
+            said += 1;
+        }
+        if cut == CUTS {
+            break;
+        }
+        // Somewhere in the middle of it: after so many messages, which are never the same.
+        for _ in 0..3 + 2 * cut {
+            count(&responses.next_json(), &mut done);
+        }
+        daemon.kill();
+        daemon = Daemon::start(&broker, folder.path());
+    }
+    while done.len() < PROMPTS {
+        count(&responses.next_json(), &mut done);
+    }
+    daemon.stop();
+    let entries = std::fs::read_dir(folder.path().join("history")).expect("a history");
+    let pictures = entries
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|end| end == "png"))
+        .map(|entry| image::open(entry.path()).expect("it is whole"));
+    assert_eq!(pictures.count(), PROMPTS);
+}
+
+/// Notes what is done; nothing may fail.
+fn count(answer: &serde_json::Value, done: &mut HashMap<String, usize>) {
+    let (id, status) = status(answer);
+    match status.as_str() {
+        "done" => *done.entry(id).or_default() += 1,
+        "queued" | "painting" => {
+            assert!(
+                !done.contains_key(&id) || status == "queued",
+                "{id} is painted again"
+            );
+        }
+        _ => panic!("{answer}"),
+    }
+}
