@@ -8,8 +8,8 @@ use easel::{CancelToken, Error, LoadOptions, PaintRequest, Pipeline};
 const PICTURES: u64 = 200;
 /// With a budget networks come and go for each.
 const LEAN_PICTURES: u64 = 50;
-/// Pictures until everything has been used once.
-const WARM: u64 = 3;
+/// Pictures until everything has been used once, by whichever thread.
+const WARM: u64 = 20;
 
 fn status(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
