@@ -78,7 +78,8 @@ impl CancelToken {
     }
 }
 
-/// Counts the operators that networks have run. A step may take minutes; whoever watches sees by this that it goes on.
+/// Counts the operators that networks have run, and the weights that were packed for them. A step, and the first start, may take minutes; whoever
+/// watches sees by this that it goes on.
 #[derive(Debug, Clone, Default)]
 pub struct Pulse(Arc<AtomicU64>);
 

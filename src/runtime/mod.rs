@@ -325,8 +325,14 @@ impl Prepared {
                 ));
             }
             Source::File { weights, .. } => {
-                packing::pack(&self.model, self.isa, &workers.threads(), weights)
-                    .map_err(|problem| self.error(problem))?;
+                packing::pack(
+                    &self.model,
+                    self.isa,
+                    &workers.threads(),
+                    weights,
+                    workers.pulse(),
+                )
+                .map_err(|problem| self.error(problem))?;
             }
         }
         let takes = self.footprint()?.takes;
@@ -349,7 +355,15 @@ impl Prepared {
         Place { path, key }: &Place,
     ) -> Result<Pack, String> {
         let threads = workers.threads();
-        let written = packing::write(&self.model, self.isa, &threads, weights, graph, (path, key));
+        let written = packing::write(
+            &self.model,
+            self.isa,
+            &threads,
+            weights,
+            graph,
+            (path, key),
+            workers.pulse(),
+        );
         let failed = |error: &dyn std::fmt::Display| {
             format!(
                 "cache {} cannot be written ({error}): name another folder, or make room",

@@ -15,6 +15,7 @@ use tract_core::prelude::TypedRunnableModel;
 use super::ops::product::{Packed, Panels, Product, Weights};
 use super::ops::{Conv2d, FeedForward, Linear, Node};
 use super::passes::{Values, Weight};
+use crate::progress::Pulse;
 use crate::weights::{
     Block, CHUNK, Pack, PackError, PackWriter, PackedPart, PackedWeight, Storage, Stream, to_f32,
 };
@@ -58,8 +59,10 @@ pub(super) fn pack(
     isa: Isa,
     threads: &Threads,
     weights: &[Weight],
+    pulse: &Pulse,
 ) -> Result<(), String> {
     for product in products(model) {
+        pulse.beat();
         let mut packer = Packer::new(isa, threads, &weights[product.weight], product.gated)?;
         let all = 0..packer.weights.columns();
         let mut panels = Memory::zeroed(packer.weights.part_bytes(&all));
@@ -81,6 +84,7 @@ pub(super) fn write(
     weights: &[Weight],
     graph: &[u8],
     (path, key): (&Path, &str),
+    pulse: &Pulse,
 ) -> std::io::Result<()> {
     let mut writer = PackWriter::create(path, key, weights.len())?;
     let graph = writer.block(graph)?;
@@ -98,6 +102,8 @@ pub(super) fn write(
                 panels = Memory::zeroed(bytes);
             }
             packer.pack(columns.clone(), &mut panels[..bytes]);
+            // On a slow card the first start takes minutes.
+            pulse.beat();
             parts.push(PackedPart {
                 columns,
                 panels: writer.block(&panels[..bytes])?,

@@ -55,6 +55,10 @@ impl Workers {
         self.storage.rate = bytes_a_second;
     }
 
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
     /// From now on this counts the operators that run.
     pub(crate) fn beat(&mut self, pulse: Pulse) {
         self.pulse = pulse;

@@ -1,24 +1,19 @@
 //! 24 bits a pixel down to 16.
 
-use image::RgbImage;
+use image::Rgb;
 
 /// Bayer's 8×8 order (B. E. Bayer, "An optimum method for two-level rendition of continuous-tone pictures", 1973).
 const ORDER: [[u8; 8]; 8] = order();
 
-/// Red in the upper 5 bits, green in the next 6, blue in the lower 5, row by row.
+/// A pixel at its place: red in the upper 5 bits, green in the next 6, blue in the lower 5.
 ///
 /// The dither is ordered, not diffused: what a pixel becomes depends on itself and its place alone, so that what does
 /// not change on the screen does not change on the bus, and nothing crawls while a picture grows sharper. On average
 /// over 8×8 pixels a colour is exact to 1/64 of a level; black and white stay pure.
-pub fn to_rgb565(frame: &RgbImage, into: &mut Vec<u16>) {
-    into.clear();
-    into.extend(frame.enumerate_pixels().map(|(x, y, pixel)| {
-        let threshold = u32::from(ORDER[(y % 8) as usize][(x % 8) as usize]);
-        let [red, green, blue] = pixel.0;
-        level(red, 31, threshold) << 11
-            | level(green, 63, threshold) << 5
-            | level(blue, 31, threshold)
-    }));
+pub(super) fn to_rgb565(pixel: &Rgb<u8>, x: u32, y: u32) -> u16 {
+    let threshold = u32::from(ORDER[(y % 8) as usize][(x % 8) as usize]);
+    let [red, green, blue] = pixel.0;
+    level(red, 31, threshold) << 11 | level(green, 63, threshold) << 5 | level(blue, 31, threshold)
 }
 
 /// `value` on a scale of `0..=most`, rounded up where its fraction is above `(threshold + 1/2) / 64`.
@@ -53,13 +48,12 @@ const fn order() -> [[u8; 8]; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::Rgb;
+    use image::RgbImage;
     use proptest::prelude::*;
 
     fn dithered(frame: &RgbImage) -> Vec<u16> {
-        let mut out = vec![7; 3];
-        to_rgb565(frame, &mut out);
-        out
+        let pixels = frame.enumerate_pixels();
+        pixels.map(|(x, y, pixel)| to_rgb565(pixel, x, y)).collect()
     }
 
     #[test]

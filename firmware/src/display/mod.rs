@@ -15,7 +15,6 @@ mod text;
 mod thread;
 
 pub use canvas::{Arc, Area, Canvas};
-pub use dither::to_rgb565;
 pub use fit::{Fit, fit, turn};
 pub(crate) use half_blocks::half_blocks;
 pub use panel::{Manner, Panel, PanelError};

@@ -3,7 +3,7 @@
 use super::gesture::{Button, Touch};
 use super::settings::{InputKind, InputSettings};
 use super::wait::{Clock, LOOK_AGAIN, Woken, wait as wait_for};
-use super::{Gesture, InputEvent, Tell};
+use super::{Gesture, InputEvent, Looks, Tell};
 use evdev::{AbsoluteAxisCode, Device, EventSummary, KeyCode};
 use std::collections::HashSet;
 use std::fs;
@@ -13,7 +13,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Waits until `stopped` is closed.
-pub(super) fn wait(inputs: &[InputSettings], devices: &Path, stopped: &PipeReader, tell: &Tell) {
+pub(super) fn wait(
+    inputs: &[InputSettings],
+    devices: &Path,
+    stopped: &PipeReader,
+    tell: &Tell,
+    looks: Looks,
+) {
+    let mut looks = Some(looks);
     let clock = Clock::start();
     let mut finder = Finder::default();
     let mut open: Vec<Opened<'_>> = Vec::new();
@@ -25,6 +32,7 @@ pub(super) fn wait(inputs: &[InputSettings], devices: &Path, stopped: &PipeReade
             finder.tell(inputs, &open, tell);
             look = now + LOOK_AGAIN;
         }
+        drop(looks.take());
         let deadline = open
             .iter()
             .filter_map(Opened::deadline)

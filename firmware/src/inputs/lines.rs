@@ -3,7 +3,7 @@
 use super::gesture::{Button, Rotary};
 use super::settings::{InputKind, InputSettings};
 use super::wait::{Clock, LOOK_AGAIN, Woken, wait as wait_for};
-use super::{Gesture, InputEvent, Tell};
+use super::{Gesture, InputEvent, Looks, Tell};
 use gpiocdev::Request;
 use gpiocdev::line::{Bias, EdgeDetection, EdgeKind};
 use std::io::PipeReader;
@@ -11,13 +11,15 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// Waits until `stopped` is closed.
-pub(super) fn wait(inputs: Vec<InputSettings>, stopped: &PipeReader, tell: &Tell) {
+pub(super) fn wait(inputs: Vec<InputSettings>, stopped: &PipeReader, tell: &Tell, looks: Looks) {
+    let mut looks = Some(looks);
     let clock = Clock::start();
     let mut inputs: Vec<Input> = inputs.into_iter().map(Input::new).collect();
     loop {
         for input in &mut inputs {
             input.open(clock.now(), tell);
         }
+        drop(looks.take());
         let deadline = inputs.iter().filter_map(Input::deadline).min();
         let timeout = deadline.map(|at| at.saturating_sub(clock.now()));
         let (places, files): (Vec<_>, Vec<_>) = inputs

@@ -15,6 +15,7 @@ pub use settings::{Action, InputKind, InputSettings, InputsSettings};
 use std::io::{self, PipeReader, PipeWriter};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
 /// What a hand did.
@@ -111,6 +112,8 @@ pub struct Inputs {
 
 /// What tells.
 type Tell = Arc<dyn Fn(InputEvent) + Send + Sync>;
+/// Dropped by a thread that has looked for its devices once.
+type Looks = Sender<std::convert::Infallible>;
 
 /// Waits for inputs from now on. `events` is called from two threads, and should not keep them waiting.
 ///
@@ -143,16 +146,23 @@ pub fn start_in(
         stop: Some(stop),
         threads: Vec::new(),
     };
+    let (looks, looked) = channel();
     if !lines.is_empty() {
-        let (stopped, tell) = (stopped.try_clone()?, tell.clone());
-        inputs.spawn("inputs-lines", move || lines::wait(lines, &stopped, &tell))?;
+        let (stopped, tell, looks) = (stopped.try_clone()?, tell.clone(), looks.clone());
+        inputs.spawn("inputs-lines", move || {
+            lines::wait(lines, &stopped, &tell, looks)
+        })?;
     }
     if !keys.is_empty() {
         let (stopped, devices): (PipeReader, _) = (stopped, devices.to_owned());
+        let looks = looks.clone();
         inputs.spawn("inputs-keys", move || {
-            keys::wait(&keys, &devices, &stopped, &tell)
+            keys::wait(&keys, &devices, &stopped, &tell, looks)
         })?;
     }
+    drop(looks);
+    // Nothing is sent: it ends when each thread has opened what there is, so that no press from now on is missed.
+    let _ = looked.recv();
     Ok(inputs)
 }
 

@@ -92,7 +92,7 @@ fn devices_that_are_not_there_are_told_and_threads_end() {
     let folder = tempfile::tempdir().unwrap();
     // A node that is no device is left alone.
     std::fs::write(folder.path().join("event0"), "").unwrap();
-    let (sender, told) = mpsc::channel();
+    let (sender, told) = channel();
     let inputs = start_in(&settings, folder.path(), move |event| {
         let _ = sender.send(event);
     })

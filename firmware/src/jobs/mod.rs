@@ -16,6 +16,7 @@ pub use answers::{Cancel, JournalError, Pushed, Recovered, Rejection, Taken};
 pub use history::{History, HistoryError, Kept, Painted, TimingsMs};
 pub use job::{Job, NewJob, Outcome, Reply};
 pub use moment::Moment;
+pub(crate) use moment::is_set;
 pub(crate) use order::scheduler_name;
 pub use order::{JobId, Order, Source, Status, WrongId};
 pub use queue::Queue;

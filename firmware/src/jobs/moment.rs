@@ -37,7 +37,8 @@ impl Moment {
     }
 }
 
-fn is_set(wall: SystemTime) -> bool {
+/// Whether a date is from a clock that had been set.
+pub(crate) fn is_set(wall: SystemTime) -> bool {
     wall.duration_since(SystemTime::UNIX_EPOCH)
         .is_ok_and(|since_1970| since_1970 >= CLOCK_IS_SET)
 }

@@ -1,12 +1,12 @@
 //! From a message to what it means.
 
-use super::inbound::{Inbound, NewJob};
+use super::inbound::Inbound;
 use super::payload::{
     PaintCommand, WrongPayload, parse_cancel, parse_paint, parse_set, parse_show,
 };
-use super::report::{Problem, Reply};
+use super::report::Problem;
 use super::topics::{self, Command};
-use crate::jobs::{JobId, Source};
+use crate::jobs::{JobId, NewJob, Reply, Source};
 use rumqttc::{Publish, PublishProperties};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(super) enum Read {
     Paint(NewJob),
     Wrong {
         id: Option<JobId>,
-        reply: Reply,
+        reply: Option<Reply>,
         problem: Problem,
     },
     Other(Inbound),
@@ -71,20 +71,16 @@ fn wrong(publish: &Publish, error: WrongPayload) -> Read {
 }
 
 /// A response topic that nobody could publish to is left out.
-fn reply(properties: Option<&PublishProperties>) -> Reply {
-    let Some(properties) = properties else {
-        return Reply::default();
-    };
-    Reply {
-        topic: properties
-            .response_topic
-            .clone()
-            .filter(|topic| topics::is_publishable(topic)),
+fn reply(properties: Option<&PublishProperties>) -> Option<Reply> {
+    let properties = properties?;
+    let topic = properties.response_topic.clone();
+    Some(Reply {
+        topic: topic.filter(|topic| topics::is_publishable(topic))?,
         correlation: properties
             .correlation_data
             .as_ref()
             .map(|data| data.to_vec()),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -132,7 +128,7 @@ mod tests {
             let Read::Paint(job) = paint(&publish("x", properties), Source::Mqtt) else {
                 panic!("it is right")
             };
-            job.reply.topic
+            job.reply.map(|reply| reply.topic)
         };
         assert_eq!(to("answers/1").as_deref(), Some("answers/1"));
         for wrong in ["", "a/#", "+", "$SYS/x"] {

@@ -1,9 +1,8 @@
 //! What the board is told.
 
 use super::payload::{Setting, Show};
-use super::report::{Problem, Reply};
-use crate::jobs::{JobId, Order, Source};
-use std::time::Duration;
+use super::report::Problem;
+use crate::jobs::{JobId, NewJob, Reply};
 
 /// Something that the board is told from outside.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub enum Inbound {
     },
     /// Somebody wants a picture.
     Paint {
-        /// The order.
+        /// The order. It may wait for `ttl_s` or until the message's own expiry, whichever is sooner.
         job: NewJob,
         /// To be acknowledged once the job is safe.
         ticket: Ticket,
@@ -30,7 +29,7 @@ pub enum Inbound {
         /// The job, when that much could be read.
         id: Option<JobId>,
         /// Where the answer goes.
-        reply: Reply,
+        reply: Option<Reply>,
         /// What is wrong.
         problem: Problem,
         /// To be acknowledged.
@@ -48,21 +47,6 @@ pub enum Inbound {
     Birth,
     /// Something for the log: one line.
     Note(String),
-}
-
-/// An order as it came.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewJob {
-    /// The sender's name for it.
-    pub id: Option<JobId>,
-    /// What to paint.
-    pub order: Order,
-    /// Where answers go besides `response`.
-    pub reply: Reply,
-    /// How long it may wait: `ttl_s` or the message's own expiry, whichever is sooner.
-    pub ttl: Option<Duration>,
-    /// To this board or to its group.
-    pub source: Source,
 }
 
 /// The right to acknowledge a message once. Void after the connection that brought it is gone; the message comes again.

@@ -32,10 +32,9 @@ pub mod topics;
 pub use backoff::Pace;
 pub use client::Client;
 pub use identity::Identity;
-pub use inbound::{Inbound, NewJob, Ticket};
+pub use inbound::{Inbound, Ticket};
 pub use report::{
-    Activity, Health, ImageInfo, Info, LARGEST_IMAGE, Limits, Outbound, Problem, Reply, Response,
-    State,
+    Activity, Health, ImageInfo, Info, LARGEST_IMAGE, Limits, Outbound, Problem, Response, State,
 };
 pub use settings::BrokerSettings;
 

@@ -1,7 +1,8 @@
 //! From what the board says to messages.
 
 use super::outbox::Message;
-use super::report::{LARGEST_IMAGE, Outbound, Reply, Response};
+use super::report::{LARGEST_IMAGE, Outbound, Response};
+use crate::jobs::Reply;
 use serde::Serialize;
 
 /// How a message is treated while it waits.
@@ -51,14 +52,14 @@ pub(super) fn messages(base: &str, outbound: Outbound) -> Vec<(Class, Message)> 
     }
 }
 
-fn responses(base: &str, response: &Response, reply: Reply) -> Vec<(Class, Message)> {
+fn responses(base: &str, response: &Response, reply: Option<Reply>) -> Vec<(Class, Message)> {
     let message = json(response);
     let own = Message {
         topic: format!("{base}/response"),
         ..message.clone()
     };
-    let to_sender = reply.topic.map(|topic| Message {
-        topic,
+    let to_sender = reply.map(|reply| Message {
+        topic: reply.topic,
         correlation: reply.correlation,
         ..message
     });

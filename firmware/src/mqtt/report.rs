@@ -1,6 +1,6 @@
 //! What goes out: payloads as `docs/mqtt.md` describes them.
 
-use crate::jobs::{JobId, Order, Status};
+use crate::jobs::{JobId, Order, Reply, Status};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -157,20 +157,11 @@ pub struct Limits {
     pub packet_bytes: u64,
 }
 
-/// Where whoever asked wants to be answered (MQTT 5, sections 3.3.2.3.5 and 3.3.2.3.6).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reply {
-    /// The topic for the answer.
-    pub topic: Option<String>,
-    /// What the answer must bear.
-    pub correlation: Option<Vec<u8>>,
-}
-
 /// Something to publish.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outbound {
     /// On `response`, and to whoever asked. Is not lost: it waits until the broker has it.
-    Response(Response, Reply),
+    Response(Response, Option<Reply>),
     /// On `state`, retained: only the newest counts.
     State(State),
     /// On `image`, retained: a JPEG of at most [`LARGEST_IMAGE`].

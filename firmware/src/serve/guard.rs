@@ -81,8 +81,8 @@ impl Guard {
     }
 
     /// Reads what is due and feeds the watchdog. `working`: something is on the painter's desk, `operators`: how many it has run.
-    /// Returns whether old pictures should be deleted.
-    pub(super) fn look(&mut self, working: bool, operators: u64) -> bool {
+    /// Returns how many bytes should be freed on the disk, if any.
+    pub(super) fn look(&mut self, working: bool, operators: u64) -> Option<u64> {
         let now = self.started.elapsed();
         if working {
             self.painter.work();
@@ -102,7 +102,7 @@ impl Guard {
             .looked
             .is_some_and(|looked| looked.elapsed() < LOOK_EVERY)
         {
-            return false;
+            return None;
         }
         self.looked = Some(Instant::now());
         self.last = self.root.health(&self.folder);
@@ -112,13 +112,10 @@ impl Guard {
             let reason = self.governor.reason();
             log(reason.as_deref().unwrap_or("cool again: full speed"));
         }
-        let Some(free) = self.last.disk_free_mib else {
-            return false;
-        };
-        let disk = DiskState::at(free, &self.limits, self.disk);
-        let worse = disk != self.disk && disk != DiskState::Fine;
-        self.disk = disk;
-        worse
+        let free = self.last.disk_free_mib?;
+        self.disk = DiskState::at(free, &self.limits, self.disk);
+        let missing = DiskState::shortage_mib(free, &self.limits);
+        (self.disk != DiskState::Fine).then_some(missing << 20)
     }
 
     fn feed(&mut self, now: Duration) {

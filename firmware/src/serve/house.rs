@@ -2,13 +2,14 @@
 //! anything else: painting, drawing and the connection have threads of their own.
 
 use super::live::{Live, LiveFile};
+use super::orders::{End, How};
 use super::painter::{Ending, Painter, Report, Step};
 use crate::board::Config;
 use crate::display::{Display, Screen};
 use crate::inputs::InputEvent;
-use crate::jobs::{History, Job, JobId, Queue, Source};
+use crate::jobs::{History, Job, JobId, NewJob, Order, Outcome, Queue, Source};
 use crate::kiosk::{Kiosk, PlaylistFile, Wish};
-use crate::mqtt::{self, Activity, Client, Inbound, Outbound, Problem, State};
+use crate::mqtt::{Client, Inbound, Outbound, State, Ticket};
 use crate::watch::{Clock, Moment};
 use easel::{ModelDefaults, Stage};
 use std::sync::Arc;
@@ -32,8 +33,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// An error stays on the panel so long before the picture comes back.
 pub(super) const ERROR_STAYS: Duration = Duration::from_secs(20);
-/// Between two messages about the steps of one picture, at least.
-const STATE_EVERY: Duration = Duration::from_millis(200);
+/// Between two previews of one picture, at least.
 const PREVIEW_EVERY: Duration = Duration::from_secs(1);
 /// The house looks after itself at least so often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(20);
@@ -72,15 +72,18 @@ pub(super) struct Situation {
     pub(super) work: Option<Work>,
     /// It failed once.
     failed: Option<JobId>,
+    /// What became of the last job, as long as the disk does not take it.
+    pub(super) end: Option<End>,
     /// The picture on the panel.
     pub(super) shown: Option<JobId>,
     /// The panel shows something else until then.
     pub(super) notice_until: Option<Instant>,
     /// Prompts of the group that came when there was no room.
-    pub(super) held: Vec<(mqtt::NewJob, mqtt::Ticket)>,
+    pub(super) held: Vec<(NewJob, Ticket)>,
     pub(super) online: bool,
-    dark: bool,
-    said: Option<State>,
+    pub(super) dark: bool,
+    /// The state that was published last, and when.
+    pub(super) said: Option<(State, Instant)>,
     /// Whether the group was told that a prompt may come.
     pub(super) room: Option<bool>,
     /// The minute on the panel.
@@ -106,7 +109,6 @@ pub(super) struct Work {
     first: Option<Instant>,
     last: Option<Instant>,
     preview: Option<Arc<image::RgbImage>>,
-    state_said: Option<Instant>,
     preview_said: Option<Instant>,
 }
 
@@ -119,13 +121,12 @@ impl Work {
             first: None,
             last: None,
             preview: None,
-            state_said: None,
             preview_said: None,
         }
     }
 
     /// What is left, by the steps so far.
-    fn left(&self) -> Option<Duration> {
+    pub(super) fn left(&self) -> Option<Duration> {
         let taken = self.last?.duration_since(self.first?);
         let step = taken.checked_div(u32::try_from(self.step).ok()?)?;
         Some(step * u32::try_from(self.steps.saturating_sub(self.step)).ok()?)
@@ -150,16 +151,14 @@ impl House {
         self.read_playlist_again();
         let night = self.kiosk.night(&now);
         self.set_dark(night.dark);
+        self.settle();
         self.take_what_was_held();
-        let idle = self.at.work.is_none();
-        if !self.at.stopping && idle {
-            self.start_the_next(night.prompts);
-        }
+        self.start_the_next(night.prompts);
         self.ask_the_kiosk(&now);
         self.expire();
         self.show_what_is_due();
         self.set_room();
-        self.say_state(true);
+        self.say_state();
         self.keep_settings();
         let kiosk = self.kiosk.next_due(&now).unwrap_or(LONGEST_SLEEP);
         let notice = self.until(self.at.notice_until);
@@ -214,9 +213,6 @@ impl House {
         if let Some(preview) = step.preview {
             work.preview = super::pictures::rgb(preview).map(Arc::new);
         }
-        let is_due = |said: Option<Instant>, every| {
-            said.is_none_or(|said| now.saturating_duration_since(said) >= every)
-        };
         let screen = Screen::Painting {
             prompt: work.job.order.prompt.clone(),
             step: work.step,
@@ -224,12 +220,10 @@ impl House {
             left: work.left(),
             preview: work.preview.clone(),
         };
-        let say_state = is_due(work.state_said, STATE_EVERY);
-        let say_preview = is_due(work.preview_said, PREVIEW_EVERY) && self.at.online;
-        if say_state {
-            work.state_said = Some(now);
-        }
-        let preview = work.preview.clone().filter(|_| say_preview);
+        let said = work.preview_said;
+        let is_due = said.is_none_or(|said| now.saturating_duration_since(said) >= PREVIEW_EVERY);
+        let preview = work.preview.clone();
+        let preview = preview.filter(|_| is_due && self.at.online);
         if preview.is_some() {
             work.preview_said = Some(now);
         }
@@ -239,53 +233,60 @@ impl House {
         if let Some(preview) = preview {
             self.publish(Outbound::Preview(super::jpeg::preview(&preview)));
         }
-        if say_state {
-            self.say_state(false);
-        }
     }
 
     fn ended(&mut self, ending: Ending) {
-        let Some(work) = self.at.work.take() else {
+        let Some(Work { job, .. }) = self.at.work.take() else {
             return;
         };
-        let id = work.job.id.clone();
+        let failed_before = self.at.failed.take().is_some_and(|failed| failed == job.id);
         match ending {
             Ending::Painted(painting) => {
-                self.at.failed = None;
                 self.at.trouble = None;
-                self.painted(work.job, *painting);
+                self.painted(job, *painting);
             }
-            Ending::Stopped if self.at.stopping => self.release(&id),
-            Ending::Stopped => self.cancelled(&id),
-            Ending::Refused(reason) => self.failed(&id, "refused", &reason),
+            Ending::Stopped if self.at.stopping => self.end(End::new(job, How::Again)),
+            Ending::Stopped => {
+                self.end(End::new(job, How::Over(Outcome::Cancelled)));
+                self.show_latest();
+            }
+            Ending::Refused(reason) => self.failed(job, "refused", &reason),
             // Once may be the weather: a card that was moved, a file that was being replaced.
-            Ending::Failed(reason) if self.at.failed.as_ref() != Some(&id) => {
-                log(&format!("{id}: {reason}: it is tried once more"));
-                self.release(&id);
-                self.at.failed = Some(id);
+            Ending::Failed(reason) if !failed_before => {
+                log(&format!("{}: {reason}: it is tried once more", job.id));
+                self.at.failed = Some(job.id.clone());
+                self.end(End::new(job, How::Again));
                 self.is_in_trouble(reason);
             }
             Ending::Failed(reason) => {
-                self.at.failed = None;
-                self.failed(&id, "failed", &reason);
+                self.failed(job, "failed", &reason);
                 self.is_in_trouble(reason);
             }
         }
     }
 
+    /// Nothing is painted for a while; longer each time that the trouble is still there after it.
     fn is_in_trouble(&mut self, reason: String) {
-        let before = self.at.trouble.take().map(|trouble| trouble.pause);
-        let pause = before.map_or(FIRST_PAUSE, |pause| (2 * pause).min(LONGEST_PAUSE));
+        let now = Instant::now();
+        let pause = match &self.at.trouble {
+            None => FIRST_PAUSE,
+            // Another word on the same trouble.
+            Some(trouble) if now < trouble.until => trouble.pause,
+            Some(trouble) => (2 * trouble.pause).min(LONGEST_PAUSE),
+        };
         self.show_error(&reason);
         self.at.trouble = Some(Trouble {
             reason,
-            until: Instant::now() + pause,
+            until: now + pause,
             pause,
         });
     }
 
     /// Starts the next job, if painting may begin; `prompts`: those of people too.
     fn start_the_next(&mut self, prompts: bool) {
+        if self.at.stopping || self.at.work.is_some() || self.at.end.is_some() {
+            return;
+        }
         let in_trouble = self.at.trouble.as_ref();
         let waits = in_trouble.is_some_and(|trouble| Instant::now() < trouble.until);
         let next_is_persons = self
@@ -301,7 +302,9 @@ impl House {
         };
         if self.history.get(&job.id).is_some() {
             // The power went between the picture and its record.
-            return self.was_painted(job);
+            let end = End::new(job, How::Over(Outcome::Done));
+            self.show_kept(&end.job.id);
+            return self.end(end);
         }
         let seed = job.order.seed.unwrap_or_default();
         self.painter.paint(job.order.request(seed));
@@ -310,7 +313,6 @@ impl House {
             heading: String::new(),
         });
         self.at.work = Some(Work::new(job));
-        self.say_state(false);
     }
 
     fn ask_the_kiosk(&mut self, now: &Moment) {
@@ -337,11 +339,9 @@ impl House {
         }
     }
 
-    pub(super) fn paint_for_the_kiosk(&mut self, order: crate::jobs::Order, source: Source) {
-        self.push(crate::jobs::NewJob::new(order, source), None);
-        if self.at.work.is_none() && !self.at.stopping {
-            self.start_the_next(true);
-        }
+    pub(super) fn paint_for_the_kiosk(&mut self, order: Order, source: Source) {
+        self.push(NewJob::new(order, source), None);
+        self.start_the_next(true);
     }
 
     fn read_playlist_again(&mut self) {
@@ -354,19 +354,26 @@ impl House {
 
     fn look_after_itself(&mut self) {
         let pulse = self.painter.pulse();
-        let free = self.guard.look(self.at.work.is_some(), pulse);
-        self.painter.set_pace(self.guard.pace());
-        if free {
-            let half = self.history.bytes() / 2;
-            let freed = self.history.prune_to(half);
-            log(&format!(
-                "the disk is nearly full: {} MiB of old pictures are deleted",
-                freed >> 20
-            ));
+        if let Some(bytes) = self.guard.look(self.at.work.is_some(), pulse) {
+            self.make_room(bytes);
         }
+        self.painter.set_pace(self.guard.pace());
         if self.guard.has_news() {
             let health = self.guard.health(self.at.last_duration);
             self.publish(Outbound::Health(health));
+        }
+    }
+
+    /// Deletes old pictures until so many bytes are freed, if there are any.
+    pub(super) fn make_room(&mut self, bytes: u64) {
+        let freed = self
+            .history
+            .prune_to(self.history.bytes().saturating_sub(bytes));
+        if freed > 0 {
+            let kib = freed >> 10;
+            log(&format!(
+                "the disk is nearly full: {kib} KiB of old pictures are deleted"
+            ));
         }
     }
 
@@ -376,72 +383,7 @@ impl House {
             if let Some(display) = &self.display {
                 display.set_dark(dark);
             }
-        }
-    }
-
-    /// Whether the panel is dark.
-    pub(super) fn is_dark(&self) -> bool {
-        self.at.dark
-    }
-
-    fn panel_trouble(&self) -> Option<String> {
-        let health = self.display.as_ref().map(Display::health);
-        let error = health.and_then(|health| health.error);
-        error.or_else(|| self.panel_problem.clone())
-    }
-
-    /// Says what the board is doing, if that has changed.
-    fn say_state(&mut self, only_if_quiet: bool) {
-        // Between two steps of a fast model the steps' own pace counts.
-        if only_if_quiet && self.at.work.is_some() && self.at.said.is_some() {
-            let same_job = |said: &State| {
-                said.id.as_ref() == self.at.work.as_ref().map(|work| &work.job.id)
-                    && said.queue == self.queue.len()
-            };
-            if self.at.said.as_ref().is_some_and(same_job) {
-                return;
-            }
-        }
-        let state = self.state();
-        if self.at.said.as_ref() != Some(&state) {
-            self.publish(Outbound::State(state.clone()));
-            self.at.said = Some(state);
-        }
-    }
-
-    fn state(&self) -> State {
-        let problem = self.problem();
-        let mut state = State {
-            queue: self.queue.len(),
-            night: self.at.dark,
-            ..State::default()
-        };
-        if let Some(work) = &self.at.work {
-            state.state = Activity::Painting;
-            state.id = Some(work.job.id.clone());
-            state.prompt = Some(work.job.order.prompt.clone());
-            (state.step, state.steps) = (work.step, work.steps);
-            state.eta_s = work.left().map(|left| left.as_secs());
-        } else if self.at.trouble.is_some() {
-            state.state = Activity::Error;
-        }
-        state.problem = problem;
-        state
-    }
-
-    fn problem(&self) -> Option<Problem> {
-        if let Some(trouble) = &self.at.trouble {
-            return Some(Problem::new("model", trouble.reason.clone()));
-        }
-        if let Some((code, text)) = self.guard.problem() {
-            return Some(Problem::new(code, text));
-        }
-        self.panel_trouble().map(|text| Problem::new("panel", text))
-    }
-
-    pub(super) fn publish(&self, outbound: Outbound) {
-        if let Some(client) = &self.client {
-            client.publish(outbound);
+            self.say_settings();
         }
     }
 

@@ -1,14 +1,15 @@
 //! `easel serve`: the daemon. It starts the parts, and then the house decides.
 
-mod broker;
 mod folder;
 mod guard;
+mod hearing;
 mod house;
 mod jpeg;
 mod live;
 mod orders;
 mod painter;
 mod pictures;
+mod saying;
 
 use crate::board::Config;
 use crate::display::{self, Display, SystemClock};

@@ -2,13 +2,38 @@
 
 use super::house::{House, log};
 use crate::display::Screen;
-use crate::jobs::{Cancel, Job, JobId, NewJob, Outcome, Painted, Pushed, Reply, Source, Status};
-use crate::mqtt::{self, Outbound, Problem, Response, Ticket};
+use crate::jobs::{
+    Cancel, HistoryError, Job, JobId, NewJob, Outcome, Painted, Pushed, Source, Status,
+};
+use crate::mqtt::{Problem, Ticket};
 use easel::Painting;
 use std::time::{Instant, SystemTime};
 
 /// Prompts of the group that wait without room, at most: more are not handed over.
 pub(super) const MOST_HELD: usize = 4;
+
+/// What became of the job on the painter's desk.
+pub(super) struct End {
+    pub(super) job: Job,
+    how: How,
+    /// What else its answer says.
+    problem: Option<Problem>,
+}
+
+/// Whether a job is over.
+pub(super) enum How {
+    /// It is.
+    Over(Outcome),
+    /// It waits again; the attempt does not count.
+    Again,
+}
+
+impl End {
+    pub(super) fn new(job: Job, how: How) -> Self {
+        let problem = None;
+        Self { job, how, problem }
+    }
+}
 
 impl House {
     /// Takes a job in, or says why not; then the message is done with.
@@ -23,6 +48,8 @@ impl House {
             let random = (self.random)();
             match self.queue.push(new, random, crate::jobs::Moment::now()) {
                 Ok(Pushed::Queued { id, .. }) => {
+                    // First: the group's next prompt comes as soon as this one is acknowledged.
+                    self.set_room();
                     self.acknowledge(ticket);
                     self.answer(Some(id), Status::Queued, None, reply);
                     if source != Source::Kiosk {
@@ -67,27 +94,6 @@ impl House {
         if let (Some(client), Some(ticket)) = (&self.client, ticket) {
             client.acknowledge(ticket);
         }
-    }
-
-    /// Says what became of a job, to all and to whoever asked.
-    pub(super) fn answer(
-        &self,
-        id: Option<JobId>,
-        status: Status,
-        error: Option<Problem>,
-        reply: Option<Reply>,
-    ) {
-        let response = Response {
-            id,
-            status,
-            error,
-            queue: self.queue.len(),
-        };
-        let reply = reply.map_or_else(mqtt::Reply::default, |reply| mqtt::Reply {
-            topic: Some(reply.topic),
-            correlation: reply.correlation,
-        });
-        self.publish(Outbound::Response(response, reply));
     }
 
     /// The next job to paint; those that may not be painted any more are answered.
@@ -141,63 +147,56 @@ impl House {
         let model = self.model_name();
         let painted = Painted::new(&job, &painting, &model, SystemTime::now());
         let mut kept = self.history.add(&painting.picture, &painted);
-        if kept
-            .as_ref()
-            .is_err_and(crate::jobs::HistoryError::is_disk_full)
-        {
-            let half = self.history.bytes() / 2;
-            self.history.prune_to(half);
+        if kept.as_ref().is_err_and(HistoryError::is_disk_full) {
+            self.make_room(self.history.bytes() / 2);
             kept = self.history.add(&painting.picture, &painted);
         }
-        let problem = kept.err().map(|error| {
-            log(&format!("{}: the picture is not kept: {error}", job.id));
-            Problem::new(
-                "not_kept",
-                format!("the picture is shown, but not kept: {error}"),
-            )
-        });
-        self.finish(&job.id, Outcome::Done);
+        let mut end = End::new(job, How::Over(Outcome::Done));
+        if let Err(error) = kept {
+            log(&format!("{}: the picture is not kept: {error}", painted.id));
+            let text = format!("the picture is shown, but not kept: {error}");
+            end.problem = Some(Problem::new("not_kept", text));
+        }
         self.show_new(painting.picture, &painted);
-        self.answer(Some(job.id), Status::Done, problem, job.reply);
+        self.end(end);
     }
 
-    /// A picture of this job is in the history already.
-    pub(super) fn was_painted(&mut self, job: Job) {
-        self.finish(&job.id, Outcome::Done);
-        self.show_kept(&job.id);
-        self.answer(Some(job.id), Status::Done, None, job.reply);
-    }
-
-    /// Ends the job on the painter's desk, on the disk.
-    fn finish(&mut self, id: &JobId, outcome: Outcome) -> Option<Job> {
-        match self.queue.finish(id, outcome) {
-            Ok(job) => job,
-            Err(error) => {
-                self.guard.complain("queue", &error.to_string());
-                None
-            }
-        }
-    }
-
-    pub(super) fn cancelled(&mut self, id: &JobId) {
-        if let Some(job) = self.finish(id, Outcome::Cancelled) {
-            self.answer(Some(job.id), Status::Cancelled, None, job.reply);
-        }
-        self.show_latest();
-    }
-
-    pub(super) fn failed(&mut self, id: &JobId, code: &str, reason: &str) {
-        log(&format!("{id}: {reason}"));
-        if let Some(job) = self.finish(id, Outcome::Error(reason.to_owned())) {
-            let problem = Problem::new(code, reason);
-            self.answer(Some(job.id), Status::Error, Some(problem), job.reply);
-        }
+    pub(super) fn failed(&mut self, job: Job, code: &str, reason: &str) {
+        log(&format!("{}: {reason}", job.id));
+        let mut end = End::new(job, How::Over(Outcome::Error(reason.to_owned())));
+        end.problem = Some(Problem::new(code, reason));
+        self.end(end);
         self.show_error(reason);
     }
 
-    pub(super) fn release(&mut self, id: &JobId) {
-        if let Err(error) = self.queue.release(id) {
-            self.guard.complain("queue", &error.to_string());
+    /// Takes the job off the painter's desk.
+    pub(super) fn end(&mut self, end: End) {
+        self.at.end = Some(end);
+        self.settle();
+    }
+
+    /// Writes down what became of the last job, and then says so. Until the disk takes it, the next one waits.
+    pub(super) fn settle(&mut self) {
+        let Some(end) = self.at.end.take() else {
+            return;
+        };
+        let written = match &end.how {
+            How::Over(outcome) => self.queue.finish(&end.job.id, outcome.clone()).map(drop),
+            How::Again => self.queue.release(&end.job.id).map(drop),
+        };
+        match (written, end.how) {
+            (Ok(()), How::Again) => {}
+            (Ok(()), How::Over(outcome)) => {
+                let Job { id, reply, .. } = end.job;
+                self.answer(Some(id), outcome.status(), end.problem, reply);
+            }
+            (Err(error), how) => {
+                if error.is_disk_full() {
+                    self.make_room(self.history.bytes() / 2);
+                }
+                self.guard.complain("queue", &error.to_string());
+                self.at.end = Some(End { how, ..end });
+            }
         }
     }
 
@@ -231,7 +230,7 @@ impl House {
     pub(super) fn take_what_was_held(&mut self) {
         while !self.at.held.is_empty() && self.has_room() {
             let (job, ticket) = self.at.held.remove(0);
-            self.push(super::broker::new_job(job), Some(ticket));
+            self.push(job, Some(ticket));
         }
     }
 

@@ -3,7 +3,7 @@
 use super::house::House;
 use super::jpeg;
 use crate::display::Screen;
-use crate::jobs::{Job, JobId, Painted};
+use crate::jobs::{self, JobId, Painted};
 use crate::mqtt::{ImageInfo, Outbound};
 use crate::watch;
 use easel::Picture;
@@ -177,24 +177,25 @@ impl House {
         self.show_latest();
         self.say_info();
         self.say_settings();
-        for job in self.queue.waiting().map(Job::clone).collect::<Vec<_>>() {
-            super::house::log(&format!("{}: waits since before the start", job.id));
+        let waiting = self.queue.len();
+        if waiting > 0 {
+            super::house::log(&format!("{waiting} prompts wait since before the start"));
         }
     }
 }
 
 fn info(painted: &Painted, favourite: bool) -> ImageInfo {
-    let finished = painted
-        .painted
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let finished = painted.painted;
+    let since_1970 = finished.duration_since(SystemTime::UNIX_EPOCH);
     let timings = &painted.timings_ms;
     let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     ImageInfo {
         id: painted.id.clone(),
         order: painted.order(),
-        // 2024: what is older is from a clock that was not set.
-        finished: Some(finished).filter(|&finished| finished >= 1_704_067_200),
+        finished: since_1970
+            .ok()
+            .filter(|_| jobs::is_set(finished))
+            .map(|since| since.as_secs()),
         favourite,
         timings_ms: BTreeMap::from([
             ("load".to_owned(), ms(timings.load)),

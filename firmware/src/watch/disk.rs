@@ -29,6 +29,12 @@ impl DiskState {
         }
     }
 
+    /// MiB that must be freed until there is room again.
+    #[must_use]
+    pub fn shortage_mib(free_mib: u64, limits: &LimitSettings) -> u64 {
+        (limits.disk_low_mib + limits.disk_low_mib / 4).saturating_sub(free_mib)
+    }
+
     /// Why nothing new is taken, in words for a response.
     #[must_use]
     pub fn refusal(self, free_mib: u64, limits: &LimitSettings) -> Option<String> {
@@ -62,6 +68,8 @@ mod tests {
         ] {
             state = DiskState::at(free, &limits, state);
             assert_eq!(state, expected, "{free} MiB");
+            let freed = free + DiskState::shortage_mib(free, &limits);
+            assert_eq!(DiskState::at(freed, &limits, state), DiskState::Fine);
             let refusal = state.refusal(free, &limits);
             assert_eq!(refusal.is_some(), state == DiskState::Full);
         }

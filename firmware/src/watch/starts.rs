@@ -6,16 +6,15 @@
 
 use super::settings::LimitSettings;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 /// How to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartMode {
     /// With everything.
     Normal,
-    /// Without the playlist, and without going on with what was being painted.
+    /// Without the playlist. A job that ends the program is set aside by the queue.
     Safe,
 }
 
@@ -84,7 +83,7 @@ impl Starts {
 
     fn write(&self) -> io::Result<()> {
         let bytes = serde_json::to_vec(&self.counted)?;
-        write_atomically(&self.file, &bytes)
+        easel::write_atomically(&self.file, &bytes)
     }
 }
 
@@ -97,23 +96,11 @@ fn mode(early_ends: u32, safe_after: u32) -> StartMode {
     }
 }
 
-/// To a temporary name, synced, renamed; then the folder is synced.
-fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-    temporary.write_all(bytes)?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(file)?;
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use StartMode::{Normal, Safe};
+    use std::path::Path;
 
     fn begin(file: &Path) -> Starts {
         let (starts, written) = Starts::begin(file, &LimitSettings::default());

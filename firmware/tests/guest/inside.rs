@@ -170,6 +170,10 @@ fn gesture(name: &str, gesture: Gesture, action: Action) -> InputEvent {
 fn keyboard(outside: &mut Outside) {
     let mut right = input("right", InputKind::Key);
     right.key = Some("KEY_RIGHT".to_owned());
+    // The bus is searched while the machine does other things.
+    while fs::read_dir("/dev/input").is_ok_and(|mut nodes| nodes.next().is_none()) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let (sender, events) = mpsc::channel();
     let inputs = inputs::start(&InputsSettings(vec![right]), move |event| {
         let _ = sender.send(event);

@@ -8,7 +8,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 #[test]
-#[ignore = "a key that is pressed after a keyboard comes back is not always heard in the emulated machine: run with --ignored"]
 fn panels_and_inputs_work_on_a_real_kernel() {
     let folder = tempfile::tempdir().unwrap();
     let begun = Instant::now();

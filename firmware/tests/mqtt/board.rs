@@ -1,7 +1,8 @@
 //! A board that only listens.
 
 use crate::broker::LONG;
-use easel_firmware::mqtt::{BrokerSettings, Client, Identity, Inbound, NewJob, Pace, Ticket};
+use easel_firmware::jobs::NewJob;
+use easel_firmware::mqtt::{BrokerSettings, Client, Identity, Inbound, Pace, Ticket};
 use std::cell::RefCell;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};

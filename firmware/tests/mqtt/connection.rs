@@ -4,7 +4,7 @@ use crate::board::{Board, at};
 use crate::broker::{Broker, LONG};
 use crate::dashboard::Dashboard;
 use easel_firmware::jobs::{Source, Status};
-use easel_firmware::mqtt::{Inbound, Outbound, Problem, Reply, Response, State};
+use easel_firmware::mqtt::{Inbound, Outbound, Problem, Response, State};
 use rumqttc::{PublishOptions, PublishProperties};
 use std::time::Duration;
 
@@ -175,9 +175,7 @@ fn an_answer_is_refused_nowhere_and_all_come_in_order() {
             error: Some(problem),
             ..response(Status::Rejected)
         };
-        board
-            .client
-            .publish(Outbound::Response(answer, Reply::default()));
+        board.client.publish(Outbound::Response(answer, None));
     }
     dashboard.text("easel/frame/response", "number-499");
     let payloads = dashboard.payloads("easel/frame/response");

@@ -5,7 +5,7 @@ use crate::broker::{Broker, LONG};
 use crate::dashboard::Dashboard;
 use crate::proxy::Proxy;
 use easel_firmware::jobs::Status;
-use easel_firmware::mqtt::{BrokerSettings, Inbound, Outbound, Reply, Response, State};
+use easel_firmware::mqtt::{BrokerSettings, Inbound, Outbound, Response, State};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 fn answer(board: &Board, id: &str) {
@@ -16,9 +16,7 @@ fn answer(board: &Board, id: &str) {
         error: None,
         queue: 0,
     };
-    board
-        .client
-        .publish(Outbound::Response(response, Reply::default()));
+    board.client.publish(Outbound::Response(response, None));
 }
 
 fn queue(board: &Board, queue: usize) {

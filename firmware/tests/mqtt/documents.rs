@@ -7,8 +7,8 @@ use easel_firmware::jobs::{Order, Status};
 use easel_firmware::mqtt::payload::{Setting, parse_paint};
 use easel_firmware::mqtt::topics::{Command as Asked, parse};
 use easel_firmware::mqtt::{
-    Activity, Health, ImageInfo, Inbound, Info, Outbound, Problem, Reply, Response, State,
-    discovery, topics,
+    Activity, Health, ImageInfo, Inbound, Info, Outbound, Problem, Response, State, discovery,
+    topics,
 };
 use serde_json::{Value, json};
 use std::process::Command;
@@ -289,12 +289,12 @@ fn the_lines_for_the_shell_work() {
             Inbound::Paint { job, ticket } => {
                 assert!(line.contains(&job.order.prompt), "{line}: {job:?}");
                 assert_eq!(
-                    job.reply.topic.is_some(),
+                    job.reply.is_some(),
                     line.contains("response-topic"),
                     "{line}"
                 );
                 assert_eq!(
-                    job.reply.correlation.is_some(),
+                    job.reply.is_some_and(|reply| reply.correlation.is_some()),
                     line.contains("correlation-data"),
                     "{line}"
                 );
@@ -412,9 +412,7 @@ fn home_assistant_is_told_when_something_changes_and_when_it_starts() {
         error: None,
         queue: 0,
     };
-    board
-        .client
-        .publish(Outbound::Response(done, Reply::default()));
+    board.client.publish(Outbound::Response(done, None));
     dashboard.text("easel/kitchen/response", "done");
     assert_eq!(dashboard.payloads(topic).len(), 1);
 

@@ -4,7 +4,7 @@
 //! `Documentation/fb/api.rst` and `linux/fb.h`.
 
 use super::fault;
-use super::pixels::letterboxed;
+use super::letterboxed;
 use crate::display::{Manner, Panel, PanelError};
 use image::{Rgb, RgbImage};
 use rustix::ioctl::{Getter, IntegerSetter, ioctl};

@@ -5,15 +5,17 @@ mod bus;
 pub mod drm;
 pub mod epaper;
 pub mod fb;
-mod pixels;
 mod png;
 pub mod spi;
 mod terminal;
 #[cfg(feature = "window")]
 mod window;
 
+use super::fit::{Fit, fit};
 use super::panel::{Panel, PanelError};
 use super::settings::{PanelKind, PanelSettings};
+use image::{Rgb, RgbImage};
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -45,6 +47,14 @@ pub fn open(settings: &PanelSettings, state: &Path) -> Result<Box<dyn Panel>, Pa
         PanelKind::Spi => spi::open(&settings.spi, size)?,
         PanelKind::Epaper => epaper::open(&settings.epaper, size)?,
     })
+}
+
+/// The frame as large as fits a screen of another size, in its middle, black around.
+fn letterboxed(frame: &RgbImage, size: (u32, u32)) -> Cow<'_, RgbImage> {
+    if frame.dimensions() == size {
+        return Cow::Borrowed(frame);
+    }
+    Cow::Owned(fit(frame, size, Fit::Letterbox, Rgb([0; 3])))
 }
 
 /// One line: which device, what the system says, what to do.

@@ -1,9 +1,10 @@
 //! A screen that is connected: its mode is set, and two buffers are its own.
 
-use super::super::{fault, pixels::to_rgb565};
+use super::super::fault;
 use super::card::Card;
 use super::choose::{self, Offer, Timing};
 use crate::display::PanelError;
+use crate::display::dither::to_rgb565;
 use drm::buffer::{Buffer as _, DrmFourcc};
 use drm::control::{
     Device as _, Mode, ModeTypeFlags, PageFlipFlags, connector, crtc, dumbbuffer::DumbBuffer,

@@ -10,7 +10,7 @@ mod choose;
 mod link;
 
 use super::backlight::Backlight;
-use super::pixels::letterboxed;
+use super::letterboxed;
 use crate::display::{Manner, Panel, PanelError};
 use image::RgbImage;
 use link::Link;

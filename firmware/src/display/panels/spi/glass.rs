@@ -1,8 +1,8 @@
 //! Rows of pixels to a controller, whichever it is.
 
 use super::settings::{Glass, SpiModel};
+use crate::display::dither::to_rgb565;
 use crate::display::panels::bus::Optional;
-use crate::display::panels::pixels::to_rgb565;
 use embedded_graphics_core::pixelcolor::raw::RawU16;
 use embedded_graphics_core::pixelcolor::{Rgb565, Rgb666};
 use embedded_hal::delay::DelayNs;

@@ -2,32 +2,11 @@
 
 use super::house::{House, log};
 use super::orders::MOST_HELD;
-use crate::inputs::{Action, InputEvent, InputKind};
-use crate::jobs::{JobId, NewJob, Order, Reply, Source, Status};
+use crate::inputs::{Action, InputEvent};
+use crate::jobs::{JobId, NewJob, Order, Source, Status};
 use crate::kiosk::NightMode;
 use crate::mqtt::payload::{Setting, Show};
-use crate::mqtt::{self, Inbound, Info, Limits, Outbound};
-use serde_json::json;
-use std::collections::BTreeMap;
-
-/// As the queue takes it.
-pub(super) fn new_job(job: mqtt::NewJob) -> NewJob {
-    let mqtt::NewJob {
-        id,
-        order,
-        reply,
-        ttl,
-        source,
-    } = job;
-    let correlation = reply.correlation;
-    NewJob {
-        id,
-        order,
-        source,
-        reply: reply.topic.map(|topic| Reply { topic, correlation }),
-        ttl,
-    }
-}
+use crate::mqtt::{self, Inbound, Outbound};
 
 impl House {
     pub(super) fn hear_broker(&mut self, inbound: Inbound) {
@@ -50,7 +29,7 @@ impl House {
                     }
                     return;
                 }
-                self.push(new_job(job), Some(ticket));
+                self.push(job, Some(ticket));
             }
             Inbound::Wrong {
                 id,
@@ -59,8 +38,6 @@ impl House {
                 ticket,
             } => {
                 log(&format!("a prompt is rejected: {}", problem.text));
-                let correlation = reply.correlation;
-                let reply = reply.topic.map(|topic| Reply { topic, correlation });
                 self.answer(id, Status::Rejected, Some(problem), reply);
                 self.acknowledge(Some(ticket));
             }
@@ -165,7 +142,7 @@ impl House {
             } => {
                 self.publish(Outbound::Button(format!("{name}_{}", gesture.name())));
                 let now = self.clock.now();
-                let was_dark = self.is_dark();
+                let was_dark = self.at.dark;
                 self.kiosk.wake(&now);
                 // In the dark the first touch only lights the panel.
                 if let Some(action) = action.filter(|_| !was_dark) {
@@ -190,7 +167,7 @@ impl House {
                 self.show_something_again();
             }
             Action::ToggleKiosk => self.kiosk.set_enabled(!self.kiosk.is_enabled()),
-            Action::ToggleNight => self.set_night(!self.is_dark()),
+            Action::ToggleNight => self.set_night(!self.at.dark),
             Action::Favourite => self.toggle_favourite(),
             Action::Shutdown => super::shut_down(),
             Action::BrightnessUp => self.set_brightness(self.brightness() + 0.1),
@@ -199,66 +176,7 @@ impl House {
         self.say_settings();
     }
 
-    fn brightness(&self) -> f32 {
+    pub(super) fn brightness(&self) -> f32 {
         self.live.brightness.unwrap_or(self.config.panel.brightness)
-    }
-
-    /// What is set, by the names under `set/`.
-    pub(super) fn say_settings(&self) {
-        let live = &self.live;
-        let interval = self.kiosk.interval().map(|interval| interval.as_secs());
-        let settings = BTreeMap::from([
-            ("prompt", json!(live.prompt)),
-            ("negative", json!(live.negative)),
-            ("style", json!(self.kiosk.style().map(|style| &style.name))),
-            (
-                "scheduler",
-                json!(live.scheduler.map(|scheduler| scheduler.to_string())),
-            ),
-            ("steps", json!(live.steps)),
-            ("guidance", json!(live.guidance)),
-            ("kiosk", json!(self.kiosk.is_enabled())),
-            ("interval", json!(interval)),
-            ("night", json!(self.kiosk.night(&self.clock.now()).dark)),
-            (
-                "rotation",
-                json!(live.rotation.unwrap_or(self.config.panel.rotation)),
-            ),
-            (
-                "brightness",
-                json!((self.brightness() * 100.0).round() as u32),
-            ),
-        ]);
-        let settings = settings
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        self.publish(Outbound::Settings(settings));
-    }
-
-    /// What the board is.
-    pub(super) fn say_info(&self) {
-        let (width, height) = self.config.panel.as_mounted();
-        let buttons = self.config.inputs.0.iter().flat_map(|input| {
-            let gestures = input.kind.map_or(&[][..], InputKind::gestures);
-            gestures
-                .iter()
-                .map(move |gesture| format!("{}_{gesture}", input.name))
-        });
-        self.publish(Outbound::Info(Info {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            board: self.config.board.name.clone(),
-            panel: format!("{width}x{height} {}", self.config.panel.kind),
-            model: self.model_name(),
-            size: self.at.model.as_ref().map(|model| model.size),
-            styles: self.kiosk.styles().into_iter().map(str::to_owned).collect(),
-            buttons: buttons.collect(),
-            limits: Limits {
-                queue: self.config.queue.capacity,
-                prompt_bytes: easel::LONGEST_PROMPT,
-                steps: 1000,
-                packet_bytes: u64::from(self.config.broker.max_packet_kib) << 10,
-            },
-        }));
     }
 }
