@@ -1,6 +1,5 @@
 use super::*;
 use crate::board::Section;
-use std::sync::mpsc;
 use std::time::Duration;
 
 fn read(text: &str) -> Result<InputsSettings, String> {

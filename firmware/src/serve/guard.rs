@@ -31,6 +31,7 @@ pub(super) struct Guard {
     starts: Starts,
     started: Instant,
     steady: bool,
+    cautious: bool,
     ready: bool,
     disk: DiskState,
     last: Health,
@@ -62,6 +63,7 @@ impl Guard {
             threads,
             painter,
             operators: 0,
+            cautious: starts.mode() == StartMode::Safe,
             starts,
             started: Instant::now(),
             steady: false,
@@ -75,9 +77,15 @@ impl Guard {
         }
     }
 
-    /// Whether starts before this one ended early, again and again: then the board does nothing by itself.
+    /// Whether starts before this one ended early, again and again: then the board does nothing by itself, until somebody
+    /// wants it to.
     pub(super) fn is_cautious(&self) -> bool {
-        self.starts.mode() == StartMode::Safe
+        self.cautious
+    }
+
+    /// Somebody wants it to.
+    pub(super) fn be_bold(&mut self) {
+        self.cautious = false;
     }
 
     /// Reads what is due and feeds the watchdog. `working`: something is on the painter's desk, `operators`: how many it has run.
@@ -183,6 +191,13 @@ impl Guard {
         let recent = recent.filter(|(when, _)| when.elapsed() < COMPLAIN_EVERY);
         disk.or(heat)
             .or_else(|| recent.map(|(_, text)| ("disk", text.clone())))
+            .or_else(|| self.cautious.then(|| ("safe_start", self.early_ends())))
+    }
+
+    /// Why the board does nothing by itself.
+    pub(super) fn early_ends(&self) -> String {
+        let times = self.starts.early_ends();
+        format!("the last {times} starts ended early: the playlist is off until it is switched on")
     }
 
     /// Something failed that may be well again: said once a minute.

@@ -91,7 +91,7 @@ impl House {
                     log(&format!("set: {error}"));
                 }
             }
-            Setting::Kiosk(enabled) => self.kiosk.set_enabled(enabled),
+            Setting::Kiosk(enabled) => self.set_kiosk(enabled),
             Setting::Interval(interval) => {
                 if let Err(error) = self.kiosk.set_interval(interval.as_secs()) {
                     log(&format!("set: {error}"));
@@ -121,6 +121,18 @@ impl House {
         if !night && self.kiosk.night(&now).dark {
             self.kiosk.set_night(NightMode::Off);
         }
+    }
+
+    fn set_kiosk(&mut self, enabled: bool) {
+        if enabled {
+            self.guard.be_bold();
+        }
+        self.kiosk.set_enabled(enabled);
+    }
+
+    /// Whether the playlist plays.
+    pub(super) fn kiosk_plays(&self) -> bool {
+        self.kiosk.is_enabled() && !self.guard.is_cautious()
     }
 
     fn set_brightness(&mut self, brightness: f32) {
@@ -166,7 +178,7 @@ impl House {
             Action::ShowAgain => {
                 self.show_something_again();
             }
-            Action::ToggleKiosk => self.kiosk.set_enabled(!self.kiosk.is_enabled()),
+            Action::ToggleKiosk => self.set_kiosk(!self.kiosk_plays()),
             Action::ToggleNight => self.set_night(!self.at.dark),
             Action::Favourite => self.toggle_favourite(),
             Action::Shutdown => super::shut_down(),

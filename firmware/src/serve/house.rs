@@ -316,8 +316,11 @@ impl House {
     }
 
     fn ask_the_kiosk(&mut self, now: &Moment) {
-        let busy = self.at.work.is_some() || !self.queue.is_empty() || self.at.stopping;
-        let may_paint = self.at.trouble.is_none() && self.guard.refusal().is_none();
+        let busy = self.at.work.is_some() || self.at.end.is_some() || !self.queue.is_empty();
+        let may_paint = self.at.trouble.is_none()
+            && self.guard.refusal().is_none()
+            && !self.guard.is_cautious()
+            && !self.at.stopping;
         match self.kiosk.poll(now, busy || !may_paint) {
             None => {}
             Some(Wish::Paint(order)) => self.paint_for_the_kiosk(order, Source::Kiosk),

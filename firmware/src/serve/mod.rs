@@ -156,17 +156,15 @@ fn open(
 }
 
 fn open_kiosk(config: &Config, live: &live::Live, guard: &Guard) -> Kiosk {
-    let mut kiosk = Kiosk::new(
+    if guard.is_cautious() {
+        log(&guard.early_ends());
+    }
+    Kiosk::new(
         config.kiosk.clone(),
         Vec::new(),
         live.kiosk.clone(),
         random_number(),
-    );
-    if guard.is_cautious() && kiosk.is_enabled() {
-        log("the last starts ended early: the playlist stays off until it is switched on");
-        kiosk.set_enabled(false);
-    }
-    kiosk
+    )
 }
 
 fn open_display(

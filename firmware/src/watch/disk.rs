@@ -40,7 +40,7 @@ impl DiskState {
     pub fn refusal(self, free_mib: u64, limits: &LimitSettings) -> Option<String> {
         let needed = limits.disk_full_mib;
         (self == Self::Full).then(|| {
-            format!("disk_full: {free_mib} MiB are free, {needed} are needed: delete favourites or other files, or use a larger card")
+            format!("{free_mib} MiB are free on the disk, {needed} are needed: delete favourites or other files, or use a larger card")
         })
     }
 }
@@ -75,7 +75,7 @@ mod tests {
         }
         let words = DiskState::Full.refusal(31, &limits).expect("it is full");
         assert!(
-            words.starts_with("disk_full: 31 MiB are free, 50 are needed"),
+            words.starts_with("31 MiB are free on the disk, 50 are needed"),
             "{words}"
         );
     }

@@ -41,7 +41,7 @@ impl Daemon {
         let board = folder.join("board.toml");
         let text = format!(
             "[board]\nname = 'Frame'\n[panel]\nkind = 'png'\nwidth = 800\nheight = 480\n\
-             [queue]\ncapacity = 64\n\
+             [queue]\ncapacity = 256\n[history]\npictures = 10000\n\
              [broker]\nhost = '127.0.0.1'\nport = {}\ndevice = 'frame'\n",
             broker.port
         );
