@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::request::LARGEST_SIDE;
-use crate::scheduler::{SchedulerConfig, SchedulerError, SchedulerKind};
+use crate::scheduler::{SchedulerConfig, SchedulerError, SchedulerKind, excerpt};
 
 /// A model directory that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +134,7 @@ impl ModelDir {
             None | Some("AutoencoderKL") => false,
             Some("AutoencoderTiny") => true,
             Some(class) => {
+                let class = excerpt(class);
                 return Err(fail(
                     vae_file,
                     format!("`{class}` is not known: AutoencoderKL and AutoencoderTiny are"),
@@ -256,6 +257,7 @@ fn check_components(index: &serde_json::Map<String, serde_json::Value>) -> Resul
             "unet" | "vae" | "vae_decoder" | "vae_encoder" | "text_encoder" | "tokenizer"
             | "scheduler" | "safety_checker" | "feature_extractor" | "image_encoder" => {}
             _ => {
+                let (name, class) = (excerpt(name), excerpt(class));
                 return Err(format!(
                     "component `{name}` ({class}) is not known: easel paints Stable Diffusion 1.x and 2.x type models"
                 ));
@@ -277,4 +279,21 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelDirError> {
         path: path.to_owned(),
         problem: format!("not what it should hold ({error}): copy or export the model again"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_with_a_strange_name_is_refused_in_one_line() {
+        let index = serde_json::json!({ "a\nb": ["x", "C\u{7}".repeat(1000)] });
+        let index = index.as_object().expect("it is one");
+        let problem = check_components(index).expect_err("it is not known");
+        assert!(problem.contains("component `a b` (C "), "{problem}");
+        assert!(
+            !problem.contains(char::is_control) && problem.len() < 300,
+            "{problem}"
+        );
+    }
 }

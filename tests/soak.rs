@@ -24,8 +24,7 @@ fn taken() -> [u64; 3] {
     [status("VmRSS:"), files, status("Threads:")]
 }
 
-fn paint_many(pipeline: &mut Pipeline, pictures: u64, what: &str) {
-    let mut first = None;
+fn paint(pipeline: &mut Pipeline, pictures: u64) -> [u64; 3] {
     for seed in 0..pictures {
         let request = PaintRequest {
             steps: Some(1),
@@ -34,18 +33,30 @@ fn paint_many(pipeline: &mut Pipeline, pictures: u64, what: &str) {
         };
         let painting = pipeline.paint(&request, &CancelToken::new(), &mut |_| {});
         painting.expect("it paints");
-        if seed == WARM {
-            first = Some(taken());
-        }
     }
-    let ([rss, files, threads], [rss_after, files_after, threads_after]) =
-        (first.expect("there were more"), taken());
+    taken()
+}
+
+fn paint_many(pipeline: &mut Pipeline, pictures: u64, what: &str) {
+    let mut first = paint(pipeline, WARM);
+    let mut last = paint(pipeline, pictures);
+    if grows(first, last) {
+        // Once the heap takes 3 MiB more, when two workers happen to need theirs at the same moment. What leaks, does so again.
+        println!("{what}: {} KiB, then {}: once more", first[0], last[0]);
+        first = last;
+        last = paint(pipeline, pictures);
+    }
+    let ([rss, files, threads], [rss_after, files_after, threads_after]) = (first, last);
     assert!(
-        rss_after <= rss + 2048,
+        !grows(first, last),
         "{what}: {rss} KiB after the first pictures, {rss_after} after the last"
     );
     assert_eq!((files_after, threads_after), (files, threads), "{what}");
     println!("{what}: {rss} KiB after the first pictures, {rss_after} after the last");
+}
+
+fn grows([rss, ..]: [u64; 3], [rss_after, ..]: [u64; 3]) -> bool {
+    rss_after > rss + 2048
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub enum SchedulerError {
 }
 
 /// Someone else's text for an error message: one line of bounded length.
-pub(super) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     const MOST: usize = 60;
     let line: String = text
         .chars()

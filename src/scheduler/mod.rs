@@ -48,6 +48,7 @@ use std::str::FromStr;
 use crate::noise::NoiseSource;
 pub use config::SchedulerConfig;
 pub use error::SchedulerError;
+pub(crate) use error::excerpt;
 
 /// A sampling method, by the name that `--scheduler` takes. `docs/numerics.md` says which diffusers
 /// class and options each one is.
@@ -116,7 +117,7 @@ impl FromStr for SchedulerKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
-            .ok_or_else(|| SchedulerError::UnknownName(error::excerpt(name)))
+            .ok_or_else(|| SchedulerError::UnknownName(excerpt(name)))
     }
 }
 
