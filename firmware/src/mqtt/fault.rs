@@ -143,7 +143,7 @@ fn io(error: &std::io::Error) -> Fault {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::ConnectionRefused => {
-            Fault::soon("nothing listens at host and port: is the broker running?")
+            Fault::soon("nothing listens there: is the broker running?")
         }
         ErrorKind::InvalidData => certificate(&error.to_string()),
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {

@@ -13,6 +13,7 @@ impl House {
         match inbound {
             Inbound::Online { resumed } => {
                 self.at.online = true;
+                self.at.offline = None;
                 let session = if resumed { "resumed" } else { "new" };
                 log(&format!("broker: connected, session {session}"));
                 // They come again on this connection.
@@ -20,7 +21,12 @@ impl House {
             }
             Inbound::Offline { reason } => {
                 self.at.online = false;
-                log(&format!("broker: {reason}"));
+                // It comes with each attempt, for as long as the broker is away.
+                if self.at.offline.as_ref() != Some(&reason) {
+                    let (host, port) = self.config.broker.address().unwrap_or_default();
+                    log(&format!("broker {host}:{port}: {reason}"));
+                    self.at.offline = Some(reason);
+                }
             }
             Inbound::Paint { job, ticket } => {
                 if job.source == Source::Fleet && !self.has_room() {

@@ -81,6 +81,8 @@ pub(super) struct Situation {
     /// Prompts of the group that came when there was no room.
     pub(super) held: Vec<(NewJob, Ticket)>,
     pub(super) online: bool,
+    /// Why there is no connection, as it was said last.
+    pub(super) offline: Option<String>,
     pub(super) dark: bool,
     /// The state that was published last, and when.
     pub(super) said: Option<(State, Instant)>,
