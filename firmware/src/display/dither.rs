@@ -104,9 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn black_and_white_stay_pure() {
-        for (value, expected) in [(0, 0), (255, 0xFFFF)] {
-            let out = dithered(&RgbImage::from_pixel(8, 8, Rgb([value; 3])));
+    fn pure_colours_stay_pure() {
+        for (colour, expected) in [
+            ([0, 0, 0], 0),
+            ([255, 255, 255], 0xFFFF),
+            ([255, 0, 0], 0xF800),
+            ([0, 255, 0], 0x07E0),
+            ([0, 0, 255], 0x001F),
+        ] {
+            let out = dithered(&RgbImage::from_pixel(8, 8, Rgb(colour)));
             assert!(out.iter().all(|&pixel| pixel == expected));
         }
     }

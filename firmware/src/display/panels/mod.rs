@@ -61,3 +61,28 @@ fn letterboxed(frame: &RgbImage, size: (u32, u32)) -> Cow<'_, RgbImage> {
 fn fault(device: impl Display, problem: impl Display, advice: impl Display) -> PanelError {
     PanelError(format!("{device}: {problem}: {advice}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_frame_of_another_size_is_letterboxed() {
+        let frame = RgbImage::from_pixel(80, 48, Rgb([200, 10, 10]));
+        let screen = letterboxed(&frame, (100, 100));
+        assert_eq!(screen.dimensions(), (100, 100));
+        assert_eq!(screen.get_pixel(50, 50), &Rgb([200, 10, 10]));
+        assert_eq!(screen.get_pixel(50, 10), &Rgb([0, 0, 0]));
+        assert_eq!(screen.get_pixel(50, 90), &Rgb([0, 0, 0]));
+        assert!(matches!(letterboxed(&frame, (80, 48)), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_frame_fits_any_screen(w in 1..60_u32, h in 1..60_u32, sw in 1..60_u32, sh in 1..60_u32) {
+            let frame = RgbImage::new(w, h);
+            prop_assert_eq!(letterboxed(&frame, (sw, sh)).dimensions(), (sw, sh));
+        }
+    }
+}
