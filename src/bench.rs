@@ -1,27 +1,19 @@
 //! One network by itself, timed.
 
+mod subject;
+
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::autoencoder::{Autoencoder, Tile};
-use crate::denoiser::Denoiser;
 use crate::error::Error;
-use crate::memory::{self, Choices, StagePlan};
-use crate::model_dir::ModelDir;
-use crate::noise::{NoiseSource as _, PhiloxNoise};
-use crate::pipeline::{LoadOptions, blank_latents};
+use crate::memory::MemoryPlan;
+use crate::pipeline::LoadOptions;
 use crate::progress::CancelToken;
 use crate::runtime::Kind;
-use crate::text_encoder::{TextEmbedding, TextEncoder};
-use crate::tokenizer::Tokenizer;
-
-/// The middle of the usual 1000 training steps; the time a pass takes does not depend on it.
-const TIMESTEP: f32 = 500.0;
-/// One chunk of ids, whatever the tokenizer: the encoder always sees a chunk at its full length.
-const PROMPT: &str = "a";
+use subject::Subject;
 
 /// A network of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,89 +137,21 @@ pub fn bench(
     cancel: &CancelToken,
 ) -> Result<Benchmark, Error> {
     let start = Instant::now();
-    let model = ModelDir::read(dir)?;
-    let mut latents = blank_latents(&model.defaults, request.size)?;
-    let mut noise = PhiloxNoise::new(0);
-    noise.fill(&mut latents.data);
-    let threads = options.worker_count();
     let mut workers = options.workers();
     if request.explain {
         workers.watch();
     }
-    let workers = &workers;
-
-    let base = memory::taken();
-    let limit = options.budget().map(memory::limit);
-    let cache = workers.cache().is_some();
-    // What the budget leaves for this network alone.
-    let plan = |choices: Choices<'_, Error>| -> Result<StagePlan, Error> {
-        let plan = memory::plan(options.budget(), base, cache, &mut [choices])?;
-        let stage = plan.stages.into_iter().next();
-        Ok(stage.expect("a plan has a stage for each network"))
-    };
-    let mut pass: Box<dyn FnMut() -> Result<(), Error>> = match request.component {
-        Component::TextEncoder => {
-            let ids = Tokenizer::load(dir)?.encode(PROMPT)?;
-            let mut encoder = TextEncoder::open(dir)?;
-            if options.budget().is_some() {
-                let length = ids.chunks().iter().map(|chunk| chunk.ids.len()).max();
-                let needs = || Ok(encoder.needs(workers, length.unwrap_or(0))?);
-                let stage = plan(Choices::one(request.component, needs))?;
-                encoder.slot().set_memory(stage.residency(), limit);
-            }
-            Box::new(move || Ok(encoder.encode(workers, &ids).map(drop)?))
-        }
-        Component::Unet => {
-            let mut denoiser = Denoiser::open(dir)?;
-            let (tokens, width) = denoiser.text_shape()?;
-            let tokens = match tokens {
-                Some(tokens) => tokens,
-                None => Tokenizer::load(dir)?.max_length(),
-            };
-            let mut data = vec![0.0; tokens * width];
-            noise.fill(&mut data);
-            let text = TextEmbedding {
-                tokens,
-                width,
-                data,
-            };
-            let texts = if request.guided {
-                denoiser.batch().min(2)
-            } else {
-                1
-            };
-            if options.budget().is_some() {
-                let needs = || Ok(denoiser.needs(workers, &latents, text.shape(), texts)?);
-                let stage = plan(Choices::one(request.component, needs))?;
-                denoiser.slot().set_memory(stage.residency(), limit);
-            }
-            Box::new(move || {
-                let texts = vec![&text; texts];
-                let prediction = denoiser.predict(workers, &latents, TIMESTEP, &texts);
-                Ok(prediction.map(drop)?)
-            })
-        }
-        Component::VaeDecoder => {
-            let mut autoencoder = Autoencoder::open(dir, model.defaults.vae_factor)?;
-            let mut tile = Tile::Whole;
-            if options.budget().is_some() {
-                let stage = plan(autoencoder.choices(workers, &latents))?;
-                autoencoder.slot().set_memory(stage.residency(), limit);
-                tile = stage.tile().unwrap_or_default();
-            }
-            Box::new(move || {
-                let picture = autoencoder.decode(workers, &latents, tile, &mut |_, _| Ok(()));
-                picture.map(drop)
-            })
-        }
-    };
-
+    let mut subject = Subject::open(dir, request.component, request.size, request.guided)?;
+    if options.budget().is_some() {
+        let plan = subject.plan(&workers, options)?;
+        subject.keep_to(&plan);
+    }
     let mut timed = || {
         if cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
         let clock = Instant::now();
-        pass()?;
+        subject.pass(&workers)?;
         Ok(clock.elapsed())
     };
     timed()?;
@@ -240,13 +164,29 @@ pub fn bench(
     passes.sort_unstable();
     Ok(Benchmark {
         component: request.component,
-        size: request.size.unwrap_or(model.defaults.size),
-        threads,
+        size: subject.size(),
+        threads: options.worker_count(),
         ready,
         read,
         kinds: workers.kinds(),
         passes,
     })
+}
+
+/// The memory plan of one network by itself, as [`bench()`] keeps to it. `size`: width and height of the picture in pixels, the
+/// model's default unless given.
+///
+/// # Errors
+/// [`Error::Memory`] when the budget is too small; a size that the model does not paint; a network that cannot be read.
+pub fn component_plan(
+    dir: &Path,
+    options: &LoadOptions,
+    component: Component,
+    size: Option<(u32, u32)>,
+    guided: bool,
+) -> Result<MemoryPlan, Error> {
+    let workers = options.workers();
+    Subject::open(dir, component, size, guided)?.plan(&workers, options)
 }
 
 #[cfg(test)]

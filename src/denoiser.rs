@@ -8,8 +8,21 @@ use crate::latents::Latents;
 use crate::runtime::{InputSpec, Needs, Network, Plan, Precision, RuntimeError, Slot, Workers};
 use crate::text_encoder::{TextEmbedding, TextShape, values};
 
-/// What a denoiser can be told; others ask for more (SDXL: pooled text, time ids), and are refused by name.
-const KNOWN_INPUTS: [&str; 3] = ["sample", "timestep", "encoder_hidden_states"];
+/// Noisy latents.
+const SAMPLE: &str = "sample";
+const TIMESTEP: &str = "timestep";
+/// The text, token by token.
+const TEXT: &str = "encoder_hidden_states";
+/// The text as a whole: Stable Diffusion XL's.
+const POOLED: &str = "text_embeds";
+/// Stable Diffusion XL's: height and width of the picture as it was found, where it was cut (top, left), height and width that
+/// it is to have, in pixels (*micro-conditioning*, arXiv 2307.01952, section 2.2).
+const SIZES: &str = "time_ids";
+
+/// What every denoiser asks for.
+const NEEDED: [&str; 3] = [SAMPLE, TIMESTEP, TEXT];
+/// What a denoiser can be told; those that ask for more are refused by its name.
+const KNOWN: [&str; 5] = [SAMPLE, TIMESTEP, TEXT, POOLED, SIZES];
 
 /// Tokens, or features of a token.
 const LARGEST_AXIS: usize = 1 << 16;
@@ -18,27 +31,32 @@ pub(crate) struct Denoiser {
     slot: Slot,
     /// What the file is fixed to.
     batch: Option<usize>,
+    /// Pixels per latent, each way.
+    factor: usize,
+    /// Features of the text as a whole, if the network asks for it.
+    pooled: Option<usize>,
 }
 
 impl Denoiser {
-    pub(crate) fn open(model_dir: &Path) -> Result<Self, RuntimeError> {
+    /// Of latents of which each stands for `factor` pixels each way.
+    pub(crate) fn open(model_dir: &Path, factor: u32) -> Result<Self, RuntimeError> {
         let network = Network::open(model_dir, "unet")?;
         for input in network.inputs() {
-            if !KNOWN_INPUTS.contains(&input.name.as_str()) {
+            if !KNOWN.contains(&input.name.as_str()) {
                 return Err(network.error(format!(
-                    "asks for input `{}`, easel can feed {KNOWN_INPUTS:?}: this is not a Stable Diffusion 1.x or 2.x type model",
+                    "asks for input `{}`, easel can feed {KNOWN:?}: this is not a Stable Diffusion type model",
                     input.name
                 )));
             }
         }
-        for name in KNOWN_INPUTS {
+        for name in NEEDED {
             if network.inputs().iter().all(|input| input.name != name) {
                 return Err(network.error(format!(
-                    "has no input `{name}`: this is not a Stable Diffusion 1.x or 2.x type model"
+                    "has no input `{name}`: this is not a Stable Diffusion type model"
                 )));
             }
         }
-        let batched = network.inputs().iter().filter(|i| i.name != "timestep");
+        let batched = network.inputs().iter().filter(|i| i.name != TIMESTEP);
         let declared = batched.filter_map(|input| input.dims.first().copied().flatten());
         let batch = declared.max();
         if batch.is_some_and(|batch| batch > 2) {
@@ -47,10 +65,43 @@ impl Denoiser {
                 batch.unwrap_or_default()
             )));
         }
+        let named = |name: &str| network.inputs().iter().find(|input| input.name == name);
+        let pooled = match named(POOLED).map(|input| &input.dims[..]) {
+            None => None,
+            Some(&[_, Some(width)]) if width <= LARGEST_AXIS => Some(width),
+            Some(_) => {
+                return Err(network.error(format!(
+                    "does not declare a usable width of input `{POOLED}`: export it with that axis fixed"
+                )));
+            }
+        };
         Ok(Self {
             slot: Slot::new(network, None, Precision::Usual),
             batch,
+            factor: factor as usize,
+            pooled,
         })
+    }
+
+    /// Features of the text as a whole, if the network asks for it.
+    pub(crate) fn pooled(&self) -> Option<usize> {
+        self.pooled
+    }
+
+    /// An error if the network asks for what no text encoder of ours gives.
+    pub(crate) fn refuse_pooled(&self) -> Result<(), RuntimeError> {
+        if self.pooled.is_none() {
+            return Ok(());
+        }
+        Err(self.slot.network().error(format!(
+            "asks for input `{POOLED}`: this is Stable Diffusion XL, whose two text encoders easel does not have yet; `easel bench` and `easel plan --component unet` take the network alone"
+        )))
+    }
+
+    /// What Stable Diffusion XL is told of a picture of its own: it is whole, and as large as it is to be.
+    fn sizes(&self, latents: &Latents) -> [f32; 6] {
+        let [height, width] = [latents.height, latents.width].map(|n| (n * self.factor) as f32);
+        [height, width, 0.0, 0.0, height, width]
     }
 
     /// The most embeddings that one pass takes: 2, both halves of guidance, unless the file is fixed to 1.
@@ -61,7 +112,7 @@ impl Denoiser {
     /// The embedding that the network declares to take: tokens (`None`: any number) and width.
     pub(crate) fn text_shape(&self) -> Result<(Option<usize>, usize), RuntimeError> {
         let mut inputs = self.slot.network().inputs().iter();
-        let text = inputs.find(|input| input.name == "encoder_hidden_states");
+        let text = inputs.find(|input| input.name == TEXT);
         match text.map(|input| &input.dims[..]) {
             // What a text encoder may sensibly give; a damaged file may declare anything.
             Some(&[_, tokens, Some(width)])
@@ -69,9 +120,9 @@ impl Denoiser {
             {
                 Ok((tokens, width))
             }
-            _ => Err(self.slot.network().error(
-                "does not declare a usable width of input `encoder_hidden_states`: export it with that axis fixed",
-            )),
+            _ => Err(self.slot.network().error(format!(
+                "does not declare a usable width of input `{TEXT}`: export it with that axis fixed"
+            ))),
         }
     }
 
@@ -113,7 +164,7 @@ impl Denoiser {
     ) -> Result<Vec<Vec<usize>>, RuntimeError> {
         let network = self.slot.network();
         let mut inputs = network.inputs().iter();
-        let declared = inputs.find(|input| input.name == "encoder_hidden_states");
+        let declared = inputs.find(|input| input.name == TEXT);
         if let Some(tokens) = declared.and_then(|input| *input.dims.get(1)?)
             && tokens != text.tokens
         {
@@ -124,12 +175,14 @@ impl Denoiser {
         }
         let batch = self.batch.unwrap_or(texts);
         let shape = |input: &InputSpec| match input.name.as_str() {
-            "sample" => {
+            SAMPLE => {
                 let [_, channels, height, width] = latents.shape();
                 vec![batch, channels, height, width]
             }
             // A scalar, or one for each of the batch; one by itself is broadcast.
-            "timestep" => input.dims.iter().map(|n| n.unwrap_or(1)).collect(),
+            TIMESTEP => input.dims.iter().map(|n| n.unwrap_or(1)).collect(),
+            POOLED => vec![batch, self.pooled.unwrap_or_default()],
+            SIZES => vec![batch, self.sizes(latents).len()],
             _ => vec![batch, text.tokens, text.width],
         };
         Ok(network.inputs().iter().map(shape).collect())
@@ -148,14 +201,18 @@ impl Denoiser {
         let shapes = self.shapes(latents, texts[0].shape(), texts.len())?;
         let batch = self.batch.unwrap_or(texts.len());
         let network = self.slot.network();
+        // A batch that is not full repeats the last.
+        let each = |of: fn(&TextEmbedding) -> &[f32]| -> Vec<f32> {
+            let texts = (0..batch).map(|n| texts[n.min(texts.len() - 1)]);
+            texts.flat_map(of).copied().collect()
+        };
         let tensor = |(input, shape): (&InputSpec, &Vec<usize>)| {
             let data = match input.name.as_str() {
-                "sample" => latents.data.repeat(batch),
-                "timestep" => vec![timestep; shape.iter().product()],
-                _ => (0..batch)
-                    .flat_map(|n| &texts[n.min(texts.len() - 1)].data)
-                    .copied()
-                    .collect(),
+                SAMPLE => latents.data.repeat(batch),
+                TIMESTEP => vec![timestep; shape.iter().product()],
+                POOLED => each(|text| &text.pooled),
+                SIZES => self.sizes(latents).repeat(batch),
+                _ => each(|text| &text.data),
             };
             let tensor = Tensor::from_shape(shape, &data)?;
             Ok(tensor.cast_to_dt(input.element)?.into_owned())
@@ -177,3 +234,6 @@ impl Denoiser {
         Ok(each.take(texts.len()).map(<[f32]>::to_vec).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

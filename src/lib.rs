@@ -46,7 +46,7 @@ pub mod tokenizer;
 mod weights;
 
 pub use autoencoder::Tile;
-pub use bench::{BenchRequest, Benchmark, Component, UnknownComponent, bench};
+pub use bench::{BenchRequest, Benchmark, Component, UnknownComponent, bench, component_plan};
 pub use easel_kernels::heap::own as own_heap;
 pub use easel_kernels::isa::{Isa, IsaError};
 pub use error::Error;

@@ -16,7 +16,7 @@ use crate::runtime::{Needs, Residency};
 use crate::weights::CHUNK;
 
 /// Beyond what was reckoned: the allocator's rounding, stacks, code that is touched for the first time.
-const MARGIN: usize = 10 << 20;
+const MARGIN: usize = 12 << 20;
 /// What reading ahead is given beyond the two chunks that it needs, if there is room.
 const COMFORTABLE: usize = 6 * CHUNK;
 

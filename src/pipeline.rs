@@ -140,11 +140,13 @@ impl Pipeline {
     pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
         let start = Instant::now();
         let model = ModelDir::read(dir)?;
+        let denoiser = Denoiser::open(dir, model.defaults.vae_factor)?;
+        denoiser.refuse_pooled()?;
         let mut pipeline = Self {
             workers: options.workers(),
             tokenizer: Tokenizer::load(dir)?,
             text_encoder: TextEncoder::open(dir)?,
-            denoiser: Denoiser::open(dir)?,
+            denoiser,
             autoencoder: Autoencoder::open(dir, model.defaults.vae_factor)?,
             model,
             tile: Tile::Whole,

@@ -16,6 +16,8 @@ pub struct TextEmbedding {
     pub width: usize,
     /// `tokens · width` values.
     pub data: Vec<f32>,
+    /// The text as a whole, for models that ask for it (Stable Diffusion XL); else empty.
+    pub pooled: Vec<f32>,
 }
 
 /// How large a [`TextEmbedding`] is.
@@ -80,6 +82,7 @@ impl TextEncoder {
             tokens: 0,
             width: 0,
             data: Vec::new(),
+            pooled: Vec::new(),
         };
         for chunk in prompt.chunks() {
             let length = chunk.ids.len();

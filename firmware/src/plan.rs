@@ -4,7 +4,7 @@ use crate::engine::EngineArguments;
 use crate::paint::parse_size;
 use crate::{failure::Failure, report};
 use clap::Args;
-use easel::{MemoryPlan, Pipeline, StagePlan};
+use easel::{Component, MemoryPlan, Pipeline, StagePlan, component_plan};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -16,6 +16,9 @@ pub(crate) struct PlanArguments {
     /// Picture size in pixels [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     size: Option<(u32, u32)>,
+    /// Of one network by itself, guided if it is the unet: text_encoder, unet or vae_decoder [default: a whole picture]
+    #[arg(long, value_name = "NAME")]
+    component: Option<Component>,
     /// Print one line of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -63,8 +66,11 @@ impl From<&StagePlan> for StageReport {
 pub(crate) fn run(arguments: &PlanArguments) -> Result<(), Failure> {
     report::kernel()?;
     let model = arguments.engine.model()?;
-    let pipeline = Pipeline::load(&model, &arguments.engine.options())?;
-    let plan = pipeline.memory_plan(arguments.size)?;
+    let options = arguments.engine.options();
+    let plan = match arguments.component {
+        Some(component) => component_plan(&model, &options, component, arguments.size, true)?,
+        None => Pipeline::load(&model, &options)?.memory_plan(arguments.size)?,
+    };
     let text = if arguments.json {
         let report = Report {
             budget_mib: plan.budget.map(|bytes| bytes >> 20),

@@ -16,6 +16,8 @@ from typing import Any
 from . import ExportError, UsageError, directory
 
 RANDOM_KINDS = ("sd15", "sd21", "tiny", "tiny-sd21", "tiny-taesd")
+# Of these there is the U-Net alone.
+RANDOM_UNETS = ("sdxl", "tiny-sdxl")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,12 +34,14 @@ def parser() -> argparse.ArgumentParser:
     source = p.add_mutually_exclusive_group(required=True)
     source.add_argument("--source", metavar="DIR|HUB_ID",
                         help="diffusers checkpoint, Stable Diffusion 1.x or 2.x type")
-    source.add_argument("--random", choices=RANDOM_KINDS,
+    source.add_argument("--random", choices=RANDOM_KINDS + RANDOM_UNETS,
                         help="make a checkpoint of this architecture with random weights")
     p.add_argument("--out", type=Path, metavar="DIR",
                    help="where to write; with --random the default is test-models/KIND[-PRECISION]")
     p.add_argument("--precision", choices=("fp32", "fp16", "int8"),
                    help="how weights are stored; without it --random writes the diffusers checkpoint")
+    p.add_argument("--unet-only", action="store_true",
+                   help="export the U-Net alone, which easel can time; takes SDXL too, and needs little memory")
     p.add_argument("--size", type=int, metavar="N", help="default picture size in pixels, N x N (other sizes work, too)")
     p.add_argument("--force", action="store_true", help="replace --out when it already is a model directory")
     p.add_argument("--seed", type=int, default=0, help="of --random's weights (default 0)")
@@ -85,6 +89,11 @@ def _run(options: argparse.Namespace) -> None:
                 raise UsageError(f"--source needs --{flag}; see python -m easel_export --help")
     elif options.out is None:
         options.out = Path("test-models") / "-".join(filter(None, (options.random, options.precision)))
+    alone = options.unet_only or options.random in RANDOM_UNETS
+    if alone and options.precision is None:
+        raise UsageError(f"--random {options.random}: makes no diffusers checkpoint of a U-Net alone; add --precision")
+    if options.unet_only and options.random in RANDOM_KINDS:
+        raise UsageError(f"--unet-only: goes with --source, or with --random {' or '.join(RANDOM_UNETS)}")
     if not options.target_error >= 0 or not 0 <= options.max_float <= 1:
         raise UsageError("--target-error must be at least 0, --max-float between 0 and 1")
     if options.size is not None and not 1 <= options.size <= 8192:
@@ -93,12 +102,16 @@ def _run(options: argparse.Namespace) -> None:
     directory.refuse_unsafe(out, options.force, options.source)
     _quiet()
     # Late imports: torch takes seconds, `--help` and a wrong call should not.
+    from . import unet_only
     from .convert import Request, export_checkpoint
     from .random_checkpoint import build
 
     request = Request(options.precision, options.size, options.target_error, options.max_float)
     with directory.new_directory(out) as fresh:
-        if options.random is None:
+        if alone:
+            unet = unet_only.random(options.random, options.seed) if options.random else unet_only.open_checkpoint(options.source)
+            unet_only.export_unet(unet, fresh, options.precision, options.size)
+        elif options.random is None:
             export_checkpoint(options.source, fresh, request)
         elif options.precision is None:
             build(options.random, fresh, options.seed)

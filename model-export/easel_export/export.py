@@ -2,7 +2,8 @@
 
 `trace` runs torch's TorchScript exporter into a scratch directory. `rewrite` then walks the
 graph in execution order and writes `model.onnx` (the graph and small tensors) and
-`model.onnx_data` (the large ones). One tensor is in memory at a time.
+`model.onnx_data` (the large ones). One tensor is in memory at a time: also of a network that is traced
+without its weights, which then come by name from wherever they are.
 
 Layout of `model.onnx_data`: tensors in the order in which the graph first uses them, so that
 streaming them is one sequential read; each starts on a multiple of 64 bytes (a cache line and
@@ -12,6 +13,7 @@ the widest vector), those of 1 MiB and more on a page.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +33,11 @@ OPSET = 17
 DATA_FILE = "model.onnx_data"
 INLINE_BYTES = 1024
 ALIGN, PAGE_ALIGN, PAGE_FROM = 64, 4096, 1 << 20
+# Of SDXL (arXiv 2307.01952): height and width of the original, top and left of the crop, height and width aimed at.
+TIME_IDS = 6
+
+# A parameter's name -> its values, float32.
+Weights = Callable[[str], np.ndarray]
 
 
 @dataclass
@@ -59,6 +66,14 @@ class _Unet(_Text):
         return self.m(sample, timestep, encoder_hidden_states, return_dict=False)[0]
 
 
+class _UnetXl(_Text):
+    def forward(
+        self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, text_embeds: Tensor, time_ids: Tensor
+    ) -> Tensor:
+        added = {"text_embeds": text_embeds, "time_ids": time_ids}
+        return self.m(sample, timestep, encoder_hidden_states, added_cond_kwargs=added, return_dict=False)[0]
+
+
 class _VaeDecoder(_Text):
     def forward(self, latent_sample: Tensor) -> Tensor:
         return self.m.decode(latent_sample, return_dict=False)[0]
@@ -72,8 +87,6 @@ def components(checkpoint: Checkpoint) -> list[Component]:
     cells = checkpoint.size_multiple() // checkpoint.vae_factor
     h, w = max(8, cells), max(8, cells) + cells
     channels = unet.config.in_channels
-    hidden = text.config.hidden_size
-    latent_axes = {0: "batch_size", 2: "height", 3: "width"}
     return [
         Component(
             "text_encoder", text, _Text(text),
@@ -81,12 +94,7 @@ def components(checkpoint: Checkpoint) -> list[Component]:
             {"last_hidden_state": {0: "batch_size", 1: "sequence_length"}, "pooler_output": {0: "batch_size"}},
             (torch.zeros(2, length, dtype=torch.int64),),
         ),
-        Component(
-            "unet", unet, _Unet(unet),
-            {"sample": latent_axes, "timestep": {}, "encoder_hidden_states": {0: "batch_size", 1: "sequence_length"}},
-            {"out_sample": latent_axes},
-            (torch.randn(2, channels, h, w), torch.tensor(500.0), torch.randn(2, length, hidden)),
-        ),
+        unet_component(unet, (h, w), length),
         Component(
             "vae_decoder", vae, _VaeDecoder(vae),
             {"latent_sample": {0: "batch_size", 2: "latent_height", 3: "latent_width"}},
@@ -96,30 +104,57 @@ def components(checkpoint: Checkpoint) -> list[Component]:
     ]
 
 
+def unet_component(unet: nn.Module, latent: tuple[int, int], length: int) -> Component:
+    """The denoiser, to be traced at `latent` (height, width) cells and `length` tokens of text."""
+    config = unet.config
+    latent_axes = {0: "batch_size", 2: "height", 3: "width"}
+    inputs = {"sample": latent_axes, "timestep": {}, "encoder_hidden_states": {0: "batch_size", 1: "sequence_length"}}
+    text = torch.randn(2, length, config.cross_attention_dim)
+    example = (torch.randn(2, config.in_channels, *latent), torch.tensor(500.0), text)
+    forward = _Unet(unet)
+    if config.addition_embed_type == "text_time":
+        pooled = config.projection_class_embeddings_input_dim - TIME_IDS * config.addition_time_embed_dim
+        inputs |= {"text_embeds": {0: "batch_size"}, "time_ids": {0: "batch_size"}}
+        example += (torch.randn(2, pooled), torch.randn(2, TIME_IDS))
+        forward = _UnetXl(unet)
+    return Component("unet", unet, forward, inputs, {"out_sample": latent_axes}, example)
+
+
 @torch.no_grad()
-def trace(component: Component, directory: Path) -> Path:
-    """Writes the plain float32 graph of `component` into the scratch `directory`."""
+def trace(component: Component, directory: Path, weights: bool = True) -> Path:
+    """Writes the plain float32 graph of `component` into the scratch `directory`.
+
+    Without `weights`, its parameters are inputs of the graph, by their names.
+    """
     path = directory / "traced.onnx"
     axes = {k: v for k, v in (component.inputs | component.outputs).items() if v}
+    options: dict[str, bool] = {}
+    if not weights:
+        # Constants would be folded, and equal ones merged, by values that are not there.
+        options = dict(export_params=False, keep_initializers_as_inputs=True, do_constant_folding=False)
     try:
         torch.onnx.export(
             component.forward, component.example, str(path), dynamo=False, opset_version=OPSET,
-            input_names=list(component.inputs), output_names=list(component.outputs), dynamic_axes=axes,
+            input_names=list(component.inputs), output_names=list(component.outputs), dynamic_axes=axes, **options,
         )
     except Exception as error:  # the tracer raises whatever the model's code raises
         raise ExportError(f"{component.name}: cannot be traced: {str(error).strip().splitlines()[0]}") from error
     return path
 
 
-def rewrite(component: Component, traced: Path, out: Path, storage: dict[str, str]) -> int:
+def rewrite(
+    component: Component, traced: Path, out: Path, storage: dict[str, str], parameters: Weights | None = None
+) -> int:
     """Rewrites `traced` into the directory `out`; returns the bytes of weights written.
 
-    `storage` maps a layer's name to "int8" or "float16"; what it lacks stays float32.
+    `storage` maps a layer's name to "int8" or "float16"; what it lacks stays float32. `parameters` has the values of a
+    component that was traced without its weights.
     """
     model = onnx.load(traced, load_external_data=False)
     graph = model.graph
     _fold_identities(graph)
     _lift_constants(graph)
+    views = _take_parameters(component, graph) if parameters else {}
     initializers = {t.name: t for t in graph.initializer}
     weights = _layer_weights(component, graph, initializers)
     missing = set(storage) - {layer for layer, _ in weights.values()}
@@ -137,10 +172,14 @@ def rewrite(component: Component, traced: Path, out: Path, storage: dict[str, st
                     continue
                 if name not in placed:
                     tensor = initializers[name]
-                    _load_bytes(tensor, traced.parent)
+                    if name in views:
+                        value = views[name](parameters(name))
+                    else:
+                        _load_bytes(tensor, traced.parent)
+                        value = numpy_helper.to_array(tensor)
                     layer, axis = weights.get(name, (None, 0))
                     label = f"{layer}.weight" if layer else name.removeprefix("m.")
-                    tensors, extra, placed[name] = _store(tensor, label, storage, layer, axis)
+                    tensors, extra, placed[name] = _store(value, label, storage, layer, axis)
                     nodes.extend(extra)
                     for t in tensors:
                         written += _place(t, data)
@@ -180,11 +219,10 @@ def _load_bytes(tensor: TensorProto, directory: Path) -> None:
 
 
 def _store(
-    tensor: TensorProto, label: str, storage: dict[str, str], layer: str | None, axis: int
+    value: np.ndarray, label: str, storage: dict[str, str], layer: str | None, axis: int
 ) -> tuple[list[TensorProto], list[onnx.NodeProto], str]:
     """Tensors to write for one initializer, nodes that make float32 of them, and the value's name."""
     kind = storage.get(layer or "", "float32")
-    value = numpy_helper.to_array(tensor)
     if layer and not np.isfinite(value).all():
         raise ExportError(f"{label}: has weights that are not finite; the checkpoint is broken")
     if kind == "float32":
@@ -253,6 +291,45 @@ def _lift_constants(graph: onnx.GraphProto) -> None:
             kept.append(node)
     del graph.node[:]
     graph.node.extend(kept)
+
+
+def _take_parameters(component: Component, graph: onnx.GraphProto) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Turns inputs that are parameters into initializers without values; how the graph sees each of them.
+
+    What a node only transposes or unsqueezes is stored so, as the tracer does where it has the weights.
+    """
+    given = {i.name: i for i in graph.input if i.name not in component.inputs}
+    users: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    constants = {n.output[0]: n.attribute[0].t for n in graph.node if n.op_type == "Constant"}
+    views: dict[str, Callable[[np.ndarray], np.ndarray]] = {name: lambda value: value for name in given}
+    alias: dict[str, str] = {}
+    for name in given:
+        match users.get(name, []):
+            case [node] if node.op_type == "Transpose":
+                axes = tuple(node.attribute[0].ints)
+                views[name] = lambda value, axes=axes: value.transpose(axes)
+            case [node] if node.op_type == "Unsqueeze" and node.input[1] in constants:
+                axes = tuple(numpy_helper.to_array(constants[node.input[1]]))
+                views[name] = lambda value, axes=axes: np.expand_dims(value, axes)
+            case _:
+                continue
+        alias[node.output[0]] = name
+    kept = [node for node in graph.node if node.output[0] not in alias]
+    for node in kept:
+        for slot, name in enumerate(node.input):
+            node.input[slot] = alias.get(name, name)
+    inputs = [i for i in graph.input if i.name not in given]
+    for name, value in given.items():
+        dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        shape = views[name](np.broadcast_to(np.float32(0), dims)).shape
+        graph.initializer.append(TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape))
+    del graph.node[:], graph.input[:]
+    graph.node.extend(kept)
+    graph.input.extend(inputs)
+    return views
 
 
 def module_path(node_name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from . import ExportError
 from .checkpoint import Checkpoint, read_json
@@ -46,6 +47,10 @@ def write_fast_tokenizer(directory: Path) -> None:
 
 
 def _copy_json(source: Path, target: Path) -> None:
-    """Copies without `_name_or_path`, which names a place on somebody's machine."""
-    value = {k: v for k, v in read_json(source).items() if k != "_name_or_path"}
+    write_json(read_json(source), target)
+
+
+def write_json(value: dict[str, Any], target: Path) -> None:
+    """Writes a configuration without `_name_or_path`, which names a place on somebody's machine."""
+    value = {k: v for k, v in value.items() if k != "_name_or_path"}
     target.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

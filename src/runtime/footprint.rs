@@ -32,8 +32,6 @@ pub(super) fn of(
     let is_output = |outlet: &OutletId| model.model().outputs.contains(outlet);
     let is_const =
         |outlet: &OutletId| graph.nodes[outlet.node].op_is::<tract_core::ops::konst::Const>();
-    // Memory that stays from one node to the next, so it counts everywhere.
-    let mut kept = 0;
     let mut alive = 0;
     let mut leaving: Vec<usize> = vec![0; order.len()];
     let mut bytes = Vec::with_capacity(order.len());
@@ -56,7 +54,6 @@ pub(super) fn of(
             own,
             replaces_input,
         } = ops::scratch(graph, node, int8)?;
-        kept = kept.max(keeps);
         let first = node.inputs.first();
         let replaced = match first {
             Some(first)
@@ -72,12 +69,10 @@ pub(super) fn of(
         };
         // Before the input has left there is no output.
         takes[*number] = own + keeps + outputs.saturating_sub(replaced);
-        bytes.push(alive + own + outputs.saturating_sub(replaced));
+        // What others keep is given back where it is in the way.
+        bytes.push(alive + own + keeps + outputs.saturating_sub(replaced));
         alive += outputs;
         alive -= leaving[step];
-    }
-    for bytes in &mut bytes {
-        *bytes += kept;
     }
     Ok(Footprint { bytes, takes })
 }

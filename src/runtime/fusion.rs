@@ -128,6 +128,9 @@ fn followed(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPat
         if sum != &node.outputs[0].fact.shape {
             return Ok(None); // broadcast
         }
+        if shape == sum && is_pointwise(node) && takes_residual(model, other) {
+            return Ok(None);
+        }
         match &mut product {
             _ if shape == sum => *product.residual() = true,
             Product::Conv2d(conv) if !conv.per_image && conv.activation.is_none() => {
@@ -150,6 +153,21 @@ fn followed(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPat
     let output = patch.wire_node(&reader.name, product.into_op(), &inputs)?;
     patch.shunt_outside(model, reader.id.into(), output[0])?;
     Ok(Some(patch))
+}
+
+fn is_pointwise(node: &TypedNode) -> bool {
+    let conv = node.op_as::<Node<Conv2d>>();
+    conv.is_some_and(|Node(conv)| conv.window.is_pointwise())
+}
+
+/// Whether it is a larger convolution that can take the sum in which it alone ends. A residual block's long way then ends in it, and
+/// the short way, a convolution of single pixels, may come first: see `order`.
+fn takes_residual(model: &TypedModel, outlet: OutletId) -> bool {
+    let node = model.node(outlet.node);
+    let conv = node.op_as::<Node<Conv2d>>();
+    conv.is_some_and(|Node(conv)| !conv.residual && !conv.window.is_pointwise())
+        && model.outlet_successors(outlet).len() == 1
+        && !model.outputs.contains(&outlet)
 }
 
 /// Takes the up-sampling that a convolution alone reads into it.

@@ -7,6 +7,7 @@ mod cache;
 mod footprint;
 mod fusion;
 mod ops;
+mod order;
 mod packing;
 mod passes;
 mod profile;
@@ -20,7 +21,6 @@ use std::sync::{Arc, Mutex};
 use easel_kernels::isa::Isa;
 use prost::Message as _;
 use tract_core::prelude::{DatumType, Framework as _, Tensor, TypedRunnableModel};
-use tract_core::runtime::RunOptions;
 use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _};
 use tract_onnx::tract_hir::internal::InferenceModel;
@@ -214,12 +214,7 @@ impl Network {
                 let mut model = model.into_typed()?.into_decluttered()?;
                 fusion::run(&mut model, precision == Precision::Fine)?;
                 model.optimize()?;
-                // tract's other order computes what every block takes of the text before the first block, and keeps it.
-                let options = RunOptions {
-                    skip_order_opt_ram: true,
-                    ..RunOptions::default()
-                };
-                model.into_runnable_with_options(&options)
+                order::plan(model)
             })
             .map_err(|error| self.error(chain(&error)))
     }

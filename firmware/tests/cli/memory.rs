@@ -335,3 +335,24 @@ fn nonsense_is_refused() {
         assert!(stderr(&output).contains(says), "{}", stderr(&output));
     }
 }
+
+#[test]
+fn a_plan_can_be_of_one_network() {
+    let place = Workplace::new();
+    let picture = plan(&place, &[]);
+    let stages = |plan: &Value| plan["stages"].as_array().cloned().expect("stages");
+    for (at, name) in ["text_encoder", "unet", "vae_decoder"].iter().enumerate() {
+        let alone = plan(&place, &["--component", name]);
+        assert_eq!(stages(&alone), [stages(&picture)[at].clone()], "{name}");
+        assert!(alone["peak_mib"].as_u64() < picture["peak_mib"].as_u64());
+    }
+    let pocket = pocket();
+    let model = pocket.to_str().expect("UTF-8");
+    let refused = place.run(&["plan", "--model", model, "--component", "vae"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("vae_decoder"),
+        "{}",
+        stderr(&refused)
+    );
+}

@@ -169,6 +169,28 @@ pub struct Attention<'a> {
     pub precision: Precision,
 }
 
+impl Shape {
+    /// Bytes of packed keys and values that [`Attention::run`] takes at most, on any CPU.
+    #[must_use]
+    pub const fn most_packed(&self) -> usize {
+        /// Keys and features are padded to no more.
+        const MULTIPLE: usize = 16;
+        /// Of a query or key: what is noted of it beside its features.
+        const NOTES: usize = 2;
+
+        let features = self.head_dim + NOTES + self.value_dim.next_multiple_of(MULTIPLE);
+        let keys = self.keys.next_multiple_of(pack::BLOCK_KEYS)
+            + MULTIPLE * self.keys.div_ceil(pack::BLOCK_KEYS);
+        let each = keys * features * size_of::<f32>();
+        let all = self.batch * self.heads * each;
+        match (all < PACKED, each < PACKED) {
+            (true, _) => all,
+            (_, true) => PACKED,
+            _ => each,
+        }
+    }
+}
+
 impl Attention<'_> {
     /// Writes the attention of `queries` to `keys` and `values` into `output`. The result is the same, bit for bit, for any
     /// number of threads.
@@ -245,12 +267,21 @@ const LONG: usize = 128;
 /// How many queries a task takes at most: enough to use keys and values several times while they are in the cache.
 const TASK_QUERIES: usize = 128;
 
+/// Packed keys and values that exist at once, bytes, unless those of one picture and head are more: heads pass in groups.
+const PACKED: usize = 4 << 20;
+
 /// Packed keys and values, in elements, that stay in a second-level cache: up to here the heads of a query follow each
 /// other, for its features are neighbours in memory; beyond, the queries of a head do.
 const CACHED: usize = 1 << 17;
 
+/// How many heads pass at once, when each takes so many elements: as many groups as need be, all of about the same size.
+fn together(each: usize, sequences: usize) -> usize {
+    let most = (PACKED / size_of::<f32>() / each).clamp(1, sequences);
+    sequences.div_ceil(sequences.div_ceil(most))
+}
+
 impl Inputs<'_> {
-    /// Packs all keys and values, then takes the queries block by block.
+    /// Packs the keys and values of some heads, takes their queries block by block, then comes to the next heads.
     fn run<const T: usize, const L: usize, A: Arithmetic<T, L>>(
         self,
         arithmetic: A,
@@ -270,49 +301,58 @@ impl Inputs<'_> {
 
         let survey = Survey::new(arithmetic, threads, self);
 
-        let mut packed = vec![0.0; sequences * plan.blocks * plan.block_units()];
-        threads.chunks(&mut packed, plan.block_units(), |index, units| {
-            arithmetic.run(KeyBlock::<'_, A, T, L> {
-                inputs: self,
-                plan: &plan,
-                arithmetic,
-                sequence: self.sequence(index / plan.blocks),
-                block: index % plan.blocks,
-                common: survey.common(index / plan.blocks),
-                rows: &mut Aligned::new(plan.row_units::<T>()),
-                units,
-            });
-        });
+        let each = plan.blocks * plan.block_units();
+        let together = together(each, sequences);
+        let heads_first = together == sequences && sequences * each <= CACHED;
 
-        let groups = shape.queries.div_ceil(L);
+        let lanes = shape.queries.div_ceil(L);
         // At least four tasks a thread, so that none waits long for the last.
-        let fair = (sequences * groups).div_ceil(4 * threads.count());
+        let fair = (together * lanes).div_ceil(4 * threads.count());
         let task_groups = fair.clamp(1, TASK_QUERIES / L);
-        let tasks = groups.div_ceil(task_groups);
-        let heads_first = packed.len() <= CACHED;
-        threads.run_with(
-            sequences * tasks,
-            || Scratch::new::<L>(&plan, task_groups),
-            |scratch, index| {
-                let (sequence, task) = if heads_first {
-                    (index % sequences, index / sequences)
-                } else {
-                    (index / tasks, index % tasks)
-                };
-                let first = task * task_groups;
-                arithmetic.run(QueryBlock::<'_, A, T, L> {
+        let tasks = lanes.div_ceil(task_groups);
+
+        // What is padded is 0 in each group alike.
+        let mut packed = vec![0.0; together * each];
+        for first in (0..sequences).step_by(together) {
+            let count = together.min(sequences - first);
+            let packed = &mut packed[..count * each];
+            threads.chunks(packed, plan.block_units(), |index, units| {
+                let sequence = first + index / plan.blocks;
+                arithmetic.run(KeyBlock::<'_, A, T, L> {
                     inputs: self,
                     plan: &plan,
                     arithmetic,
                     sequence: self.sequence(sequence),
-                    groups: first..groups.min(first + task_groups),
-                    packed: &packed[sequence * plan.blocks * plan.block_units()..],
-                    value_scale: survey.common(sequence).largest,
-                    scratch,
-                    output,
+                    block: index % plan.blocks,
+                    common: survey.common(sequence),
+                    rows: &mut Aligned::new(plan.row_units::<T>()),
+                    units,
                 });
-            },
-        );
+            });
+            threads.run_with(
+                count * tasks,
+                || Scratch::new::<L>(&plan, task_groups),
+                |scratch, index| {
+                    let (sequence, task) = if heads_first {
+                        (index % count, index / count)
+                    } else {
+                        (index / tasks, index % tasks)
+                    };
+                    let start = task * task_groups;
+                    arithmetic.run(QueryBlock::<'_, A, T, L> {
+                        inputs: self,
+                        plan: &plan,
+                        arithmetic,
+                        sequence: self.sequence(first + sequence),
+                        groups: start..lanes.min(start + task_groups),
+                        packed: &packed[sequence * each..],
+                        value_scale: survey.common(first + sequence).largest,
+                        scratch,
+                        output,
+                    });
+                },
+            );
+        }
     }
 
     /// The picture and the head with this number.

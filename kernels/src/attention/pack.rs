@@ -8,7 +8,7 @@ use super::{Inputs, Shape};
 use crate::vector::Vectorized;
 
 /// Keys between two looks at the largest score, at most: their scores and weights fit a first-level cache.
-const BLOCK_KEYS: usize = 64;
+pub(super) const BLOCK_KEYS: usize = 64;
 
 /// How keys and values are packed: for each block of keys, `[key / T][unit of features][T]` of the keys, then
 /// `[feature / T][unit of keys][T]` of the values, in the order that the products read them.

@@ -1,5 +1,6 @@
 //! Against the definition, in f64.
 
+mod grouped;
 mod rounded;
 
 use std::sync::Arc;

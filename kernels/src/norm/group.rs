@@ -35,7 +35,16 @@ impl GroupNorm<'_> {
         shape: [usize; 3],
         out: &mut [f32],
     ) {
-        self.apply(level, threads, x, shape, out, false);
+        assert!(out.len() == x.len(), "lengths fit the shape");
+        self.apply(level, threads, Some(x), shape, out, false);
+    }
+
+    /// [`run`](Self::run) over `x` itself: the same numbers, to the last bit.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn run_in_place(&self, level: Level, threads: &Threads, x: &mut [f32], shape: [usize; 3]) {
+        self.apply(level, threads, None, shape, x, false);
     }
 
     /// [`run`](Self::run) that also finds the [range](crate::quantize::ranges) of each image of `out` as it is written, for
@@ -51,21 +60,23 @@ impl GroupNorm<'_> {
         shape: [usize; 3],
         out: &mut [f32],
     ) -> Vec<[f32; 2]> {
-        self.apply(level, threads, x, shape, out, true)
+        assert!(out.len() == x.len(), "lengths fit the shape");
+        self.apply(level, threads, Some(x), shape, out, true)
     }
 
+    /// From `x`, or from what `out` holds.
     fn apply(
         &self,
         level: Level,
         threads: &Threads,
-        x: &[f32],
+        x: Option<&[f32]>,
         shape: [usize; 3],
         out: &mut [f32],
         ranged: bool,
     ) -> Vec<[f32; 2]> {
         let [images, pixels, channels] = shape;
         assert!(
-            x.len() == images * pixels * channels && out.len() == x.len(),
+            out.len() == images * pixels * channels,
             "lengths fit the shape"
         );
         assert!(
@@ -77,19 +88,22 @@ impl GroupNorm<'_> {
             "groups of equal size"
         );
         let mut ranges = vec![[0.0; 2]; images];
-        if x.is_empty() {
+        if out.is_empty() {
             return ranges;
         }
-        let threads = worth(threads, x.len());
-        let affines = self.affines(level, threads, x, pixels * channels);
+        let threads = worth(threads, out.len());
+        let each = pixels * channels;
+        let affines = self.affines(level, threads, x.unwrap_or(out), each);
         let size = CHUNK.div_ceil(channels) * channels;
-        let mut tasks: Vec<_> = x
-            .chunks(pixels * channels)
-            .zip(out.chunks_mut(pixels * channels))
+        let mut tasks: Vec<_> = out
+            .chunks_mut(each)
             .enumerate()
-            .flat_map(|(image, (x, out))| {
-                let parts = x.chunks(size).zip(out.chunks_mut(size));
-                parts.map(move |(x, out)| (image, x, out, [0.0; 2]))
+            .flat_map(|(image, out)| {
+                let x = x.map(|x| &x[image * each..][..each]);
+                out.chunks_mut(size).enumerate().map(move |(part, out)| {
+                    let x = x.map(|x| &x[part * size..][..out.len()]);
+                    (image, x, out, [0.0; 2])
+                })
             })
             .collect();
         threads.chunks(&mut tasks, 1, |_, task| {
@@ -98,7 +112,7 @@ impl GroupNorm<'_> {
                     affine: &affines[*image],
                     silu: self.silu,
                     ranged,
-                    x,
+                    x: *x,
                     out,
                 });
             }
@@ -176,7 +190,8 @@ struct Apply<'a> {
     affine: &'a Affine,
     silu: bool,
     ranged: bool,
-    x: &'a [f32],
+    /// `None`: what `out` holds.
+    x: Option<&'a [f32]>,
     out: &'a mut [f32],
 }
 
@@ -192,8 +207,15 @@ impl Vectorized for Apply<'_> {
         } = self.affine;
         let (channels, by) = (center.len(), [&center[..], gain, shift]);
         let mut extremes = Extremes::new();
-        let rows = self.x.chunks_exact(channels);
-        for (x, out) in rows.zip(self.out.chunks_exact_mut(channels)) {
+        let mut row = vec![0.0; if self.x.is_none() { channels } else { 0 }];
+        for (number, out) in self.out.chunks_exact_mut(channels).enumerate() {
+            let x = match self.x {
+                Some(x) => &x[number * channels..][..channels],
+                None => {
+                    row.copy_from_slice(out);
+                    &row
+                }
+            };
             if self.silu {
                 normalize::<FMA, true>(x, by, out);
             } else {

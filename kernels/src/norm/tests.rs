@@ -88,6 +88,9 @@ fn group_norm_is_as_defined_on_any_number_of_threads() {
                         let mut out = vec![f32::NAN; x.len()];
                         let found = norm.run_with_ranges(level, threads, &x, shape, &mut out);
                         assert!(out == one, "{level:?} {shape:?} {threads:?}");
+                        let mut own = x.clone();
+                        norm.run_in_place(level, threads, &mut own, shape);
+                        assert!(own == one, "{level:?} {shape:?} {threads:?}");
                         assert_eq!(found.len(), shape[0]);
                         if !x.is_empty() {
                             let size = shape[1] * channels;

@@ -11,7 +11,7 @@ cross-attention, group norms, mid-block attention in the VAE. `index.json` names
 
 In `test-models/KIND`: `optimum` is written by optimum's own exporter and not touched, `fp32`, `fp16` and `int8` by
 `easel_export`, `flow` is `fp32` with a flow-matching scheduler, `inline` is torch's exporter untouched, the rest of `tiny` is in
-`variants.py`.
+`variants.py`. `tiny-sdxl` is in `unets.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import torch
 from PIL import Image
 
 from easel_export import random_checkpoint
-from easel_export.goldens import pictures, variants, weights
+from easel_export.goldens import pictures, unets, variants, weights
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODELS = REPOSITORY / "test-models"
@@ -117,13 +117,13 @@ def stamp() -> str:
 def models() -> None:
     """Makes every model; what an earlier run of this very code finished stays."""
     MODELS.mkdir(exist_ok=True)
-    for kind in KINDS:
+    for kind in (*KINDS, unets.KIND):
         complete = MODELS / kind / "complete"
         if complete.exists() and complete.read_text() == stamp():
             continue
         with tempfile.TemporaryDirectory(dir=MODELS, prefix=f".{kind}.") as scratch:
             folder = Path(scratch) / kind
-            model(kind, folder)
+            unet(folder) if kind == unets.KIND else model(kind, folder)
             (folder / "complete").write_text(stamp())
             shutil.rmtree(MODELS / kind, ignore_errors=True)
             folder.rename(MODELS / kind)
@@ -145,6 +145,13 @@ def model(kind: str, folder: Path) -> None:
     flow(pipeline, folder)
     if kind == "tiny":
         variants.write(source, folder)
+
+
+def unet(folder: Path) -> None:
+    """A U-Net by itself, in every precision."""
+    for precision in unets.PRECISIONS:
+        run("-m", "easel_export", "--random", unets.KIND, "--out", str(folder / precision), "--precision", precision)
+    unets.write(folder)
 
 
 def flow(pipeline: Any, folder: Path) -> None:

@@ -8,6 +8,7 @@ weights behind them. Here a value is a pure function of its parameter's name and
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
@@ -27,24 +28,30 @@ def uniform(name: str, count: int) -> np.ndarray:
     return (z >> np.uint64(40)).astype(np.float32) / np.float32(1 << 23) - np.float32(1)
 
 
-@torch.no_grad()
-def fill(pipeline: Any) -> str:
-    """Gives every parameter of the pipeline its value; returns the SHA-256 of them all.
+def parameter(name: str, shape: tuple[int, ...], label: str | None = None) -> np.ndarray:
+    """The values of a parameter, float32; `label` tells those of equal names apart.
 
     Matrices and kernels get torch's usual range, 1/sqrt(inputs); scales of norms lie around 1 and biases around 0, so that
     a forgotten one shows.
     """
+    values = uniform(label or name, math.prod(shape))
+    if len(shape) > 1:
+        values *= np.float32(1) / np.sqrt(np.float32(math.prod(shape[1:])))
+    elif name.endswith("weight"):
+        values = values * np.float32(0.25) + np.float32(1)
+    else:
+        values *= np.float32(0.125)
+    return values.reshape(shape)
+
+
+@torch.no_grad()
+def fill(pipeline: Any) -> str:
+    """Gives every parameter of the pipeline its value; returns the SHA-256 of them all."""
     digest = hashlib.sha256()
     for component in COMPONENTS:
-        for name, parameter in sorted(getattr(pipeline, component).named_parameters()):
-            values = uniform(f"{component}.{name}", parameter.numel())
-            if parameter.ndim > 1:
-                values *= np.float32(1) / np.sqrt(np.float32(parameter[0].numel()))
-            elif name.endswith("weight"):
-                values = values * np.float32(0.25) + np.float32(1)
-            else:
-                values *= np.float32(0.125)
-            digest.update(f"{component}.{name} {list(parameter.shape)}".encode())
+        for name, tensor in sorted(getattr(pipeline, component).named_parameters()):
+            values = parameter(name, tuple(tensor.shape), f"{component}.{name}")
+            digest.update(f"{component}.{name} {list(tensor.shape)}".encode())
             digest.update(values.astype("<f4").tobytes())
-            parameter.copy_(torch.from_numpy(values).reshape(parameter.shape))
+            tensor.copy_(torch.from_numpy(values))
     return digest.hexdigest()

@@ -183,17 +183,10 @@ impl Attention {
         }
     }
 
-    /// Packed keys and values, as f32 at most.
+    /// Packed keys and values of some heads.
     pub(super) fn scratch(&self, inputs: &[&[usize]]) -> TractResult<Scratch> {
-        /// Keys and features are padded to no more.
-        const MULTIPLE: usize = 16;
-
-        let shape = self.sizes(inputs)?;
-        let features =
-            shape.head_dim.next_multiple_of(2) + shape.value_dim.next_multiple_of(MULTIPLE);
-        let tokens = shape.batch * shape.heads * shape.keys.next_multiple_of(MULTIPLE);
         Ok(Scratch {
-            own: tokens * features * size_of::<f32>(),
+            own: self.sizes(inputs)?.most_packed(),
             ..Scratch::default()
         })
     }

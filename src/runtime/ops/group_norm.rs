@@ -50,25 +50,32 @@ impl Operator for GroupNorm {
     }
 
     fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {
-        let shape = inputs[0].shape();
+        let (x, others) = inputs.split_first_mut().context("no input")?;
+        let shape = x.shape().to_vec();
         let (images, channels) = (shape[0], shape[shape.len() - 1]);
         let pixels = shape[1..shape.len() - 1].iter().product();
+        let sizes = [images, pixels, channels];
         let kernel = Kernel {
             groups: self.groups,
             epsilon: self.epsilon,
-            scale: &row(&inputs[1], channels)?,
-            shift: &row(&inputs[2], channels)?,
+            scale: &row(&others[0], channels)?,
+            shift: &row(&others[1], channels)?,
             silu: self.silu,
         };
-        let x = floats(&inputs[0])?;
-        output(shape, |out| {
-            kernel.run(
-                engine.level,
-                &engine.threads,
-                x,
-                [images, pixels, channels],
-                out,
-            );
+        // Where nobody else has x, it becomes the output.
+        if x.is_exclusive() {
+            let x = std::mem::replace(x, Tensor::default().into_tvalue());
+            let mut x = x.into_tensor();
+            {
+                let mut numbers = x.try_as_plain_ram_mut()?;
+                let numbers = numbers.as_slice_mut::<f32>()?;
+                kernel.run_in_place(engine.level, &engine.threads, numbers, sizes);
+            }
+            return Ok(x);
+        }
+        let x = floats(x)?;
+        output(&shape, |out| {
+            kernel.run(engine.level, &engine.threads, x, sizes, out);
             Ok(())
         })
     }

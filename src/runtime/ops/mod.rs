@@ -24,6 +24,7 @@ use easel_kernels::isa::Isa;
 use easel_kernels::threads::Threads;
 use easel_kernels::vector::Level;
 use tract_core::internal::*;
+use tract_core::ops::change_axes::IntoShape;
 use tract_linalg::multithread::{Executor, current_tract_executor};
 use tract_onnx::model::{OnnxOpRegister, ParsingContext};
 use tract_onnx::pb::NodeProto;
@@ -35,7 +36,7 @@ use concat::Concat;
 pub(super) use conv2d::Conv2d;
 use embedding::Embedding;
 pub(super) use feed_forward::{FeedForward, HIDDEN};
-use group_norm::GroupNorm;
+pub(super) use group_norm::GroupNorm;
 use layer_norm::LayerNorm;
 pub(super) use layout::{CHANNELS_FIRST, CHANNELS_LAST};
 pub(super) use linear::Linear;
@@ -73,7 +74,7 @@ pub(super) trait Operator: Debug + Clone + PartialEq + Send + Sync + 'static {
 /// Memory that a node takes beside its inputs and its output, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Scratch {
-    /// Stays for the next node that needs some.
+    /// Stays for the next node that needs some, until somebody else needs the room.
     pub(super) kept: usize,
     /// While it runs.
     pub(super) own: usize,
@@ -97,6 +98,11 @@ pub(super) fn scratch(
         Ok(both.scratch(&shapes(&facts)?, int8))
     } else if let Some(Node(attention)) = node.op_as::<Node<Attention>>() {
         attention.scratch(&shapes(&facts)?)
+    } else if node.op_is::<IntoShape>() || node.op_is::<Node<GroupNorm>>() {
+        Ok(Scratch {
+            replaces_input: true,
+            ..Scratch::default()
+        })
     } else {
         Ok(Scratch::default())
     }

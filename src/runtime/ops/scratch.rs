@@ -49,16 +49,26 @@ pub(super) fn with_quantized<R>(what: impl FnOnce(&mut [Quantized; 2]) -> R) -> 
     result
 }
 
-/// Before so many bytes are taken: gives the heap's gaps back, if the process could not have them beside those.
+/// Before so many bytes are taken: gives the heap's gaps back, if the process could not have them beside those, then what is kept
+/// and not in use.
 pub(in crate::runtime) fn make_room(bytes: usize) {
     /// What is small fits into the gaps.
     const SMALL: usize = 64 << 10;
 
-    let limit = KEPT.with_borrow(|kept| kept.limit);
-    if let Some(limit) = limit
-        && bytes > SMALL
-        && memory::taken() + bytes > limit
-    {
+    let Some(limit) = KEPT
+        .with_borrow(|kept| kept.limit)
+        .filter(|_| bytes > SMALL)
+    else {
+        return;
+    };
+    let fits = || memory::taken() + bytes <= limit;
+    if fits() {
+        return;
+    }
+    heap::trim();
+    let keeps = KEPT.with_borrow(|kept| kept.quantized.iter().any(|kept| !kept.data.is_empty()));
+    if keeps && !fits() {
+        KEPT.with_borrow_mut(|kept| kept.quantized = Default::default());
         heap::trim();
     }
 }

@@ -1,8 +1,10 @@
-//! Makes `Constant` nodes initializers and removes `Identity`, so that a constant is found in one place, by one name.
+//! Makes `Constant` nodes initializers, joins those that are only joined, and removes `Identity`, so that a constant is found in one
+//! place, by one name.
 //!
 //! ```text
-//! Constant ─► Mul(x, ·)      ─►   initializer ─► Mul(x, ·)
-//! x ─► Identity ─► Op        ─►   x ─► Op
+//! Constant ─► Mul(x, ·)                   ─►   initializer ─► Mul(x, ·)
+//! Constant, Constant ─► Concat ─► Op      ─►   initializer ─► Op
+//! x ─► Identity ─► Op                     ─►   x ─► Op
 //! ```
 
 use tract_onnx::pb::{
@@ -13,9 +15,13 @@ use tract_onnx::pb::{
 use super::Setting;
 use super::graph::{Edits, View, float_tensor};
 
-pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+/// What is joined are scales and shapes, never weights.
+const FEW: i64 = 16;
+
+pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), String> {
     if let Some(graph) = &mut model.graph {
         gather(graph);
+        join(graph, setting)?;
         remove_identities(graph);
     }
     Ok(())
@@ -72,6 +78,35 @@ fn tensor(node: &mut NodeProto) -> Option<TensorProto> {
     })
 }
 
+/// Makes a `Concat` of short lists of floats an initializer: the scales of a `Resize`, as exporters that fold nothing write them.
+fn join(graph: &mut GraphProto, setting: &mut Setting) -> Result<(), String> {
+    let mut edits = Edits::default();
+    let view = View::new(graph);
+    for node in graph.node.iter().filter(|node| node.op_type == "Concat") {
+        let lists = node.input.iter().map(|name| view.constant(name));
+        let short =
+            |list: &&TensorProto| matches!(list.dims[..], [count] if (1..=FEW).contains(&count));
+        let lists: Option<Vec<_>> = lists.map(|list| list.filter(short)).collect();
+        let (Some(lists), false) = (lists, view.is_output(&node.output[0])) else {
+            continue;
+        };
+        let mut joined = Some(Vec::new());
+        for list in lists {
+            let list = setting.tensors.floats(list)?;
+            joined = joined
+                .zip(list)
+                .map(|(joined, list)| [joined, list].concat());
+        }
+        if let Some(joined) = joined {
+            let name = format!("{}/joined", node.output[0]);
+            edits.constant(float_tensor(&name, &[joined.len() as i64], &joined));
+            edits.rename(&node.output[0], &name);
+        }
+    }
+    edits.apply(graph);
+    Ok(())
+}
+
 fn remove_identities(graph: &mut GraphProto) {
     let mut edits = Edits::default();
     let view = View::new(graph);
@@ -112,6 +147,29 @@ mod tests {
         let view = View::new(graph);
         assert_eq!(view.number("one"), Some(1.5));
         assert_eq!(view.integers("list"), Some(vec![2, 3]));
+    }
+
+    #[test]
+    fn lists_that_are_joined_are_one_and_computed_ones_stay() {
+        let mut model = model(
+            "scales = Concat(one, two) axis=0
+             twice = Resize(x, , scales)
+             mixed = Concat(one, y) axis=0
+             last = Resize(twice, , mixed)",
+            vec![
+                float_tensor("one", &[2], &[1.0; 2]),
+                float_tensor("two", &[2], &[2.0; 2]),
+            ],
+            &["last"],
+        );
+        let graph = run_pass(&mut model, run);
+        assert_eq!(kinds(graph), ["Resize", "Concat", "Resize"]);
+        let view = View::new(graph);
+        let scales = view.constant(&graph.node[0].input[2]).expect("it is one");
+        assert_eq!(
+            super::super::graph::floats(scales),
+            Some(vec![1.0, 1.0, 2.0, 2.0])
+        );
     }
 
     #[test]
