@@ -35,7 +35,27 @@ impl GroupNorm<'_> {
         shape: [usize; 3],
         out: &mut [f32],
     ) {
-        self.apply(level, threads, x, shape, out, false);
+        self.apply(level, threads, None, x, shape, out, false);
+    }
+
+    /// [`run`](Self::run) with moments `[images, groups]` that come from elsewhere, of images of which `x` is a part.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run), or when the moments are not one a group.
+    pub fn run_with_moments(
+        &self,
+        level: Level,
+        threads: &Threads,
+        moments: &[Moments],
+        x: &[f32],
+        shape: [usize; 3],
+        out: &mut [f32],
+    ) {
+        assert!(
+            moments.len() == shape[0] * self.groups,
+            "moments of each group of each image"
+        );
+        self.apply(level, threads, Some(moments), x, shape, out, false);
     }
 
     /// [`run`](Self::run) that also finds the [range](crate::quantize::ranges) of each image of `out` as it is written, for
@@ -51,13 +71,18 @@ impl GroupNorm<'_> {
         shape: [usize; 3],
         out: &mut [f32],
     ) -> Vec<[f32; 2]> {
-        self.apply(level, threads, x, shape, out, true)
+        self.apply(level, threads, None, x, shape, out, true)
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what the three above have in common"
+    )]
     fn apply(
         &self,
         level: Level,
         threads: &Threads,
+        given: Option<&[Moments]>,
         x: &[f32],
         shape: [usize; 3],
         out: &mut [f32],
@@ -81,7 +106,20 @@ impl GroupNorm<'_> {
             return ranges;
         }
         let threads = worth(threads, x.len());
-        let affines = self.affines(level, threads, x, pixels * channels);
+        let affines: Vec<Affine> = match given {
+            Some(moments) => {
+                let images = moments.chunks(self.groups);
+                images.map(|image| self.affine(image)).collect()
+            }
+            None => {
+                let images: Vec<_> = x.chunks(pixels * channels).collect();
+                let moments = gather(level, threads, self.groups, channels, &images);
+                let images = moments.chunks(moments.len() / images.len());
+                images
+                    .map(|chunks| self.affine(&sum(self.groups, chunks)))
+                    .collect()
+            }
+        };
         let size = CHUNK.div_ceil(channels) * channels;
         let mut tasks: Vec<_> = x
             .chunks(pixels * channels)
@@ -109,31 +147,7 @@ impl GroupNorm<'_> {
         ranges
     }
 
-    /// What to do with each channel of each image of `size` numbers.
-    fn affines(&self, level: Level, threads: &Threads, x: &[f32], size: usize) -> Vec<Affine> {
-        /// Fewer cost more to add up than to read, more would lose digits in f32.
-        const ROWS: [usize; 2] = [32, 512];
-        let channels = self.scale.len();
-        let chunk = (2 * CHUNK / channels).clamp(ROWS[0], ROWS[1]) * channels;
-        let chunks: Vec<_> = x
-            .chunks(size)
-            .flat_map(|image| image.chunks(chunk))
-            .collect();
-        let mut moments = vec![Moments::default(); chunks.len() * self.groups];
-        threads.chunks(&mut moments, self.groups, |number, moments| {
-            level.run(Gather {
-                x: chunks[number],
-                channels,
-                moments,
-            });
-        });
-        moments
-            .chunks(size.div_ceil(chunk) * self.groups)
-            .map(|image| self.affine(image))
-            .collect()
-    }
-
-    /// From an image's moments `[chunks, groups]`.
+    /// From an image's moments `[groups]`.
     fn affine(&self, moments: &[Moments]) -> Affine {
         let channels = self.scale.len();
         let mut affine = Affine {
@@ -142,12 +156,11 @@ impl GroupNorm<'_> {
             shift: vec![0.0; channels],
         };
         for group in 0..self.groups {
-            let chunks = moments.iter().skip(group).step_by(self.groups);
             let Moments {
                 mean,
                 squares,
                 count,
-            } = chunks.fold(Moments::default(), |sum, chunk| sum.and(*chunk));
+            } = moments[group];
             let deviation = (squares / count + f64::from(self.epsilon)).sqrt();
             let center = mean as f32;
             let size = channels / self.groups;
@@ -161,6 +174,63 @@ impl GroupNorm<'_> {
         }
         affine
     }
+}
+
+/// Moments of each group of `channels` over the pixels of some rows `[pixels, channels]`, which need not lie together.
+///
+/// # Panics
+/// When a row is not of whole pixels, or the groups do not divide the channels.
+pub fn moments(
+    level: Level,
+    threads: &Threads,
+    groups: usize,
+    channels: usize,
+    rows: &[&[f32]],
+) -> Vec<Moments> {
+    assert!(
+        groups > 0 && channels.is_multiple_of(groups),
+        "groups of equal size"
+    );
+    assert!(
+        rows.iter().all(|row| row.len().is_multiple_of(channels)),
+        "whole pixels"
+    );
+    sum(groups, &gather(level, threads, groups, channels, rows))
+}
+
+/// Moments of each group over chunks of these pieces: `[chunks, groups]`.
+fn gather(
+    level: Level,
+    threads: &Threads,
+    groups: usize,
+    channels: usize,
+    pieces: &[&[f32]],
+) -> Vec<Moments> {
+    /// Pixels: fewer cost more to add up than to read, more would lose digits in f32.
+    const PIXELS: [usize; 2] = [32, 512];
+    let chunk = (2 * CHUNK / channels).clamp(PIXELS[0], PIXELS[1]) * channels;
+    let chunks: Vec<_> = pieces
+        .iter()
+        .flat_map(|piece| piece.chunks(chunk))
+        .collect();
+    let mut moments = vec![Moments::default(); chunks.len() * groups];
+    threads.chunks(&mut moments, groups, |number, moments| {
+        level.run(Gather {
+            x: chunks[number],
+            channels,
+            moments,
+        });
+    });
+    moments
+}
+
+/// Of all chunks `[chunks, groups]` together, in their order.
+fn sum(groups: usize, chunks: &[Moments]) -> Vec<Moments> {
+    let mut sums = vec![Moments::default(); groups];
+    chunks
+        .chunks(groups)
+        .for_each(|chunk| Moments::add_all(&mut sums, chunk));
+    sums
 }
 
 /// For each channel: `(x − center) · gain + shift`.

@@ -217,3 +217,48 @@ fn layer_norm_is_as_defined_on_any_number_of_threads() {
         }
     }
 }
+
+#[test]
+fn a_part_of_an_image_with_the_moments_of_all_of_it_is_that_part_of_the_whole() {
+    let (pixels, channels, groups) = (700, 24, 3);
+    let x = data(pixels * channels, channels, 7.0);
+    let [scale, shift] = [1, 2].map(|seed| noise(channels, seed));
+    let norm = GroupNorm {
+        groups,
+        epsilon: 1e-6,
+        scale: &scale,
+        shift: &shift,
+        silu: true,
+    };
+    for level in levels() {
+        for threads in threads() {
+            let mut whole = vec![f32::NAN; x.len()];
+            norm.run(level, &threads, &x, [1, pixels, channels], &mut whole);
+            // In two pieces, of several rows each.
+            let (first, second) = x.split_at(500 * channels);
+            let mut sums = vec![Moments::default(); groups];
+            for piece in [first, second] {
+                let rows: Vec<_> = piece.chunks(100 * channels).collect();
+                Moments::add_all(
+                    &mut sums,
+                    &moments(level, &threads, groups, channels, &rows),
+                );
+            }
+            assert!(
+                sums.iter()
+                    .all(|sum| sum.count == (pixels * channels / groups) as f64)
+            );
+            let mut part = vec![f32::NAN; second.len()];
+            norm.run_with_moments(
+                level,
+                &threads,
+                &sums,
+                second,
+                [1, 200, channels],
+                &mut part,
+            );
+            let wanted: Vec<f64> = whole[first.len()..].iter().map(|y| f64::from(*y)).collect();
+            assert_near(&part, &wanted, "a part");
+        }
+    }
+}
