@@ -213,7 +213,7 @@ pub fn bench(
             if options.budget().is_some() {
                 let stage = plan(autoencoder.choices(workers, &latents))?;
                 autoencoder.slot().set_memory(stage.residency(), limit);
-                tile = stage.tile().unwrap_or_default();
+                tile = stage.tile;
             }
             Box::new(move || {
                 let picture = autoencoder.decode(workers, &latents, tile, &mut |_, _| Ok(()));

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use easel_kernels::norm::GroupNorm as Kernel;
+use easel_kernels::norm::{GroupNorm as Kernel, Moments};
 use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
 use super::{Engine, Operator, floats, output};
 
-/// Inputs: x, scale, shift. The last two are of a number for each channel, or for each of some equal groups of them.
+/// Inputs: x, scale, shift, and perhaps moments. Scale and shift are of a number for each channel, or for each of some equal groups
+/// of them; moments `[groups, 2]` in f64, mean and variance, are those of an image of which x is a part.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runtime) struct GroupNorm {
     groups: usize,
@@ -31,9 +32,14 @@ impl Operator for GroupNorm {
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> TractResult<Vec<usize>> {
-        let &[x, scale, shift] = inputs else {
+        let (&[x, scale, shift] | &[x, scale, shift, _]) = inputs else {
             bail!("group normalization of {} inputs", inputs.len());
         };
+        if let Some(moments) = inputs.get(3)
+            && (*moments != [self.groups, 2] || x[0] != 1)
+        {
+            bail!("moments {moments:?} for {} groups of {x:?}", self.groups);
+        }
         let channels = x.last().copied().unwrap_or(0);
         if x.len() < 2 || self.rank.is_some_and(|rank| rank != x.len()) {
             bail!("group normalization of the shape {x:?}");
@@ -61,17 +67,29 @@ impl Operator for GroupNorm {
             silu: self.silu,
         };
         let x = floats(&inputs[0])?;
+        let moments = inputs.get(3).map(|moments| given(moments)).transpose()?;
         output(shape, |out| {
-            kernel.run(
-                engine.level,
-                &engine.threads,
-                x,
-                [images, pixels, channels],
-                out,
-            );
+            let (level, threads, shape) =
+                (engine.level, &engine.threads, [images, pixels, channels]);
+            match moments {
+                Some(moments) => kernel.run_with_moments(level, threads, &moments, x, shape, out),
+                None => kernel.run(level, threads, x, shape, out),
+            }
             Ok(())
         })
     }
+}
+
+/// Moments as the kernel takes them.
+fn given(moments: &Tensor) -> TractResult<Vec<Moments>> {
+    let numbers = moments.try_as_plain_ram()?.as_slice::<f64>()?;
+    let pairs = numbers.as_chunks::<2>().0.iter();
+    let moments = pairs.map(|&[mean, variance]| Moments {
+        count: 1.0,
+        mean,
+        squares: variance,
+    });
+    Ok(moments.collect())
 }
 
 /// A row of a number for each of equal groups, as a number for each of its members.
