@@ -16,7 +16,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, tensor_proto::DataType, type_proto,
+};
 
 use super::ops::CHANNELS_FIRST;
 use super::passes::{int, ints};
@@ -315,17 +317,29 @@ impl Section {
             seen[value.name.as_str()].div_ceil(value.scale / unit)
         });
         let reach = reach.max()?;
-        let named = |name: String| ValueInfoProto {
-            name,
-            ..ValueInfoProto::default()
+        let named = |name: String, element: DataType| {
+            let tensor = type_proto::Tensor {
+                elem_type: element as i32,
+                shape: None, // when it is built
+            };
+            ValueInfoProto {
+                name,
+                r#type: Some(TypeProto {
+                    value: Some(type_proto::Value::TensorType(tensor)),
+                    ..TypeProto::default()
+                }),
+                ..ValueInfoProto::default()
+            }
         };
+        let float = |name| named(name, DataType::Float);
         let name = |number: &usize| values[*number].name.clone();
-        graph.input = inputs.iter().map(name).map(named).collect();
+        graph.input = inputs.iter().map(name).map(float).collect();
         let moments_read = moments
             .iter()
             .map(|number| moments_of(&values[*number].name));
-        graph.input.extend(moments_read.map(named));
-        graph.output = outputs.iter().map(name).map(named).collect();
+        let moments_read = moments_read.map(|name| named(name, DataType::Double));
+        graph.input.extend(moments_read);
+        graph.output = outputs.iter().map(name).map(float).collect();
         let constants = whole.initializer.iter().filter(|tensor| {
             let mut reads = nodes.iter().flat_map(|(node, _)| &node.input);
             reads.any(|name| *name == tensor.name)
