@@ -3,17 +3,23 @@
 //! What a section makes is [kept](Kept) for the whole picture in 16 bits, with the moments that the next norm needs, summed in f64 from
 //! the numbers before rounding. Rows that nobody will read again make room for those of the next image.
 
+use std::ops::Range;
+
 use easel_kernels::isa::Isa;
 use easel_kernels::norm::{Moments, moments};
+use easel_kernels::threads::Threads;
 use easel_kernels::vector::Level;
-use tract_core::prelude::Tensor;
+use tract_core::internal::TractErrorContext as _;
+use tract_core::prelude::{Tensor, TractResult};
 
 use super::canvas::Canvas;
 use super::kept::Kept;
 use super::tiling::{Tile, Tiling};
 use crate::error::Error;
 use crate::picture::Picture;
-use crate::runtime::{Needs, Residency, RuntimeError, Section, Sections, Workers, moments_tensor};
+use crate::runtime::{
+    Needs, Residency, RuntimeError, Section, Sections, Workers, make_room_within, moments_tensor,
+};
 use crate::text_encoder::values;
 
 /// How a picture goes through the sections.
@@ -57,7 +63,9 @@ impl<'a> Course<'a> {
         } else {
             2
         } * section.reach;
-        let side = (self.side * section.unit).max(2 * overlap);
+        // Coarse images have more channels, but far less is kept of them: their tiles are larger than those of the picture.
+        let picture = self.sections.values()[last].scale;
+        let side = (self.side * (section.unit * picture).isqrt()).max(2 * overlap);
         let [height, width] = self.latents.map(|latents| latents * section.unit);
         Tiling::with_overlap(height, width, Tile::Side(side), overlap)
     }
@@ -124,102 +132,167 @@ impl<'a> Course<'a> {
         head: Tensor,
         proceed: &mut dyn FnMut(usize) -> Result<(), Error>,
     ) -> Result<Picture, Error> {
-        let (sections, all) = (self.sections, self.sections.values());
-        let isa = Isa::chosen().map_err(|error| sections.error(error))?;
-        let threads = workers.threads();
-        let on = (Level::of(isa), &threads);
-        let mut kept: Vec<Option<Kept>> = all.iter().map(|_| None).collect();
-        let mut sums: Vec<Vec<Moments>> = all
-            .iter()
-            .map(|value| vec![Moments::default(); value.groups.unwrap_or(0)])
-            .collect();
-        let size = |number: usize| self.latents.map(|side| side * all[number].scale);
-        let [height, width] = size(0);
-        let mut first = Kept::new(size(0), all[0].channels);
-        let rows: Vec<_> = values(&head).chunks(width * all[0].channels).collect();
-        first.put(on, [0..height, 0..width], &rows);
+        let all = self.sections.values();
+        let mut images = Images::new(self, workers, limit)?;
+        let whole = self.latents.map(|side| 0..side);
+        images.begin(0);
+        images.put(0, &head, &whole, &whole);
         drop(head);
-        kept[0] = Some(first);
-
         let mut done = 0;
         let mut canvas = None;
-        for (number, section) in sections.sections().iter().enumerate() {
+        for (number, section) in self.sections.sections().iter().enumerate() {
             let tiling = self.tiling(section);
-            let plan = sections.section(number, tiling.shape())?;
+            let plan = self.sections.section(number, tiling.shape())?;
             let (plan, _) = plan.load(workers, Residency::Whole, limit)?;
             for made in &section.outputs {
                 if *made + 1 == all.len() {
                     canvas = Some(Canvas::new(&tiling, all[*made].scale / section.unit));
                 } else {
-                    kept[*made] = Some(Kept::new(size(*made), all[*made].channels));
+                    images.begin(*made);
                 }
             }
             let shares = [tiling.rows.shares(), tiling.columns.shares()];
             for (row, &top) in tiling.rows.origins.iter().enumerate() {
                 for (column, &left) in tiling.columns.origins.iter().enumerate() {
                     proceed(done)?;
-                    let place = |number: usize, from: [usize; 2], to: [usize; 2]| {
-                        let by = all[number].scale / section.unit;
-                        [0, 1].map(|axis| from[axis] * by..to[axis] * by)
-                    };
-                    let [tile_height, tile_width] = tiling.shape();
-                    let (from, to) = ([top, left], [top + tile_height, left + tile_width]);
-                    let read = |number: &usize| {
-                        let image = kept[*number].as_ref().expect("made by a section before");
-                        let [down, across] = place(*number, from, to);
-                        let shape = [1, down.len(), across.len(), all[*number].channels];
-                        let tensor = Tensor::zero::<f32>(&shape);
-                        let tensor = tensor.and_then(|mut tensor| {
-                            let mut plain = tensor.try_as_plain_ram_mut()?;
-                            image.read(on, [down, across], plain.as_slice_mut()?);
-                            Ok(tensor)
-                        });
-                        tensor.map_err(|error| sections.error(error))
-                    };
-                    let inputs = section.inputs.iter().map(read);
-                    let moments_read = section.moments.iter();
-                    let moments_read =
-                        moments_read.map(|number| Ok(moments_tensor(&sums[*number])));
-                    let inputs: Vec<Tensor> =
-                        inputs.chain(moments_read).collect::<Result<_, _>>()?;
-                    let outputs = plan.run_all(workers, inputs)?;
-                    for (made, output) in section.outputs.iter().zip(&outputs) {
-                        let Some(image) = &mut kept[*made] else {
-                            let canvas = canvas.as_mut().expect("what is not kept is the picture");
+                    let [height, width] = tiling.shape();
+                    let tile = [top..top + height, left..left + width];
+                    let share = [shares[0][row].clone(), shares[1][column].clone()];
+                    let outputs = plan.run_all(workers, images.inputs(section, &tile)?)?;
+                    for (&made, output) in section.outputs.iter().zip(&outputs) {
+                        if made + 1 == all.len() {
+                            let canvas = canvas.as_mut().expect("begun above");
                             canvas.put([row, column], values(output));
-                            continue;
-                        };
-                        let (down, across) = (&shares[0][row], &shares[1][column]);
-                        let part = place(*made, [down.start, across.start], [down.end, across.end]);
-                        let [tile_down, tile_across] = place(*made, from, to);
-                        let channels = all[*made].channels;
-                        let line = tile_across.len() * channels;
-                        let skip = (part[1].start - tile_across.start) * channels;
-                        let lines = values(output)
-                            .chunks(line)
-                            .skip(part[0].start - tile_down.start);
-                        let lines = lines.map(|line| &line[skip..][..part[1].len() * channels]);
-                        let lines: Vec<&[f32]> = lines.take(part[0].len()).collect();
-                        if let Some(groups) = all[*made].groups {
-                            let found = moments(on.0, on.1, groups, channels, &lines);
-                            Moments::add_all(&mut sums[*made], &found);
+                        } else {
+                            let [tile, share] =
+                                [&tile, &share].map(|part| images.pixels(section, made, part));
+                            images.put(made, output, &tile, &share);
                         }
-                        image.put(on, part, &lines);
                     }
                     done += 1;
                 }
-                let next = tiling.rows.origins.get(row + 1);
-                for number in section.inputs.iter().filter(|n| all[**n].last == number) {
-                    match (&mut kept[*number], next) {
-                        (Some(image), Some(next)) => {
-                            image.release_before(next * all[*number].scale / section.unit);
-                        }
-                        (image, _) => *image = None,
-                    }
-                }
+                images.release(number, tiling.rows.origins.get(row + 1).copied());
             }
         }
         let canvas = canvas.expect("the last section makes the picture");
         Ok(canvas.into_picture())
+    }
+}
+
+/// Rows and columns of an image.
+type Part = [Range<usize>; 2];
+
+/// What is kept of a picture between sections.
+struct Images<'a> {
+    sections: &'a Sections,
+    latents: [usize; 2],
+    level: Level,
+    threads: Threads,
+    /// Bytes that the process may take.
+    limit: Option<usize>,
+    /// By the number of a value, while it is wanted.
+    kept: Vec<Option<Kept>>,
+    /// By the number of a value, of each group.
+    moments: Vec<Vec<Moments>>,
+}
+
+impl<'a> Images<'a> {
+    fn new(
+        course: &Course<'a>,
+        workers: &Workers,
+        limit: Option<usize>,
+    ) -> Result<Self, RuntimeError> {
+        let sections = course.sections;
+        let isa = Isa::chosen().map_err(|error| sections.error(error))?;
+        let groups = sections.values().iter().map(|value| value.groups);
+        let moments = groups.map(|groups| vec![Moments::default(); groups.unwrap_or(0)]);
+        Ok(Self {
+            sections,
+            latents: course.latents,
+            level: Level::of(isa),
+            threads: workers.threads(),
+            limit,
+            kept: sections.values().iter().map(|_| None).collect(),
+            moments: moments.collect(),
+        })
+    }
+
+    /// Makes a place for a value.
+    fn begin(&mut self, number: usize) {
+        let value = &self.sections.values()[number];
+        let size = self.latents.map(|side| side * value.scale);
+        self.kept[number] = Some(Kept::new(size, value.channels));
+    }
+
+    /// A part in a section's units in a value's pixels.
+    fn pixels(&self, section: &Section, number: usize, part: &Part) -> Part {
+        let by = self.sections.values()[number].scale / section.unit;
+        part.clone().map(|side| side.start * by..side.end * by)
+    }
+
+    /// What a section reads for a tile.
+    fn inputs(&self, section: &Section, tile: &Part) -> Result<Vec<Tensor>, RuntimeError> {
+        let read = section.inputs.iter().map(|&number| {
+            let part = self.pixels(section, number, tile);
+            let part = self.read(number, part);
+            part.map_err(|error| self.sections.error(error))
+        });
+        let moments = section.moments.iter();
+        let moments = moments.map(|number| Ok(moments_tensor(&self.moments[*number])));
+        read.chain(moments).collect()
+    }
+
+    fn read(&self, number: usize, [down, across]: Part) -> TractResult<Tensor> {
+        let image = self.kept[number].as_ref().context("it is not kept")?;
+        let channels = self.sections.values()[number].channels;
+        let shape = [1, down.len(), across.len(), channels];
+        make_room_within(
+            self.limit,
+            shape.iter().product::<usize>() * size_of::<f32>(),
+        );
+        let mut tensor = Tensor::zero::<f32>(&shape)?;
+        let mut plain = tensor.try_as_plain_ram_mut()?;
+        let on = (self.level, &self.threads);
+        image.read(on, [down, across], plain.as_slice_mut()?);
+        Ok(tensor)
+    }
+
+    /// Keeps the `share` of what a section made of a `tile`, both in the value's pixels, and adds up its moments.
+    fn put(&mut self, number: usize, output: &Tensor, tile: &Part, share: &Part) {
+        let value = &self.sections.values()[number];
+        let line = tile[1].len() * value.channels;
+        let skip = (share[1].start - tile[1].start) * value.channels;
+        let lines = values(output).chunks(line);
+        let lines = lines
+            .skip(share[0].start - tile[0].start)
+            .take(share[0].len());
+        let lines: Vec<&[f32]> = lines
+            .map(|line| &line[skip..][..share[1].len() * value.channels])
+            .collect();
+        if let Some(groups) = value.groups {
+            let found = moments(self.level, &self.threads, groups, value.channels, &lines);
+            Moments::add_all(&mut self.moments[number], &found);
+        }
+        if let Some(image) = &mut self.kept[number] {
+            let row = Kept::row_bytes(self.latents[1] * value.scale, value.channels);
+            make_room_within(self.limit, share[0].len() * row);
+            image.put((self.level, &self.threads), share.clone(), &lines);
+        }
+    }
+
+    /// Lets go of what a section will not read again, as it goes on with tiles that begin in this row (in its units).
+    fn release(&mut self, number: usize, next: Option<usize>) {
+        let section = &self.sections.sections()[number];
+        for &read in &section.inputs {
+            let value = &self.sections.values()[read];
+            if value.last == number {
+                match (&mut self.kept[read], next) {
+                    (Some(image), Some(row)) => {
+                        image.release_before(row * value.scale / section.unit)
+                    }
+                    (image, _) => *image = None,
+                }
+            }
+        }
     }
 }

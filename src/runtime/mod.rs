@@ -28,6 +28,7 @@ use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 use crate::weights::{Pack, read_network};
 pub(crate) use cut::Section;
 use ops::scratch::Kept;
+pub(crate) use ops::scratch::make_room_within;
 pub(crate) use packing::{Residency, Sizes};
 pub(crate) use passes::element_type;
 pub(crate) use prepared::{Needs, Prepared};

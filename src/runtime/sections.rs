@@ -21,7 +21,9 @@ impl Sections {
         let Some(cut) = cut::cut(&proto) else {
             return Ok(None);
         };
-        let latents = [(f32::datum_type(), shape.to_vec())];
+        let latents = whole.model.model().input_fact(0);
+        let element = latents.map_err(|error| whole.error(chain(&error)))?.datum_type;
+        let latents = [(element, shape.to_vec())];
         let head = import(proto, &latents, Some(&cut.head), Some(finest(shape)));
         let head = head.map_err(|error| whole.error(chain(&error)))?;
         let made = head
@@ -57,6 +59,8 @@ impl Sections {
         limit: Option<usize>,
     ) -> Result<(Plan, Option<String>), RuntimeError> {
         let warning = self.whole.store_in_cache(workers, residency)?;
+        // Its graph was for the cache alone.
+        self.whole.model = self.head.model.clone();
         self.head.source = self.whole.source.clone();
         let head = self.head.part(self.head.model.clone());
         let (head, _) = head.load(workers, residency, limit)?;

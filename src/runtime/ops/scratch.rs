@@ -49,12 +49,16 @@ pub(super) fn with_quantized<R>(what: impl FnOnce(&mut [Quantized; 2]) -> R) -> 
     result
 }
 
-/// Before so many bytes are taken: gives the heap's gaps back, if the process could not have them beside those.
+/// Before so many bytes are taken by the network that runs: see [`make_room_within`].
 pub(in crate::runtime) fn make_room(bytes: usize) {
+    make_room_within(KEPT.with_borrow(|kept| kept.limit), bytes);
+}
+
+/// Before so many bytes are taken: gives the heap's gaps back, if the process could not have them beside those within its limit.
+pub(crate) fn make_room_within(limit: Option<usize>, bytes: usize) {
     /// What is small fits into the gaps.
     const SMALL: usize = 64 << 10;
 
-    let limit = KEPT.with_borrow(|kept| kept.limit);
     if let Some(limit) = limit
         && bytes > SMALL
         && memory::taken() + bytes > limit
