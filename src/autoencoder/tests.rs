@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::model_dir::ModelDir;
+use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::{CancelToken, LoadOptions, PaintRequest, Pipeline};
 
 /// dB, that tiles may differ from the whole.
@@ -126,6 +127,40 @@ fn a_decode_stops_between_tiles() {
     );
     assert!(matches!(stopped, Err(Error::Cancelled)));
     assert_eq!(asked, [(0, 4), (1, 4), (2, 4)]);
+}
+
+/// A decoder with norms, of random weights.
+#[test]
+fn a_budget_too_small_for_the_whole_changes_no_colours_unless_it_is_too_small_for_sections_too() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("test-models/tiny/int8");
+    let mut autoencoder = Autoencoder::open(&model, 2).expect("a test model");
+    let workers = Workers::new(1);
+    let mut latents = Latents::zeros(4, 96, 128);
+    PhiloxNoise::new(3).fill(&mut latents.data);
+    let decode = |autoencoder: &mut Autoencoder, tile| {
+        let picture = autoencoder.decode(&workers, &latents, tile, &mut |_, _| Ok(()));
+        picture.expect("it decodes")
+    };
+    let whole = decode(&mut autoencoder, Tile::Whole);
+    let mut tiles = Vec::new();
+    for mib in (1..100).rev() {
+        let mut choices = [autoencoder.choices(&workers, &latents)];
+        let Ok(plan) = memory::plan::<Error>(Some(mib << 20), 0, true, &mut choices) else {
+            break;
+        };
+        let tile = plan.stages[0].tile;
+        if tiles.last() != Some(&tile) {
+            tiles.push(tile);
+        }
+    }
+    assert_eq!(tiles[0], Tile::Whole);
+    assert!(matches!(tiles.last(), Some(Tile::Apart(_))), "{tiles:?}");
+    let sections = tiles.iter().filter(|tile| matches!(tile, Tile::Side(_)));
+    assert!(sections.clone().count() > 1, "{tiles:?}");
+    for &tile in sections {
+        let found = psnr(&decode(&mut autoencoder, tile), &whole);
+        assert!(found >= LIMIT, "{tile:?}: {found:.1} dB");
+    }
 }
 
 /// Prints a line of a table in `docs/tiles.md`: `EASEL_TILES="SIDE SIZE"`, latents; a side of 0 is the whole, a negative one is tiles

@@ -22,7 +22,9 @@ impl Sections {
             return Ok(None);
         };
         let latents = whole.model.model().input_fact(0);
-        let element = latents.map_err(|error| whole.error(chain(&error)))?.datum_type;
+        let element = latents
+            .map_err(|error| whole.error(chain(&error)))?
+            .datum_type;
         let latents = [(element, shape.to_vec())];
         let head = import(proto, &latents, Some(&cut.head), Some(finest(shape)));
         let head = head.map_err(|error| whole.error(chain(&error)))?;
