@@ -155,12 +155,12 @@ impl GroupNorm<'_> {
             gain: vec![0.0; channels],
             shift: vec![0.0; channels],
         };
-        for group in 0..self.groups {
+        for (group, moments) in moments.iter().enumerate() {
             let Moments {
                 mean,
                 squares,
                 count,
-            } = moments[group];
+            } = *moments;
             let deviation = (squares / count + f64::from(self.epsilon)).sqrt();
             let center = mean as f32;
             let size = channels / self.groups;
