@@ -137,6 +137,7 @@ impl Autoencoder {
                 proceed(0, count)?;
                 let input = tensor(latents, element).map_err(|error| sections.error(error))?;
                 let made = head.run(workers, vec![input])?;
+                head.forget_scratch(); // until the next picture
                 return course.run(workers, limit, made, &mut |done| proceed(done, count));
             }
         }

@@ -18,7 +18,7 @@ mod workers;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use easel_kernels::isa::Isa;
 use prost::Message as _;
@@ -236,6 +236,12 @@ impl Plan {
             path: self.path.clone(),
             problem: chain(&error),
         })
+    }
+
+    /// Lets go of the scratch memory that is kept from one run to the next.
+    pub(crate) fn forget_scratch(&self) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.forget();
     }
 }
 

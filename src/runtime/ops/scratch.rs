@@ -25,6 +25,11 @@ impl Kept {
             ..Self::default()
         }
     }
+
+    /// Lets go of all memory.
+    pub(in crate::runtime) fn forget(&mut self) {
+        self.quantized = Default::default();
+    }
 }
 
 thread_local! {
