@@ -1,22 +1,26 @@
 //! Latents become the picture, at once or in tiles.
 
 mod canvas;
+mod kept;
+mod sectioned;
 #[cfg(test)]
 mod tests;
 mod tiling;
 
+use std::cell::OnceCell;
 use std::path::Path;
 
-use tract_core::prelude::Tensor;
+use tract_core::prelude::{DatumType, Tensor, TractResult};
 
 use crate::bench::Component;
 use crate::error::Error;
 use crate::latents::Latents;
-use crate::memory::{self, Choices};
+use crate::memory::{self, Choices, Way};
 use crate::picture::Picture;
-use crate::runtime::{Network, Plan, Precision, RuntimeError, Slot, Workers};
+use crate::runtime::{Network, Precision, RuntimeError, Slot, Workers};
 use crate::text_encoder::values;
 use canvas::Canvas;
+use sectioned::Course;
 pub use tiling::Tile;
 pub(crate) use tiling::Tiling;
 
@@ -48,20 +52,44 @@ impl Autoencoder {
         workers: &'a Workers,
         latents: &'a Latents,
     ) -> Choices<'a, Error> {
+        // Nobody who has room for the whole asks whether the network can be cut.
+        let sections = OnceCell::new();
         let tiles: Vec<Tile> = memory::tiles(latents.height, latents.width).collect();
         let needs = move |number: usize| {
-            let Some(tile) = tiles.get(number) else {
+            let Some(&tile) = tiles.get(number) else {
                 return Ok(None);
             };
-            let tiling = Tiling::new(latents.height, latents.width, *tile);
-            let mut needs = self
-                .slot
-                .needs(workers, &shapes(latents.channels, &tiling))?;
+            let sections = match (tile, sections.get()) {
+                (Tile::Whole, _) => &None,
+                (_, Some(sections)) => sections,
+                (_, None) => {
+                    let found = self.slot.sections(workers, &latents.shape())?;
+                    sections.get_or_init(|| found)
+                }
+            };
+            if matches!(tile, Tile::Apart(_)) && sections.is_none() {
+                return Ok(None); // as the tiles before
+            }
+            let tiling = Tiling::new(latents.height, latents.width, tile);
+            let mut needs = match (tile, sections) {
+                (Tile::Side(side), Some(sections)) => {
+                    let sides = [latents.height, latents.width];
+                    Course::new(sections, sides, side, self.factor)?.needs()?
+                }
+                _ => self
+                    .slot
+                    .needs(workers, &shapes(latents.channels, &tiling))?,
+            };
             let (rows, width) = (tiling.shape()[0] * self.factor, latents.width * self.factor);
             let picture = 3 * latents.height * self.factor * width;
             // The picture, the rows in progress and those decoded last, as f32.
             needs.graph += picture + 2 * 3 * rows * width * size_of::<f32>();
-            Ok(Some((needs, Some((tiling.shape(), tiling.count())))))
+            let tiles = (tiling.shape(), tiling.count());
+            Ok(Some(Way {
+                needs,
+                tile,
+                tiles: Some(tiles),
+            }))
         };
         Choices {
             component: Component::VaeDecoder,
@@ -75,9 +103,18 @@ impl Autoencoder {
         workers: &Workers,
         latents: &Latents,
         tile: Tile,
-    ) -> Result<&Plan, RuntimeError> {
+    ) -> Result<(), RuntimeError> {
         let tiling = Tiling::new(latents.height, latents.width, tile);
-        self.slot.load(workers, &shapes(latents.channels, &tiling))
+        let cut = in_sections(&tiling, tile).is_some()
+            && self
+                .slot
+                .load_sections(workers, &latents.shape())?
+                .is_some();
+        if !cut {
+            self.slot
+                .load(workers, &shapes(latents.channels, &tiling))?;
+        }
+        Ok(())
     }
 
     /// Decodes latents in the decoder's own scale. `proceed` is asked before each tile, with how many are done and how many there
@@ -90,6 +127,20 @@ impl Autoencoder {
         proceed: &mut dyn FnMut(usize, usize) -> Result<(), Error>,
     ) -> Result<Picture, Error> {
         let tiling = Tiling::new(latents.height, latents.width, tile);
+        if let Some(side) = in_sections(&tiling, tile) {
+            let limit = self.slot.limit();
+            let element = self.slot.network().inputs()[0].element;
+            if let Some((head, sections)) = self.slot.load_sections(workers, &latents.shape())? {
+                let sides = [latents.height, latents.width];
+                let course = Course::new(sections, sides, side, self.factor)?;
+                let count = course.count();
+                proceed(0, count)?;
+                let input = tensor(latents, element).map_err(|error| sections.error(error))?;
+                let made = head.run(workers, vec![input])?;
+                head.forget_scratch(); // until the next picture
+                return course.run(workers, limit, made, &mut |done| proceed(done, count));
+            }
+        }
         self.decode_tiles(workers, latents, &tiling, proceed)
     }
 
@@ -121,8 +172,7 @@ impl Autoencoder {
         latents: &Latents,
     ) -> Result<Tensor, RuntimeError> {
         let element = self.slot.network().inputs()[0].element;
-        let input = Tensor::from_shape(&latents.shape(), &latents.data)
-            .and_then(|t| Ok(t.cast_to_dt(element)?.into_owned()))
+        let input = tensor(latents, element)
             .map_err(|error| self.slot.network().error(error.to_string()))?;
         let shape = latents.shape().to_vec();
         let plan = self.slot.load(workers, &[shape])?;
@@ -136,6 +186,20 @@ impl Autoencoder {
         }
         Ok(output)
     }
+}
+
+/// The side of tiles that are to go through the decoder section by section.
+fn in_sections(tiling: &Tiling, tile: Tile) -> Option<usize> {
+    match tile {
+        Tile::Side(side) if tiling.count() > 1 => Some(side),
+        _ => None,
+    }
+}
+
+/// Latents as the network's input.
+fn tensor(latents: &Latents, element: DatumType) -> TractResult<Tensor> {
+    let tensor = Tensor::from_shape(&latents.shape(), &latents.data)?;
+    Ok(tensor.cast_to_dt(element)?.into_owned())
 }
 
 /// Of the network's input.

@@ -29,6 +29,8 @@ pub struct StagePlan {
     pub component: Component,
     /// Height, width (latents) and number of the tiles it works in; the decoder's alone.
     pub tiles: Option<([usize; 2], usize)>,
+    /// How it takes them.
+    pub tile: Tile,
     /// Bytes of all its weights.
     pub weights: usize,
     /// Of these, bytes that are in memory while it runs.
@@ -50,6 +52,7 @@ impl StagePlan {
         Self {
             component,
             tiles: None,
+            tile: Tile::Whole,
             weights: needs.sizes.panels,
             resident,
             read_ahead,
@@ -74,12 +77,6 @@ impl StagePlan {
     #[must_use]
     pub fn peak(&self) -> usize {
         self.kept() + self.largest()
-    }
-
-    /// The tile, if it is not the whole.
-    pub(crate) fn tile(&self) -> Option<Tile> {
-        let (shape, _) = self.tiles.filter(|(_, count)| *count > 1)?;
-        Some(Tile::Side(shape[0].max(shape[1])))
     }
 
     pub(crate) fn residency(&self) -> Residency {
@@ -169,14 +166,23 @@ pub(crate) struct Choices<'a, E> {
     pub(crate) needs: Box<dyn FnMut(usize) -> Result<Option<Way>, E> + 'a>,
 }
 
-/// What a network needs in one of its ways, and its tiles.
-type Way = (Needs, Option<Tiles>);
+/// A way in which a network can run.
+pub(crate) struct Way {
+    pub(crate) needs: Needs,
+    pub(crate) tile: Tile,
+    /// Height, width and number.
+    pub(crate) tiles: Option<([usize; 2], usize)>,
+}
 
 impl<'a, E> Choices<'a, E> {
     /// Of a network that can run in one way.
     pub(crate) fn one(component: Component, needs: impl Fn() -> Result<Needs, E> + 'a) -> Self {
         let needs = move |number| match number {
-            0 => Ok(Some((needs()?, None))),
+            0 => Ok(Some(Way {
+                needs: needs()?,
+                tile: Tile::Whole,
+                tiles: None,
+            })),
             _ => Ok(None),
         };
         Self {
@@ -185,8 +191,6 @@ impl<'a, E> Choices<'a, E> {
         }
     }
 }
-
-type Tiles = ([usize; 2], usize);
 
 /// Makes the plan. `base`: bytes that the process takes now. `cache`: whether weights can be read while a network runs.
 pub(crate) fn plan<E: From<TooSmall>>(
@@ -236,13 +240,17 @@ fn choose<E>(
 ) -> Result<Result<StagePlan, usize>, E> {
     let mut least = usize::MAX;
     for number in 0.. {
-        let Some((needs, tiles)) = (choices.needs)(number)? else {
+        let Some(Way { needs, tile, tiles }) = (choices.needs)(number)? else {
             break;
         };
         match fit(&needs, room, cache) {
             Ok(residency) => {
                 let stage = StagePlan::new(choices.component, needs, residency);
-                return Ok(Ok(StagePlan { tiles, ..stage }));
+                return Ok(Ok(StagePlan {
+                    tiles,
+                    tile,
+                    ..stage
+                }));
             }
             Err(needed) => least = least.min(needed),
         }
@@ -292,13 +300,16 @@ pub(crate) fn taken() -> usize {
     kib.unwrap_or(0) << 10
 }
 
-/// Tiles from large to small, sides in latents, that a picture of such sides can be decoded in.
+/// Tiles from large to small, sides in latents, that a picture of such sides can be decoded in: first those that cost no quality.
 pub(crate) fn tiles(height: usize, width: usize) -> impl Iterator<Item = Tile> {
     const SIDES: [usize; 8] = [96, 64, 48, 40, 32, 24, 16, 12];
-    let smaller = SIDES
-        .into_iter()
-        .filter(move |side| *side < height.max(width));
-    std::iter::once(Tile::Whole).chain(smaller.map(Tile::Side))
+    let smaller = || {
+        let sides = SIDES.into_iter();
+        sides.filter(move |side| *side < height.max(width))
+    };
+    std::iter::once(Tile::Whole)
+        .chain(smaller().map(Tile::Side))
+        .chain(smaller().map(Tile::Apart))
 }
 
 #[cfg(test)]
@@ -325,9 +336,11 @@ mod tests {
         Choices {
             component: Component::Unet,
             needs: Box::new(move |number| {
-                Ok(largest
-                    .get(number)
-                    .map(|largest| (needs(panels, *largest), None)))
+                Ok(largest.get(number).map(|largest| Way {
+                    needs: needs(panels, *largest),
+                    tile: Tile::Whole,
+                    tiles: None,
+                }))
             }),
         }
     }

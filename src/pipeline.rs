@@ -321,6 +321,11 @@ impl Pipeline {
         let picture = self
             .autoencoder
             .decode(&self.workers, &scaled, tile, &mut |_, _| check(cancel))?;
+        if self.memory.is_some() && matches!(tile, Tile::Apart(_)) {
+            warnings.push(
+                "the memory budget is too small for a decode that sees the whole picture: colours may shift from tile to tile".into(),
+            );
+        }
         self.leave(Component::VaeDecoder, &mut warnings);
         timings.decode = clock.elapsed();
         timings.load += self.load;

@@ -4,7 +4,7 @@ use crate::engine::EngineArguments;
 use crate::paint::parse_size;
 use crate::{failure::Failure, report};
 use clap::Args;
-use easel::{Component, MemoryPlan, Pipeline, StagePlan, component_plan};
+use easel::{Component, MemoryPlan, Pipeline, StagePlan, Tile, component_plan};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -110,6 +110,9 @@ fn readable(plan: &MemoryPlan) -> String {
         );
         if let Some(([height, width], count)) = stage.tiles.filter(|(_, count)| *count > 1) {
             let _ = write!(text, "   {count} tiles of {width}x{height} latents");
+            if matches!(stage.tile, Tile::Apart(_)) {
+                text.push_str(", each by itself");
+            }
         }
         text.push('\n');
     }

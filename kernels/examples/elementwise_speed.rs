@@ -153,6 +153,7 @@ impl Data {
             scale: &self.scale,
             shift: &self.shift,
             silu,
+            moments: None,
         };
         let shape = [1, self.shape[0], self.shape[1]];
         if ranges {

@@ -7,6 +7,7 @@
 //! [`vector`] is how plain loops become vector code.
 
 pub mod attention;
+pub mod compact;
 pub mod elementwise;
 pub mod gemm;
 pub mod heap;

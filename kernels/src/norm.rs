@@ -8,7 +8,8 @@ mod moments;
 #[cfg(test)]
 mod tests;
 
-pub use group::GroupNorm;
+pub use group::{GroupNorm, moments};
+pub use moments::Moments;
 
 use crate::elementwise::{CHUNK, worth};
 use crate::threads::Threads;

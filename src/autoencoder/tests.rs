@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::model_dir::ModelDir;
+use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::{CancelToken, LoadOptions, PaintRequest, Pipeline};
 
 /// dB, that tiles may differ from the whole.
@@ -128,48 +129,94 @@ fn a_decode_stops_between_tiles() {
     assert_eq!(asked, [(0, 4), (1, 4), (2, 4)]);
 }
 
-/// Prints a line of the table in `docs/tiles.md`: `EASEL_TILES="SIDE OVERLAP SIZE"`, latents; a side of 0 is the whole.
-/// By itself in a process, whose peak memory it prints.
+/// A decoder with norms, of random weights.
+#[test]
+fn a_budget_too_small_for_the_whole_changes_no_colours_unless_it_is_too_small_for_sections_too() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("test-models/tiny/int8");
+    let mut autoencoder = Autoencoder::open(&model, 2).expect("a test model");
+    let workers = Workers::new(1);
+    let mut latents = Latents::zeros(4, 96, 128);
+    PhiloxNoise::new(3).fill(&mut latents.data);
+    let decode = |autoencoder: &mut Autoencoder, tile| {
+        let picture = autoencoder.decode(&workers, &latents, tile, &mut |_, _| Ok(()));
+        picture.expect("it decodes")
+    };
+    let whole = decode(&mut autoencoder, Tile::Whole);
+    let mut tiles = Vec::new();
+    for mib in (1..100).rev() {
+        let mut choices = [autoencoder.choices(&workers, &latents)];
+        let Ok(plan) = memory::plan::<Error>(Some(mib << 20), 0, true, &mut choices) else {
+            break;
+        };
+        let tile = plan.stages[0].tile;
+        if tiles.last() != Some(&tile) {
+            tiles.push(tile);
+        }
+    }
+    assert_eq!(tiles[0], Tile::Whole);
+    assert!(matches!(tiles.last(), Some(Tile::Apart(_))), "{tiles:?}");
+    let sections = tiles.iter().filter(|tile| matches!(tile, Tile::Side(_)));
+    assert!(sections.clone().count() > 1, "{tiles:?}");
+    for &tile in sections {
+        let found = psnr(&decode(&mut autoencoder, tile), &whole);
+        assert!(found >= LIMIT, "{tile:?}: {found:.1} dB");
+    }
+}
+
+/// Prints a line of a table in `docs/tiles.md`: `EASEL_TILES="SIDE SIZE"`, latents; a side of 0 is the whole, a negative one is tiles
+/// apart. Of the default model unless `EASEL_MODEL` and `EASEL_LATENTS` name another and latents of a picture in its decoder's scale
+/// (SIZE is not looked at then). By itself in a process, whose peak memory it prints.
 #[test]
 #[ignore = "a measurement"]
 fn measure() {
-    let text = std::env::var("EASEL_TILES").expect("EASEL_TILES=\"SIDE OVERLAP SIZE\"");
-    let numbers: Vec<usize> = text
+    let text = std::env::var("EASEL_TILES").expect("EASEL_TILES=\"SIDE SIZE\"");
+    let numbers: Vec<isize> = text
         .split_whitespace()
         .map(|n| n.parse().expect("a number"))
         .collect();
-    let [side, overlap, size] = numbers[..] else {
-        panic!("{text}: three numbers")
+    let [side, size] = numbers[..] else {
+        panic!("{text}: two numbers")
     };
-    let mut autoencoder = pocket();
-    let latents = latents(size, size);
-    let tile = if side == 0 {
-        Tile::Whole
-    } else {
-        Tile::Side(side)
+    let latents = match std::env::var_os("EASEL_LATENTS") {
+        Some(path) => Latents::read_npy(path).expect("latents"),
+        None => latents(size.unsigned_abs(), size.unsigned_abs()),
     };
-    let tiling = Tiling::with_overlap(size, size, tile, overlap);
+    let opened = || {
+        let other = std::env::var_os("EASEL_MODEL").map(PathBuf::from);
+        Autoencoder::open(&other.unwrap_or_else(model), 8).expect("a model")
+    };
+    let tile = match side {
+        0 => Tile::Whole,
+        1.. => Tile::Side(side.unsigned_abs()),
+        _ => Tile::Apart(side.unsigned_abs()),
+    };
+    let workers = Workers::new(1);
+    let decode = |autoencoder: &mut Autoencoder, tile| {
+        let picture = autoencoder.decode(&workers, &latents, tile, &mut |_, _| Ok(()));
+        picture.expect("it decodes")
+    };
     let status = || std::fs::read_to_string("/proc/self/status").expect("Linux");
     let peak = |status: &str| -> u64 {
         let line = status.lines().find(|line| line.starts_with("VmHWM:"));
         let number = line.and_then(|line| line.split_whitespace().nth(1));
         number.expect("a peak").parse().expect("a number")
     };
-    drop(decoded(&mut autoencoder, &latents, &tiling)); // builds the network
+    let mut autoencoder = opened();
+    drop(decode(&mut autoencoder, tile)); // builds the network
     std::fs::write("/proc/self/clear_refs", "5").expect("the peak starts anew"); // proc(5)
-    drop(decoded(&mut autoencoder, &latents, &tiling));
+    drop(decode(&mut autoencoder, tile));
     let peak = peak(&status());
     // One after the other, as a machine's other work comes and goes.
-    let (mut all, at_once) = (pocket(), Tiling::new(size, size, Tile::Whole));
+    let mut all = opened();
     let mut timed = [f64::INFINITY; 2];
     let mut pictures = Vec::new();
     for pass in 0..6 {
-        pictures = [(&mut autoencoder, &tiling), (&mut all, &at_once)]
+        pictures = [(&mut autoencoder, tile), (&mut all, Tile::Whole)]
             .into_iter()
             .zip(&mut timed)
-            .map(|((autoencoder, tiling), seconds)| {
+            .map(|((autoencoder, tile), seconds)| {
                 let clock = Instant::now();
-                let picture = decoded(autoencoder, &latents, tiling);
+                let picture = decode(autoencoder, tile);
                 if pass > 0 {
                     *seconds = seconds.min(clock.elapsed().as_secs_f64());
                 }
@@ -179,8 +226,10 @@ fn measure() {
     }
     let (tiled, whole) = (&pictures[0], &pictures[1]);
     let levels = tiled.rgb.iter().zip(&whole.rgb);
+    let tiling = Tiling::new(latents.height, latents.width, tile);
     println!(
-        "{size} latents, tiles of {side}, overlap {overlap}: {} of {:?}, {:.1} dB, at most {} levels, {:.2} of the time, {:.2} s, peak {:.0} MiB",
+        "{} latents, {tile:?}: {} of {:?}, {:.1} dB, at most {} levels, {:.2} of the time, {:.2} s, peak {:.0} MiB",
+        latents.height,
         tiling.count(),
         tiling.shape(),
         psnr(tiled, whole),

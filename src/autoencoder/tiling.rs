@@ -23,8 +23,12 @@ pub enum Tile {
     #[default]
     Whole,
     /// Overlapping tiles whose sides are no longer than this, latent pixels; 0 is taken for 1. They are as small as their number
-    /// allows. A side of the latents that is not longer is not cut.
+    /// allows. A side of the latents that is not longer is not cut. A decoder with norms is taken section by section, so that each
+    /// norm sees the whole picture, where its network is of the usual kind: docs/tiles.md.
     Side(usize),
+    /// As [`Side`](Self::Side), but each tile goes through the whole decoder by itself. Norms see no more than a tile, so colours
+    /// may shift from one to the next; it takes the least memory.
+    Apart(usize),
 }
 
 /// Tiles of latents of one size.
@@ -67,7 +71,7 @@ impl Tiling {
     pub(super) fn with_overlap(height: usize, width: usize, tile: Tile, overlap: usize) -> Self {
         let side = match tile {
             Tile::Whole => height.max(width),
-            Tile::Side(side) => side.max(1),
+            Tile::Side(side) | Tile::Apart(side) => side.max(1),
         };
         Self {
             rows: Axis::new(height, side, overlap),
@@ -87,6 +91,18 @@ impl Tiling {
 }
 
 impl Axis {
+    /// What is taken from each tile where they do not fade into each other: their overlaps are cut in the middle.
+    pub(super) fn shares(&self) -> Vec<Range<usize>> {
+        let middles = self
+            .origins
+            .windows(2)
+            .map(|pair| (pair[0] + self.side + pair[1]) / 2);
+        let middles: Vec<usize> = middles.collect();
+        let firsts = std::iter::once(0).chain(middles.iter().copied());
+        let ends = middles.iter().copied().chain([self.len]);
+        firsts.zip(ends).map(|(first, end)| first..end).collect()
+    }
+
     fn new(len: usize, side: usize, overlap: usize) -> Self {
         let longest = side.min(len);
         // No pixel may be three tiles' business, or the ramps would meet.
@@ -185,6 +201,21 @@ mod tests {
             // One tile less of the longest side would not do.
             let gaps = axis.origins.len() - 1;
             prop_assert!(gaps == 0 || gaps * side - (gaps - 1) * overlap < len, "{:?}", axis);
+        }
+
+        #[test]
+        fn shares_are_all_the_latents_once_and_half_an_overlap_from_edges_inside(
+            (len, side, overlap) in (1_usize..300, 1_usize..80, 0_usize..40),
+        ) {
+            let axis = Axis::new(len, side, overlap);
+            let shares = axis.shares();
+            let at: Vec<usize> = shares.iter().cloned().flatten().collect();
+            prop_assert_eq!(at, (0..len).collect::<Vec<_>>());
+            for (share, origin) in shares.iter().zip(&axis.origins) {
+                let (before, behind) = (share.start - origin, origin + axis.side - share.end);
+                prop_assert!(*origin == 0 || before >= axis.overlap / 2);
+                prop_assert!(origin + axis.side == len || behind >= axis.overlap / 2);
+            }
         }
 
         #[test]

@@ -7,7 +7,7 @@ use crate::autoencoder::{Autoencoder, Tile};
 use crate::denoiser::Denoiser;
 use crate::error::Error;
 use crate::latents::Latents;
-use crate::memory::{self, Choices, MemoryPlan, StagePlan};
+use crate::memory::{self, Choices, MemoryPlan};
 use crate::model_dir::ModelDir;
 use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::pipeline::{LoadOptions, blank_latents};
@@ -125,8 +125,11 @@ impl Subject {
             Network::TextEncoder(encoder, _) => encoder.slot(),
             Network::Unet(denoiser, ..) => denoiser.slot(),
             Network::VaeDecoder(autoencoder, tile) => {
-                let stage = plan.stages.first();
-                *tile = stage.and_then(StagePlan::tile).unwrap_or_default();
+                *tile = plan
+                    .stages
+                    .first()
+                    .map(|stage| stage.tile)
+                    .unwrap_or_default();
                 autoencoder.slot()
             }
         };

@@ -5,7 +5,7 @@ use crate::autoencoder::Tile;
 use crate::bench::Component;
 use crate::error::Error;
 use crate::latents::Latents;
-use crate::memory::{self, Choices, MemoryPlan, StagePlan};
+use crate::memory::{self, Choices, MemoryPlan};
 use crate::pipeline::blank_latents;
 use crate::runtime::{Residency, Slot};
 use crate::text_encoder::TextShape;
@@ -93,7 +93,9 @@ impl Pipeline {
     pub(super) fn tile(&self) -> Tile {
         let plan = self.memory.as_ref().map(|(_, plan)| plan);
         let stage = plan.and_then(|plan| plan.stage(Component::VaeDecoder));
-        stage.and_then(StagePlan::tile).unwrap_or(self.tile)
+        let tile = stage.map(|stage| stage.tile);
+        tile.filter(|tile| *tile != Tile::Whole)
+            .unwrap_or(self.tile)
     }
 
     /// After a network's turn: passes its warning on, and lets it go unless the plan keeps it.

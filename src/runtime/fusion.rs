@@ -20,11 +20,11 @@ use tract_core::ops::math::Add;
 
 use super::ops::{Activation, Conv2d, GeGlu, Linear, Node, Upsample};
 
-/// Fuses all that can be, in a model that tract has decluttered. With `fine`, convolutions of images up to twice as high and
-/// wide as the network's input compute with 16-bit activations: of a decoder the cheaper ones, whose errors all others carry on.
-pub(super) fn run(model: &mut TypedModel, fine: bool) -> TractResult<()> {
-    if fine {
-        refine(model)?;
+/// Fuses all that can be, in a model that tract has decluttered. With `fine`, convolutions of images of up to so many pixels compute
+/// with 16-bit activations: of a decoder the cheaper ones, whose errors all others carry on.
+pub(super) fn run(model: &mut TypedModel, fine: Option<usize>) -> TractResult<()> {
+    if let Some(pixels) = fine {
+        refine(model, pixels);
     }
     for node in 0..model.nodes.len() {
         while let Some(patch) =
@@ -196,24 +196,16 @@ fn upsampled(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPa
     Ok(Some(patch))
 }
 
-/// The number of pixels, if it is an image; an image's channels are last, or second in a network's input.
-fn pixels(shape: &ShapeFact, first: usize) -> Option<usize> {
-    let dims = shape.as_concrete()?;
-    (dims.len() == 4).then(|| dims[first] * dims[first + 1])
-}
-
-fn refine(model: &mut TypedModel) -> TractResult<()> {
-    let Some(input) = pixels(&model.input_fact(0)?.shape, 2) else {
-        return Ok(());
-    };
+fn refine(model: &mut TypedModel, most: usize) {
     for node in &mut model.nodes {
-        let pixels = pixels(&node.outputs[0].fact.shape, 1);
-        let small = pixels.is_some_and(|pixels| pixels <= 2 * 2 * input);
+        let small = match node.outputs[0].fact.shape.as_concrete() {
+            Some([_, height, width, _]) => height * width <= most,
+            _ => false,
+        };
         if let Some(Node(conv)) = node.op_as_mut::<Node<Conv2d>>() {
             conv.product.fine |= small;
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -228,7 +220,7 @@ mod tests {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
         let network = Network::open(&dir, component).expect("the default model");
         let workers = Workers::new(1);
-        let plan = network
+        let (plan, _) = network
             .prepare(&workers, shapes, None, Precision::Fine)
             .and_then(|prepared| prepared.load(&workers, Residency::Whole, None))
             .expect("it builds");

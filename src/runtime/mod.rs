@@ -4,34 +4,38 @@
 //! concrete shapes: named inputs in, tensors out. What the inputs mean is the stages' business.
 
 mod cache;
+mod cut;
 mod footprint;
 mod fusion;
 mod ops;
 mod order;
 mod packing;
 mod passes;
+mod prepared;
 mod profile;
+mod sections;
 mod slot;
 mod workers;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use easel_kernels::isa::Isa;
 use prost::Message as _;
-use tract_core::prelude::{DatumType, Framework as _, Tensor, TypedRunnableModel};
+use tract_core::prelude::{DatumType, Tensor, TypedRunnableModel};
 use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
-use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _};
-use tract_onnx::tract_hir::internal::InferenceModel;
 
 use crate::weights::{Pack, read_network};
-use footprint::Footprint;
+pub(crate) use cut::Section;
 use ops::scratch::Kept;
+pub(crate) use ops::scratch::make_room_within;
 pub(crate) use packing::{Residency, Sizes};
-use passes::Weight;
 pub(crate) use passes::element_type;
+pub(crate) use prepared::{Needs, Prepared};
+use prepared::{Place, Source};
 pub use profile::Kind;
+pub(crate) use sections::{Sections, moments_tensor};
 pub(crate) use slot::Slot;
 pub(crate) use workers::Workers;
 
@@ -71,12 +75,10 @@ pub(crate) struct Network {
 /// A network built for concrete shapes.
 pub(crate) struct Plan {
     path: PathBuf,
-    inputs: Vec<String>,
     model: Arc<TypedRunnableModel>,
     /// By a node's number: see [`Footprint`].
     takes: Vec<usize>,
     kept: Mutex<Kept>,
-    warning: Option<String>,
 }
 
 impl Network {
@@ -130,43 +132,59 @@ impl Network {
                 key: cache::key(&proto, &self.path, isa, &how),
             }
         });
+        let elements = self.inputs.iter().map(|input| input.element);
+        let inputs: Vec<_> = elements.zip(shapes.iter().cloned()).collect();
+        let fine = (precision == Precision::Fine).then(|| finest(&shapes[0]));
+        let import = |proto| {
+            prepared::import(proto, &inputs, output, fine)
+                .map_err(|error| self.error(chain(&error)))
+        };
+        let prepared = |model, source| Prepared {
+            path: self.path.clone(),
+            model,
+            isa,
+            cache: None,
+            source,
+        };
         let open = cache.as_ref().and_then(|cache| {
             let pack = Pack::open(&cache.path, &cache.key)?;
             let graph = pack.graph().ok()?;
             Some((pack, ModelProto::decode(&graph[..]).ok()?))
         });
         if let Some((pack, graph)) = open {
-            let model = self.import(graph, shapes, output, precision)?;
+            let model = import(graph)?;
             if packing::fits(&model, &pack) {
-                let source = Source::Cache(Arc::new(pack));
-                return Ok(self.prepared(model, isa, cache, source));
+                return Ok(prepared(model, Source::Cache(Arc::new(pack))));
             }
         }
         let weights = passes::run(&mut proto, &self.path).map_err(|problem| self.error(problem))?;
-        let graph = cache.as_ref().map(|_| proto.encode_to_vec());
-        let model = self.import(proto, shapes, output, precision)?;
-        let source = Source::File {
-            weights,
-            graph: graph.unwrap_or_default(),
+        // For the cache, and for who may cut the network into sections.
+        let wanted = cache.is_some() || precision == Precision::Fine;
+        let graph = if wanted {
+            proto.encode_to_vec()
+        } else {
+            Vec::new()
         };
-        Ok(self.prepared(model, isa, cache, source))
+        let graph = Arc::new(graph);
+        let weights = Arc::new(weights);
+        let model = import(proto)?;
+        Ok(Prepared {
+            cache,
+            ..prepared(model, Source::File { weights, graph })
+        })
     }
 
-    fn prepared(
+    /// As [`prepare`](Self::prepare), cut into sections, for latents of this shape. `None` if it cannot be cut, or has no need to be.
+    pub(crate) fn sections(
         &self,
-        model: Arc<TypedRunnableModel>,
-        isa: Isa,
-        cache: Option<Place>,
-        source: Source,
-    ) -> Prepared {
-        Prepared {
-            path: self.path.clone(),
-            inputs: self.inputs.iter().map(|i| i.name.clone()).collect(),
-            model,
-            isa,
-            cache,
-            source,
-        }
+        workers: &Workers,
+        shape: &[usize],
+        precision: Precision,
+    ) -> Result<Option<Sections>, RuntimeError> {
+        Sections::of(
+            self.prepare(workers, &[shape.to_vec()], None, precision)?,
+            shape,
+        )
     }
 
     /// Whether the file can take these shapes.
@@ -189,195 +207,11 @@ impl Network {
         Ok(())
     }
 
-    /// From a network that the passes have been over to one that can run, but for its weights.
-    fn import(
-        &self,
-        proto: ModelProto,
-        shapes: &[Vec<usize>],
-        output: Option<&str>,
-        precision: Precision,
-    ) -> Result<Arc<TypedRunnableModel>, RuntimeError> {
-        let mut onnx = tract_onnx::onnx()
-            .with_ignore_output_shapes(true)
-            .with_ignore_value_info(true);
-        ops::register_all(&mut onnx.op_register);
-        onnx.model_for_proto_model(&proto)
-            .and_then(|mut model: InferenceModel| {
-                drop(proto);
-                for (index, (input, shape)) in self.inputs.iter().zip(shapes).enumerate() {
-                    let fact = InferenceFact::dt_shape(input.element, shape);
-                    model.set_input_fact(index, fact)?;
-                }
-                if let Some(name) = output {
-                    model.select_outputs_by_name([name])?;
-                }
-                let mut model = model.into_typed()?.into_decluttered()?;
-                fusion::run(&mut model, precision == Precision::Fine)?;
-                model.optimize()?;
-                order::plan(model)
-            })
-            .map_err(|error| self.error(chain(&error)))
-    }
-
     /// Whether the file has an output of this name.
     pub(crate) fn has_output(&self, name: &str) -> Result<bool, RuntimeError> {
         let proto = parse(&self.path)?;
         let graph = proto.graph.expect("parse() checks for a graph");
         Ok(graph.output.iter().any(|output| output.name == name))
-    }
-}
-
-/// A network that only lacks its weights.
-pub(crate) struct Prepared {
-    path: PathBuf,
-    inputs: Vec<String>,
-    model: Arc<TypedRunnableModel>,
-    isa: Isa,
-    cache: Option<Place>,
-    source: Source,
-}
-
-/// What a network needs to run, in bytes.
-#[derive(Debug, Clone)]
-pub(crate) struct Needs {
-    /// The graph.
-    pub(crate) graph: usize,
-    /// Its weights.
-    pub(crate) sizes: Sizes,
-    /// Tensors and scratch memory while each node runs, in order.
-    pub(crate) activations: Vec<usize>,
-}
-
-/// What tract takes for a node, with the garbage that building the graph leaves: measured.
-const BYTES_PER_NODE: usize = 12 << 10;
-
-/// Where a cache is or will be, and what it depends on.
-struct Place {
-    path: PathBuf,
-    key: String,
-}
-
-/// Where the weights are.
-enum Source {
-    Cache(Arc<Pack>),
-    File {
-        weights: Vec<Weight>,
-        /// The network after the passes, for the cache.
-        graph: Vec<u8>,
-    },
-}
-
-impl Prepared {
-    /// What it needs to run.
-    pub(crate) fn needs(&self) -> Result<Needs, RuntimeError> {
-        let sizes = match &self.source {
-            Source::Cache(pack) => {
-                packing::packed_sizes(&self.model, pack).map_err(|error| self.error(error))?
-            }
-            Source::File { weights, .. } => packing::sizes(&self.model, self.isa, weights),
-        };
-        let footprint = self.footprint()?;
-        Ok(Needs {
-            graph: self.model.model().nodes.len() * BYTES_PER_NODE,
-            sizes,
-            activations: footprint.bytes,
-        })
-    }
-
-    fn footprint(&self) -> Result<Footprint, RuntimeError> {
-        let int8 = |number: usize| match &self.source {
-            Source::Cache(pack) => pack.weight(number).is_ok_and(|weight| weight.int8),
-            Source::File { weights, .. } => {
-                matches!(weights[number].values, passes::Values::Int8 { .. })
-            }
-        };
-        footprint::of(&self.model, &int8).map_err(|error| self.error(chain(&error)))
-    }
-
-    /// Brings the weights, and writes the cache if there is to be one and it is not there.
-    pub(crate) fn load(
-        mut self,
-        workers: &Workers,
-        residency: Residency,
-        limit: Option<usize>,
-    ) -> Result<Plan, RuntimeError> {
-        let mut warning = None;
-        if let (Source::File { weights, graph }, Some(place)) = (&self.source, &self.cache) {
-            match self.store(workers, weights, graph, place) {
-                Ok(pack) => self.source = Source::Cache(Arc::new(pack)),
-                Err(problem) if residency == Residency::Whole => warning = Some(problem),
-                Err(problem) => return Err(self.error(problem)),
-            }
-        }
-        match &self.source {
-            Source::Cache(pack) => {
-                packing::attach(&self.model, self.isa, pack, residency, workers.storage())
-                    .map_err(|error| self.error(error))?;
-            }
-            Source::File { .. } if residency != Residency::Whole => {
-                return Err(self.error(
-                    "its weights do not fit the memory budget, and to read them as they are needed takes a cache: name a folder for it",
-                ));
-            }
-            Source::File { weights, .. } => {
-                packing::pack(
-                    &self.model,
-                    self.isa,
-                    &workers.threads(),
-                    weights,
-                    workers.pulse(),
-                )
-                .map_err(|problem| self.error(problem))?;
-            }
-        }
-        let takes = self.footprint()?.takes;
-        Ok(Plan {
-            takes,
-            kept: Mutex::new(Kept::with_limit(limit)),
-            path: self.path,
-            inputs: self.inputs,
-            model: self.model,
-            warning,
-        })
-    }
-
-    /// Writes the cache, and opens it.
-    fn store(
-        &self,
-        workers: &Workers,
-        weights: &[Weight],
-        graph: &[u8],
-        Place { path, key }: &Place,
-    ) -> Result<Pack, String> {
-        let threads = workers.threads();
-        let written = packing::write(
-            &self.model,
-            self.isa,
-            &threads,
-            weights,
-            graph,
-            (path, key),
-            workers.pulse(),
-        );
-        let failed = |error: &dyn std::fmt::Display| {
-            format!(
-                "cache {} cannot be written ({error}): name another folder, or make room",
-                path.display()
-            )
-        };
-        written.map_err(|error| match error.kind() {
-            // The model could not be read, which says what to do by itself.
-            ErrorKind::Other => error.to_string(),
-            _ => failed(&error),
-        })?;
-        Pack::open(path, key).ok_or_else(|| failed(&"it is not there afterwards"))
-    }
-
-    fn error(&self, problem: impl std::fmt::Display) -> RuntimeError {
-        RuntimeError {
-            path: self.path.clone(),
-            problem: problem.to_string(),
-        }
     }
 }
 
@@ -388,12 +222,35 @@ impl Plan {
         workers: &Workers,
         inputs: Vec<Tensor>,
     ) -> Result<Tensor, RuntimeError> {
-        debug_assert_eq!(inputs.len(), self.inputs.len());
-        let output = workers.run(&self.model, &self.takes, &self.kept, inputs);
-        output.map_err(|error| RuntimeError {
+        let mut outputs = self.run_all(workers, inputs)?;
+        Ok(outputs.swap_remove(0))
+    }
+
+    /// [`run`](Self::run) with all outputs, of which there is one at least.
+    pub(crate) fn run_all(
+        &self,
+        workers: &Workers,
+        inputs: Vec<Tensor>,
+    ) -> Result<Vec<Tensor>, RuntimeError> {
+        let outputs = workers.run(&self.model, &self.takes, &self.kept, inputs);
+        outputs.map_err(|error| RuntimeError {
             path: self.path.clone(),
             problem: chain(&error),
         })
+    }
+
+    /// Lets go of the scratch memory that is kept from one run to the next.
+    pub(crate) fn forget_scratch(&self) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.forget();
+    }
+}
+
+/// Pixels of images up to which a network that is to be fine computes finely: twice as high and wide as its input `[n, c, h, w]`.
+fn finest(input: &[usize]) -> usize {
+    match input {
+        [_, _, height, width] => 2 * 2 * height * width,
+        _ => 0,
     }
 }
 

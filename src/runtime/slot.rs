@@ -2,7 +2,9 @@
 
 use easel_kernels::heap;
 
-use super::{Needs, Network, Plan, Precision, Prepared, Residency, RuntimeError, Workers};
+use super::{
+    Needs, Network, Plan, Precision, Prepared, Residency, RuntimeError, Sections, Workers,
+};
 
 /// A network that is loaded when it is needed, and stays until it is needed otherwise or told to leave.
 pub(crate) struct Slot {
@@ -12,7 +14,18 @@ pub(crate) struct Slot {
     precision: Precision,
     residency: Residency,
     limit: Option<usize>,
-    loaded: Option<(Vec<Vec<usize>>, Plan)>,
+    loaded: Option<Loaded>,
+    warning: Option<String>,
+    /// Whether it was found that the network is not to be cut into sections.
+    in_one: bool,
+}
+
+struct Loaded {
+    /// Of the inputs.
+    shapes: Vec<Vec<usize>>,
+    /// The network, or the head of its sections.
+    plan: Plan,
+    sections: Option<Sections>,
 }
 
 impl Slot {
@@ -28,6 +41,8 @@ impl Slot {
             residency: Residency::Whole,
             limit: None,
             loaded: None,
+            warning: None,
+            in_one: false,
         }
     }
 
@@ -55,22 +70,70 @@ impl Slot {
         workers: &Workers,
         shapes: &[Vec<usize>],
     ) -> Result<&Plan, RuntimeError> {
-        if self
-            .loaded
-            .as_ref()
-            .is_none_or(|(built, _)| built != shapes)
-        {
+        let is_there = |loaded: &Loaded| loaded.sections.is_none() && loaded.shapes == shapes;
+        if !self.loaded.as_ref().is_some_and(is_there) {
             self.unload(); // never two at once in memory
             let plan = self.prepare(workers, shapes)?;
-            let plan = plan.load(workers, self.residency, self.limit)?;
-            self.loaded = Some((shapes.to_vec(), plan));
+            let (plan, warning) = plan.load(workers, self.residency, self.limit)?;
+            self.warning = warning;
+            self.loaded = Some(Loaded {
+                shapes: shapes.to_vec(),
+                plan,
+                sections: None,
+            });
         }
-        Ok(&self.loaded.as_ref().expect("loaded above").1)
+        Ok(&self.loaded.as_ref().expect("loaded above").plan)
+    }
+
+    /// The network in sections for latents of this shape, not loaded; `None` if it is not to be cut.
+    pub(crate) fn sections(
+        &self,
+        workers: &Workers,
+        shape: &[usize],
+    ) -> Result<Option<Sections>, RuntimeError> {
+        if self.in_one {
+            return Ok(None);
+        }
+        self.network.sections(workers, shape, self.precision)
+    }
+
+    /// The network in sections, and its head loaded if it is not. `None` if it is not to be cut.
+    pub(crate) fn load_sections(
+        &mut self,
+        workers: &Workers,
+        shape: &[usize],
+    ) -> Result<Option<(&Plan, &Sections)>, RuntimeError> {
+        let is_there = |loaded: &Loaded| loaded.sections.is_some() && loaded.shapes == [shape];
+        if !self.loaded.as_ref().is_some_and(is_there) {
+            let Some(mut sections) = self.sections(workers, shape)? else {
+                self.in_one = true;
+                return Ok(None);
+            };
+            self.unload();
+            let head = sections.load_head(workers, self.residency, self.limit)?;
+            let (plan, warning) = head;
+            self.warning = warning;
+            self.loaded = Some(Loaded {
+                shapes: vec![shape.to_vec()],
+                plan,
+                sections: Some(sections),
+            });
+        }
+        let loaded = self.loaded.as_ref().expect("loaded above");
+        Ok(loaded
+            .sections
+            .as_ref()
+            .map(|sections| (&loaded.plan, sections)))
+    }
+
+    /// Bytes that the process may take while the network runs.
+    pub(crate) fn limit(&self) -> Option<usize> {
+        self.limit
     }
 
     /// What the user should know about how it was loaded, once.
     pub(crate) fn take_warning(&mut self) -> Option<String> {
-        self.loaded.as_mut()?.1.warning.take()
+        self.warning.take()
     }
 
     /// How its weights are to be there, and how many bytes the process may take while it runs.

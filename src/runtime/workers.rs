@@ -85,7 +85,7 @@ impl Workers {
     }
 
     /// For the kernels.
-    pub(super) fn threads(&self) -> Threads {
+    pub(crate) fn threads(&self) -> Threads {
         match &self.executor {
             Executor::MultiThread(pool) => Threads::on(pool.clone()),
             _ => Threads::single(),
@@ -93,14 +93,14 @@ impl Workers {
     }
 
     /// Runs a model: tract's operators and ours on these threads. `takes`: by a node's number, bytes that it takes; `kept`: what
-    /// stays for the next run. The first output comes back.
+    /// stays for the next run. The outputs come back as f32, one at least.
     pub(super) fn run(
         &self,
         model: &Arc<TypedRunnableModel>,
         takes: &[usize],
         kept: &Mutex<Kept>,
         inputs: Vec<Tensor>,
-    ) -> TractResult<Tensor> {
+    ) -> TractResult<Vec<Tensor>> {
         let run = || {
             let inputs = inputs.into_iter().map(Into::into).collect();
             let mut profile = self.profile.as_ref().map(Mutex::lock);
@@ -121,9 +121,13 @@ impl Workers {
                 }
                 Ok::<_, TractError>(outputs)
             });
-            let first = outputs?.into_iter().next().context("has no output")?;
-            let first = first.into_tensor();
-            Ok(first.cast_to_dt(f32::datum_type())?.into_owned())
+            let outputs = outputs?.into_iter().map(|output| {
+                let output = output.into_tensor();
+                Ok(output.cast_to_dt(f32::datum_type())?.into_owned())
+            });
+            let outputs: Vec<Tensor> = outputs.collect::<TractResult<_>>()?;
+            ensure!(!outputs.is_empty(), "has no output");
+            Ok(outputs)
         };
         let run = || scratch::with(kept, run);
         let run = || multithread_tract_scope(self.executor.clone(), run);

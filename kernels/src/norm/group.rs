@@ -20,13 +20,15 @@ pub struct GroupNorm<'a> {
     pub shift: &'a [f32],
     /// Whether [SiLU](Activation::Silu) comes after.
     pub silu: bool,
+    /// Of each group of each image, `[images, groups]`, where `x` is a part of the images; otherwise those of `x`.
+    pub moments: Option<&'a [Moments]>,
 }
 
 impl GroupNorm<'_> {
     /// Normalizes `x` of `shape` = `[images, pixels, channels]`: one pass over it for the sums, a second to apply them.
     ///
     /// # Panics
-    /// When the lengths do not fit the shape, or the groups the channels.
+    /// When the lengths do not fit the shape, or the groups the channels or the moments.
     pub fn run(
         &self,
         level: Level,
@@ -93,7 +95,7 @@ impl GroupNorm<'_> {
         }
         let threads = worth(threads, out.len());
         let each = pixels * channels;
-        let affines = self.affines(level, threads, x.unwrap_or(out), each);
+        let affines = self.affines(level, threads, images, x.unwrap_or(out));
         let size = CHUNK.div_ceil(channels) * channels;
         let mut tasks: Vec<_> = out
             .chunks_mut(each)
@@ -123,31 +125,25 @@ impl GroupNorm<'_> {
         ranges
     }
 
-    /// What to do with each channel of each image of `size` numbers.
-    fn affines(&self, level: Level, threads: &Threads, x: &[f32], size: usize) -> Vec<Affine> {
-        /// Fewer cost more to add up than to read, more would lose digits in f32.
-        const ROWS: [usize; 2] = [32, 512];
-        let channels = self.scale.len();
-        let chunk = (2 * CHUNK / channels).clamp(ROWS[0], ROWS[1]) * channels;
-        let chunks: Vec<_> = x
-            .chunks(size)
-            .flat_map(|image| image.chunks(chunk))
-            .collect();
-        let mut moments = vec![Moments::default(); chunks.len() * self.groups];
-        threads.chunks(&mut moments, self.groups, |number, moments| {
-            level.run(Gather {
-                x: chunks[number],
-                channels,
-                moments,
-            });
-        });
-        moments
-            .chunks(size.div_ceil(chunk) * self.groups)
-            .map(|image| self.affine(image))
+    /// What to do with each channel of each image.
+    fn affines(&self, level: Level, threads: &Threads, images: usize, x: &[f32]) -> Vec<Affine> {
+        if let Some(moments) = self.moments {
+            assert!(
+                moments.len() == images * self.groups,
+                "moments of each group of each image"
+            );
+            let images = moments.chunks(self.groups);
+            return images.map(|image| self.affine(image)).collect();
+        }
+        let pieces: Vec<_> = x.chunks(x.len() / images).collect();
+        let moments = gather(level, threads, self.groups, self.scale.len(), &pieces);
+        let images = moments.chunks(moments.len() / images);
+        images
+            .map(|chunks| self.affine(&sum(self.groups, chunks)))
             .collect()
     }
 
-    /// From an image's moments `[chunks, groups]`.
+    /// From an image's moments `[groups]`.
     fn affine(&self, moments: &[Moments]) -> Affine {
         let channels = self.scale.len();
         let mut affine = Affine {
@@ -155,13 +151,12 @@ impl GroupNorm<'_> {
             gain: vec![0.0; channels],
             shift: vec![0.0; channels],
         };
-        for group in 0..self.groups {
-            let chunks = moments.iter().skip(group).step_by(self.groups);
+        for (group, moments) in moments.iter().enumerate() {
             let Moments {
                 mean,
                 squares,
                 count,
-            } = chunks.fold(Moments::default(), |sum, chunk| sum.and(*chunk));
+            } = *moments;
             let deviation = (squares / count + f64::from(self.epsilon)).sqrt();
             let center = mean as f32;
             let size = channels / self.groups;
@@ -175,6 +170,63 @@ impl GroupNorm<'_> {
         }
         affine
     }
+}
+
+/// Moments of each group of `channels` over the pixels of some rows `[pixels, channels]`, which need not lie together.
+///
+/// # Panics
+/// When a row is not of whole pixels, or the groups do not divide the channels.
+pub fn moments(
+    level: Level,
+    threads: &Threads,
+    groups: usize,
+    channels: usize,
+    rows: &[&[f32]],
+) -> Vec<Moments> {
+    assert!(
+        groups > 0 && channels.is_multiple_of(groups),
+        "groups of equal size"
+    );
+    assert!(
+        rows.iter().all(|row| row.len().is_multiple_of(channels)),
+        "whole pixels"
+    );
+    sum(groups, &gather(level, threads, groups, channels, rows))
+}
+
+/// Moments of each group over chunks of these pieces: `[chunks, groups]`.
+fn gather(
+    level: Level,
+    threads: &Threads,
+    groups: usize,
+    channels: usize,
+    pieces: &[&[f32]],
+) -> Vec<Moments> {
+    /// Pixels: fewer cost more to add up than to read, more would lose digits in f32.
+    const PIXELS: [usize; 2] = [32, 512];
+    let chunk = (2 * CHUNK / channels).clamp(PIXELS[0], PIXELS[1]) * channels;
+    let chunks: Vec<_> = pieces
+        .iter()
+        .flat_map(|piece| piece.chunks(chunk))
+        .collect();
+    let mut moments = vec![Moments::default(); chunks.len() * groups];
+    threads.chunks(&mut moments, groups, |number, moments| {
+        level.run(Gather {
+            x: chunks[number],
+            channels,
+            moments,
+        });
+    });
+    moments
+}
+
+/// Of all chunks `[chunks, groups]` together, in their order.
+fn sum(groups: usize, chunks: &[Moments]) -> Vec<Moments> {
+    let mut sums = vec![Moments::default(); groups];
+    chunks
+        .chunks(groups)
+        .for_each(|chunk| Moments::add_all(&mut sums, chunk));
+    sums
 }
 
 /// For each channel: `(x − center) · gain + shift`.

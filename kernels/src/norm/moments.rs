@@ -2,12 +2,15 @@
 
 use crate::vector::{Vectorized, madd};
 
-/// How many numbers, their mean, and the sum of their squared deviations from it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Moments {
-    pub(super) count: f64,
-    pub(super) mean: f64,
-    pub(super) squares: f64,
+/// Of a group of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Moments {
+    /// How many there are.
+    pub count: f64,
+    /// Their mean.
+    pub mean: f64,
+    /// The sum of their squared deviations from it.
+    pub squares: f64,
 }
 
 impl Moments {
@@ -23,8 +26,16 @@ impl Moments {
         }
     }
 
+    /// [`and`](Self::and) for each of several groups.
+    pub fn add_all(sums: &mut [Self], others: &[Self]) {
+        for (sum, other) in sums.iter_mut().zip(others) {
+            *sum = sum.and(*other);
+        }
+    }
+
     /// Of these numbers and the others together (Chan, Golub and LeVeque 1979).
-    pub(super) fn and(self, other: Self) -> Self {
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         let count = self.count + other.count;
         let apart = other.mean - self.mean;
         let part = other.count / count;

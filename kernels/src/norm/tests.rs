@@ -78,6 +78,7 @@ fn group_norm_is_as_defined_on_any_number_of_threads() {
                     scale: &scale,
                     shift: &shift,
                     silu,
+                    moments: None,
                 };
                 let want = reference(&norm, &x, shape);
                 for level in levels() {
@@ -112,6 +113,7 @@ fn one_number_far_from_the_others_costs_no_digits() {
         scale: &scale,
         shift: &shift,
         silu: false,
+        moments: None,
     };
     for place in [0, 1, 700 * 32, 2000 * 32 - 1] {
         let mut x = noise(2000 * 32, 6);
@@ -134,6 +136,7 @@ fn equal_numbers_become_the_shift() {
         scale: &scale,
         shift: &shift,
         silu: false,
+        moments: None,
     };
     let x = vec![1234.567; 100 * 32];
     for level in levels() {
@@ -162,6 +165,7 @@ fn nan_stays_in_its_group() {
         scale: &ones,
         shift: &ones,
         silu: true,
+        moments: None,
     };
     for bad in [f32::NAN, f32::INFINITY] {
         let mut x = noise(2 * 50 * 64, 4);
@@ -202,6 +206,7 @@ fn layer_norm_is_as_defined_on_any_number_of_threads() {
                 scale: &scale,
                 shift: &shift,
                 silu: false,
+                moments: None,
             };
             let want = reference(&norm, &x, [rows, 1, width]);
             for level in levels() {
@@ -217,6 +222,49 @@ fn layer_norm_is_as_defined_on_any_number_of_threads() {
                 );
                 assert!(outputs.iter().all(|out| *out == outputs[0]));
             }
+        }
+    }
+}
+
+#[test]
+fn a_part_of_an_image_with_the_moments_of_all_of_it_is_that_part_of_the_whole() {
+    let (pixels, channels, groups) = (700, 24, 3);
+    let x = data(pixels * channels, channels, 7.0);
+    let [scale, shift] = [1, 2].map(|seed| noise(channels, seed));
+    let norm = GroupNorm {
+        groups,
+        epsilon: 1e-6,
+        scale: &scale,
+        shift: &shift,
+        silu: true,
+        moments: None,
+    };
+    for level in levels() {
+        for threads in threads() {
+            let mut whole = vec![f32::NAN; x.len()];
+            norm.run(level, &threads, &x, [1, pixels, channels], &mut whole);
+            // In two pieces, of several rows each.
+            let (first, second) = x.split_at(500 * channels);
+            let mut sums = vec![Moments::default(); groups];
+            for piece in [first, second] {
+                let rows: Vec<_> = piece.chunks(100 * channels).collect();
+                Moments::add_all(
+                    &mut sums,
+                    &moments(level, &threads, groups, channels, &rows),
+                );
+            }
+            assert!(
+                sums.iter()
+                    .all(|sum| sum.count == (pixels * channels / groups) as f64)
+            );
+            let mut part = vec![f32::NAN; second.len()];
+            let norm = GroupNorm {
+                moments: Some(&sums),
+                ..norm
+            };
+            norm.run(level, &threads, second, [1, 200, channels], &mut part);
+            let wanted: Vec<f64> = whole[first.len()..].iter().map(|y| f64::from(*y)).collect();
+            assert_near(&part, &wanted, "a part");
         }
     }
 }

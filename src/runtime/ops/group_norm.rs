@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use easel_kernels::norm::GroupNorm as Kernel;
+use easel_kernels::norm::{GroupNorm as Kernel, Moments};
 use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
 use super::{Engine, Operator, floats, output};
 
-/// Inputs: x, scale, shift. The last two are of a number for each channel, or for each of some equal groups of them.
+/// Inputs: x, scale, shift, and perhaps moments. Scale and shift are of a number for each channel, or for each of some equal groups
+/// of them; moments `[groups, 2]` in f64, mean and variance, are those of an image of which x is a part.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runtime) struct GroupNorm {
     groups: usize,
@@ -31,9 +32,14 @@ impl Operator for GroupNorm {
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> TractResult<Vec<usize>> {
-        let &[x, scale, shift] = inputs else {
+        let (&[x, scale, shift] | &[x, scale, shift, _]) = inputs else {
             bail!("group normalization of {} inputs", inputs.len());
         };
+        if let Some(moments) = inputs.get(3)
+            && (*moments != [self.groups, 2] || x[0] != 1)
+        {
+            bail!("moments {moments:?} for {} groups of {x:?}", self.groups);
+        }
         let channels = x.last().copied().unwrap_or(0);
         if x.len() < 2 || self.rank.is_some_and(|rank| rank != x.len()) {
             bail!("group normalization of the shape {x:?}");
@@ -55,12 +61,14 @@ impl Operator for GroupNorm {
         let (images, channels) = (shape[0], shape[shape.len() - 1]);
         let pixels = shape[1..shape.len() - 1].iter().product();
         let sizes = [images, pixels, channels];
+        let moments = others.get(2).map(|moments| given(moments)).transpose()?;
         let kernel = Kernel {
             groups: self.groups,
             epsilon: self.epsilon,
             scale: &row(&others[0], channels)?,
             shift: &row(&others[1], channels)?,
             silu: self.silu,
+            moments: moments.as_deref(),
         };
         // Where nobody else has x, it becomes the output.
         if x.is_exclusive() {
@@ -79,6 +87,18 @@ impl Operator for GroupNorm {
             Ok(())
         })
     }
+}
+
+/// Moments as the kernel takes them.
+fn given(moments: &Tensor) -> TractResult<Vec<Moments>> {
+    let numbers = moments.try_as_plain_ram()?.as_slice::<f64>()?;
+    let pairs = numbers.as_chunks::<2>().0.iter();
+    let moments = pairs.map(|&[mean, variance]| Moments {
+        count: 1.0,
+        mean,
+        squares: variance,
+    });
+    Ok(moments.collect())
 }
 
 /// A row of a number for each of equal groups, as a number for each of its members.

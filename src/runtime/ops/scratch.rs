@@ -25,6 +25,11 @@ impl Kept {
             ..Self::default()
         }
     }
+
+    /// Lets go of all memory.
+    pub(in crate::runtime) fn forget(&mut self) {
+        self.quantized = Default::default();
+    }
 }
 
 thread_local! {
@@ -49,16 +54,18 @@ pub(super) fn with_quantized<R>(what: impl FnOnce(&mut [Quantized; 2]) -> R) -> 
     result
 }
 
-/// Before so many bytes are taken: gives the heap's gaps back, if the process could not have them beside those, then what is kept
-/// and not in use.
+/// Before so many bytes are taken by the network that runs: see [`make_room_within`].
 pub(in crate::runtime) fn make_room(bytes: usize) {
+    make_room_within(KEPT.with_borrow(|kept| kept.limit), bytes);
+}
+
+/// Before so many bytes are taken: gives the heap's gaps back, if the process could not have them beside those within its limit,
+/// then what the network that runs keeps and does not use.
+pub(crate) fn make_room_within(limit: Option<usize>, bytes: usize) {
     /// What is small fits into the gaps.
     const SMALL: usize = 64 << 10;
 
-    let Some(limit) = KEPT
-        .with_borrow(|kept| kept.limit)
-        .filter(|_| bytes > SMALL)
-    else {
+    let Some(limit) = limit.filter(|_| bytes > SMALL) else {
         return;
     };
     let fits = || memory::taken() + bytes <= limit;
@@ -68,7 +75,7 @@ pub(in crate::runtime) fn make_room(bytes: usize) {
     heap::trim();
     let keeps = KEPT.with_borrow(|kept| kept.quantized.iter().any(|kept| !kept.data.is_empty()));
     if keeps && !fits() {
-        KEPT.with_borrow_mut(|kept| kept.quantized = Default::default());
+        KEPT.with_borrow_mut(Kept::forget);
         heap::trim();
     }
 }

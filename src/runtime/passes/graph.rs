@@ -307,7 +307,7 @@ pub(super) fn other<'n>(node: &'n NodeProto, value: &str) -> Option<&'n str> {
 }
 
 /// An attribute that is an integer.
-pub(super) fn int(node: &NodeProto, name: &str) -> Option<i64> {
+pub(in crate::runtime) fn int(node: &NodeProto, name: &str) -> Option<i64> {
     node.attribute.iter().find(|a| a.name == name).map(|a| a.i)
 }
 
@@ -317,7 +317,7 @@ pub(super) fn float(node: &NodeProto, name: &str) -> Option<f32> {
 }
 
 /// An attribute that is a list of integers.
-pub(super) fn ints<'n>(node: &'n NodeProto, name: &str) -> Option<&'n [i64]> {
+pub(in crate::runtime) fn ints<'n>(node: &'n NodeProto, name: &str) -> Option<&'n [i64]> {
     let found = node.attribute.iter().find(|a| a.name == name);
     found.map(|attribute| &attribute.ints[..])
 }

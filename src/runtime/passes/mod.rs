@@ -27,6 +27,7 @@ use tract_core::prelude::{Datum as _, DatumType};
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
 use crate::weights::TensorSource;
+pub(super) use graph::{int, ints};
 pub(super) use weights::{Values, Weight};
 
 /// A pass: rewrites the network, or says why it cannot.

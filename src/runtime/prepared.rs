@@ -1,0 +1,229 @@
+//! Networks that only lack their weights: what they need is known, and loading them is all that is left.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use easel_kernels::isa::Isa;
+use prost::Message as _;
+use tract_core::prelude::{DatumType, Framework as _, TractResult, TypedRunnableModel};
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _};
+use tract_onnx::tract_hir::internal::InferenceModel;
+
+use super::footprint::{self, Footprint};
+use super::ops::scratch::Kept;
+use super::passes::{self, Weight};
+use super::{Plan, Residency, RuntimeError, Sizes, Workers, chain, fusion, ops, order, packing};
+use crate::weights::Pack;
+
+/// A network that only lacks its weights.
+pub(crate) struct Prepared {
+    pub(super) path: PathBuf,
+    pub(super) model: Arc<TypedRunnableModel>,
+    pub(super) isa: Isa,
+    /// Where a cache is to be written.
+    pub(super) cache: Option<Place>,
+    pub(super) source: Source,
+}
+
+/// What a network needs to run, in bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Needs {
+    /// The graph.
+    pub(crate) graph: usize,
+    /// Its weights.
+    pub(crate) sizes: Sizes,
+    /// Tensors and scratch memory while each node runs, in order.
+    pub(crate) activations: Vec<usize>,
+}
+
+/// What tract takes for a node, with the garbage that building the graph leaves: measured.
+const BYTES_PER_NODE: usize = 12 << 10;
+
+/// Where a cache is or will be, and what it depends on.
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) key: String,
+}
+
+/// Where the weights are, and the network after the passes.
+#[derive(Clone)]
+pub(super) enum Source {
+    Cache(Arc<Pack>),
+    File {
+        weights: Arc<Vec<Weight>>,
+        graph: Arc<Vec<u8>>,
+    },
+}
+
+impl Prepared {
+    /// What it needs to run.
+    pub(crate) fn needs(&self) -> Result<Needs, RuntimeError> {
+        let sizes = match &self.source {
+            Source::Cache(pack) => {
+                packing::packed_sizes(&self.model, pack).map_err(|error| self.error(error))?
+            }
+            Source::File { weights, .. } => packing::sizes(&self.model, self.isa, weights),
+        };
+        let footprint = self.footprint()?;
+        Ok(Needs {
+            graph: self.model.model().nodes.len() * BYTES_PER_NODE,
+            sizes,
+            activations: footprint.bytes,
+        })
+    }
+
+    fn footprint(&self) -> Result<Footprint, RuntimeError> {
+        let int8 = |number: usize| match &self.source {
+            Source::Cache(pack) => pack.weight(number).is_ok_and(|weight| weight.int8),
+            Source::File { weights, .. } => {
+                matches!(weights[number].values, passes::Values::Int8 { .. })
+            }
+        };
+        footprint::of(&self.model, &int8).map_err(|error| self.error(chain(&error)))
+    }
+
+    /// The network after the passes.
+    pub(super) fn graph(&self) -> Result<ModelProto, RuntimeError> {
+        let decoded = match &self.source {
+            Source::Cache(pack) => {
+                let graph = pack.graph().map_err(|error| self.error(error))?;
+                ModelProto::decode(&graph[..])
+            }
+            Source::File { graph, .. } => ModelProto::decode(&graph[..]),
+        };
+        decoded.map_err(|error| self.error(error))
+    }
+
+    /// Another network of the same weights, or a part of this one.
+    pub(super) fn part(&self, model: Arc<TypedRunnableModel>) -> Self {
+        Self {
+            path: self.path.clone(),
+            model,
+            isa: self.isa,
+            cache: None,
+            source: self.source.clone(),
+        }
+    }
+
+    /// Writes the cache if there is to be one and it is not there; gives a warning if it cannot be and need not.
+    pub(super) fn store_in_cache(
+        &mut self,
+        workers: &Workers,
+        residency: Residency,
+    ) -> Result<Option<String>, RuntimeError> {
+        if let (Source::File { weights, graph }, Some(place)) = (&self.source, &self.cache) {
+            match self.store(workers, weights, graph, place) {
+                Ok(pack) => self.source = Source::Cache(Arc::new(pack)),
+                Err(problem) if residency == Residency::Whole => return Ok(Some(problem)),
+                Err(problem) => return Err(self.error(problem)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Brings the weights, and writes the cache if there is to be one and it is not there. With a warning if that fails and need not.
+    pub(crate) fn load(
+        mut self,
+        workers: &Workers,
+        residency: Residency,
+        limit: Option<usize>,
+    ) -> Result<(Plan, Option<String>), RuntimeError> {
+        let warning = self.store_in_cache(workers, residency)?;
+        match &self.source {
+            Source::Cache(pack) => {
+                packing::attach(&self.model, self.isa, pack, residency, workers.storage())
+                    .map_err(|error| self.error(error))?;
+            }
+            Source::File { .. } if residency != Residency::Whole => {
+                return Err(self.error(
+                    "its weights do not fit the memory budget, and to read them as they are needed takes a cache: name a folder for it",
+                ));
+            }
+            Source::File { weights, .. } => {
+                packing::pack(
+                    &self.model,
+                    self.isa,
+                    &workers.threads(),
+                    weights,
+                    workers.pulse(),
+                )
+                .map_err(|problem| self.error(problem))?;
+            }
+        }
+        let takes = self.footprint()?.takes;
+        let plan = Plan {
+            takes,
+            kept: Mutex::new(Kept::with_limit(limit)),
+            path: self.path,
+            model: self.model,
+        };
+        Ok((plan, warning))
+    }
+
+    /// Writes the cache, and opens it.
+    fn store(
+        &self,
+        workers: &Workers,
+        weights: &[Weight],
+        graph: &[u8],
+        Place { path, key }: &Place,
+    ) -> Result<Pack, String> {
+        let threads = workers.threads();
+        let written = packing::write(
+            &self.model,
+            self.isa,
+            &threads,
+            weights,
+            graph,
+            (path, key),
+            workers.pulse(),
+        );
+        let failed = |error: &dyn std::fmt::Display| {
+            format!(
+                "cache {} cannot be written ({error}): name another folder, or make room",
+                path.display()
+            )
+        };
+        written.map_err(|error| match error.kind() {
+            // The model could not be read, which says what to do by itself.
+            ErrorKind::Other => error.to_string(),
+            _ => failed(&error),
+        })?;
+        Pack::open(path, key).ok_or_else(|| failed(&"it is not there afterwards"))
+    }
+
+    pub(super) fn error(&self, problem: impl std::fmt::Display) -> RuntimeError {
+        RuntimeError {
+            path: self.path.clone(),
+            problem: problem.to_string(),
+        }
+    }
+}
+
+/// From a network that the passes have been over to one that can run, but for its weights. `inputs`: of each its type and shape;
+/// `output`: the only value that is wanted, if not all outputs; `fine`: see [`fusion::run`].
+pub(super) fn import(
+    proto: ModelProto,
+    inputs: &[(DatumType, Vec<usize>)],
+    output: Option<&str>,
+    fine: Option<usize>,
+) -> TractResult<Arc<TypedRunnableModel>> {
+    let mut onnx = tract_onnx::onnx()
+        .with_ignore_output_shapes(true)
+        .with_ignore_value_info(true);
+    ops::register_all(&mut onnx.op_register);
+    let mut model: InferenceModel = onnx.model_for_proto_model(&proto)?;
+    drop(proto);
+    for (index, (element, shape)) in inputs.iter().enumerate() {
+        model.set_input_fact(index, InferenceFact::dt_shape(*element, shape))?;
+    }
+    if let Some(name) = output {
+        model.select_outputs_by_name([name])?;
+    }
+    let mut model = model.into_typed()?.into_decluttered()?;
+    fusion::run(&mut model, fine)?;
+    model.optimize()?;
+    order::plan(model)
+}

@@ -1,0 +1,110 @@
+//! A network [cut](super::cut) into sections, each of which is built when its turn comes.
+
+use easel_kernels::norm::Moments;
+use tract_core::prelude::{Datum as _, DatumType, IntoTensor as _, Tensor, tract_ndarray};
+
+use super::cut::{self, Cut, Section, Value};
+use super::prepared::import;
+use super::{Needs, Plan, Prepared, Residency, RuntimeError, Workers, chain, finest};
+
+/// A network whose tiles are to go through it section by section.
+pub(crate) struct Sections {
+    whole: Prepared,
+    head: Prepared,
+    cut: Cut,
+}
+
+impl Sections {
+    /// Of a network for latents of this shape, `[1, c, h, w]`.
+    pub(super) fn of(whole: Prepared, shape: &[usize]) -> Result<Option<Self>, RuntimeError> {
+        let proto = whole.graph()?;
+        let Some(cut) = cut::cut(&proto) else {
+            return Ok(None);
+        };
+        let latents = whole.model.model().input_fact(0);
+        let element = latents
+            .map_err(|error| whole.error(chain(&error)))?
+            .datum_type;
+        let latents = [(element, shape.to_vec())];
+        let head = import(proto, &latents, Some(&cut.head), Some(finest(shape)));
+        let head = head.map_err(|error| whole.error(chain(&error)))?;
+        let made = head
+            .model()
+            .output_fact(0)
+            .ok()
+            .and_then(|fact| fact.shape.as_concrete());
+        let same = matches!((made, shape), (Some(&[1, h, w, c]), &[1, _, height, width])
+            if [h, w, c] == [height, width, cut.values[0].channels]);
+        let head = whole.part(head);
+        Ok(same.then_some(Self { whole, head, cut }))
+    }
+
+    pub(crate) fn sections(&self) -> &[Section] {
+        &self.cut.sections
+    }
+
+    /// What crosses from one to another, the head's first, the picture last.
+    pub(crate) fn values(&self) -> &[Value] {
+        &self.cut.values
+    }
+
+    /// What the head, which takes the latents and makes value 0, needs to run.
+    pub(crate) fn head_needs(&self) -> Result<Needs, RuntimeError> {
+        self.head.needs()
+    }
+
+    /// Loads the head, and writes the cache if there is to be one and it is not there. With a warning if that fails and need not.
+    pub(super) fn load_head(
+        &mut self,
+        workers: &Workers,
+        residency: Residency,
+        limit: Option<usize>,
+    ) -> Result<(Plan, Option<String>), RuntimeError> {
+        let warning = self.whole.store_in_cache(workers, residency)?;
+        // Its graph was for the cache alone.
+        self.whole.model = self.head.model.clone();
+        self.head.source = self.whole.source.clone();
+        let head = self.head.part(self.head.model.clone());
+        let (head, _) = head.load(workers, residency, limit)?;
+        Ok((head, warning))
+    }
+
+    /// The section for tiles of this height and width, in its units. It takes the values that it reads, `[1, h, w, c]`, and then
+    /// [moments](moments_tensor).
+    pub(crate) fn section(
+        &self,
+        number: usize,
+        tile: [usize; 2],
+    ) -> Result<Prepared, RuntimeError> {
+        let section = &self.cut.sections[number];
+        let values = section.inputs.iter().map(|number| {
+            let value = &self.cut.values[*number];
+            let [height, width] = tile.map(|side| side * value.scale / section.unit);
+            (f32::datum_type(), vec![1, height, width, value.channels])
+        });
+        let moments = section.moments.iter().map(|number| {
+            let groups = self.cut.values[*number].groups.unwrap_or(0);
+            (f64::datum_type(), vec![groups, 2])
+        });
+        let inputs: Vec<(DatumType, Vec<usize>)> = values.chain(moments).collect();
+        // As many as in the whole network: a unit is so many of the head's pixels.
+        let fine = finest(&[1, 1, tile[0], tile[1]]) / (section.unit * section.unit);
+        let model = import(section.model.clone(), &inputs, None, Some(fine));
+        let model = model.map_err(|error| self.whole.error(chain(&error)))?;
+        Ok(self.whole.part(model))
+    }
+
+    /// An error of this network.
+    pub(crate) fn error(&self, problem: impl std::fmt::Display) -> RuntimeError {
+        self.whole.error(problem)
+    }
+}
+
+/// Moments as a section takes them: mean and variance of each group.
+pub(crate) fn moments_tensor(moments: &[Moments]) -> Tensor {
+    let pairs = moments.iter().flat_map(|m| [m.mean, m.squares / m.count]);
+    let pairs: Vec<f64> = pairs.collect();
+    tract_ndarray::Array2::from_shape_vec((moments.len(), 2), pairs)
+        .expect("two numbers a group")
+        .into_tensor()
+}
