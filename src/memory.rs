@@ -10,13 +10,17 @@
 
 use std::fmt;
 
+use easel_kernels::{heap, program};
+
 use crate::autoencoder::Tile;
 use crate::bench::Component;
 use crate::runtime::{Needs, Residency};
 use crate::weights::CHUNK;
 
 /// Beyond what was reckoned: the allocator's rounding, stacks, code that is touched for the first time.
-const MARGIN: usize = 12 << 20;
+const MARGIN: usize = 16 << 20;
+/// What of the program is touched to make a graph: measured.
+const CODE: usize = 20 << 20;
 /// What reading ahead is given beyond the two chunks that it needs, if there is room.
 const COMFORTABLE: usize = 6 * CHUNK;
 
@@ -262,13 +266,15 @@ fn choose<E>(
 fn fit(needs: &Needs, room: usize, cache: bool) -> Result<Residency, usize> {
     let largest = needs.activations.iter().copied().max().unwrap_or(0);
     let fixed = needs.graph + needs.sizes.columns + largest;
-    let whole = fixed + needs.sizes.panels;
+    // A graph is made before there are weights and tensors. That takes twice the graph, and code that is let go of afterwards.
+    let making = (2 * needs.graph + CODE).saturating_sub(MARGIN);
+    let whole = (fixed + needs.sizes.panels).max(making);
     if whole <= room {
         return Ok(Residency::Whole);
     }
     // A chunk that is used and one that is read.
     let ahead = 2 * needs.sizes.chunk.max(CHUNK);
-    let least = fixed + ahead;
+    let least = (fixed + ahead).max(making);
     if !cache || least >= whole {
         return Err(whole);
     }
@@ -288,6 +294,13 @@ fn fit(needs: &Needs, room: usize, cache: bool) -> Result<Residency, usize> {
 /// Bytes at which the heap gives back what is free, so that the process takes no more than `budget`.
 pub(crate) fn limit(budget: usize) -> usize {
     budget.saturating_sub(MARGIN)
+}
+
+/// Bytes that the process takes after it let go of all that it is done with or can have again.
+pub(crate) fn settled() -> usize {
+    heap::trim();
+    program::release();
+    taken()
 }
 
 /// Bytes of memory that this process takes now (`VmRSS`, proc(5)); 0 where the system does not say.

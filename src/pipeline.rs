@@ -155,7 +155,7 @@ impl Pipeline {
             memory: None,
             load: Duration::ZERO,
         };
-        pipeline.base = memory::taken();
+        pipeline.base = memory::settled();
         pipeline.load = start.elapsed();
         Ok(pipeline)
     }

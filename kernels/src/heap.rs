@@ -17,9 +17,14 @@ pub fn own() {
     }
 }
 
+/// Whether [`own`] was called.
+pub(crate) fn owned() -> bool {
+    OWNED.load(Ordering::Relaxed)
+}
+
 /// Gives the pages of all that is free back to the system.
 pub fn trim() {
-    if OWNED.load(Ordering::Relaxed) {
+    if owned() {
         c_library::trim();
     }
 }

@@ -13,6 +13,7 @@ pub mod gemm;
 pub mod heap;
 pub mod isa;
 pub mod norm;
+pub mod program;
 pub mod quantize;
 pub mod threads;
 pub mod vector;

@@ -50,7 +50,7 @@ impl Subject {
         let mut latents = blank_latents(&model.defaults, size)?;
         let mut noise = PhiloxNoise::new(0);
         noise.fill(&mut latents.data);
-        let base = memory::taken();
+        let base = memory::settled();
         let network = match component {
             Component::TextEncoder => {
                 let ids = Tokenizer::load(dir)?.encode(PROMPT)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use easel_kernels::isa::Isa;
+use easel_kernels::program;
 use prost::Message as _;
 use tract_core::prelude::{DatumType, Framework as _, TractResult, TypedRunnableModel};
 use tract_onnx::pb::ModelProto;
@@ -131,6 +132,8 @@ impl Prepared {
         limit: Option<usize>,
     ) -> Result<(Plan, Option<String>), RuntimeError> {
         let warning = self.store_in_cache(workers, residency)?;
+        // The code that built the graph, which is most of the program, has done its work.
+        program::release();
         match &self.source {
             Source::Cache(pack) => {
                 packing::attach(&self.model, self.isa, pack, residency, workers.storage())
