@@ -20,7 +20,7 @@ use crate::weights::CHUNK;
 /// Beyond what was reckoned: the allocator's rounding, stacks, code that is touched for the first time.
 const MARGIN: usize = 16 << 20;
 /// What of the program is touched to make a graph: measured.
-const CODE: usize = 20 << 20;
+const CODE: usize = 24 << 20;
 /// What reading ahead is given beyond the two chunks that it needs, if there is room.
 const COMFORTABLE: usize = 6 * CHUNK;
 

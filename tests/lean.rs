@@ -50,11 +50,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A pipeline and the smallest budget with which it paints the model's own size. Budgets are of the whole process, in which the
+/// Of pictures for which the default model needs more than to be loaded.
+const LARGE: Option<(u32, u32)> = Some((384, 384));
+
+/// A pipeline and the smallest budget with which it paints this size, the model's own unless given. Budgets are of the whole process, in which the
 /// other tests run too: one pipeline counts what it found when it was loaded.
-fn lean(model: &Path, cache: &Path) -> (Pipeline, usize) {
+fn lean(model: &Path, cache: &Path, size: Option<(u32, u32)>) -> (Pipeline, usize) {
     let pipeline = Pipeline::load(model, &options(Some(cache), Some(1))).expect("it loads");
-    match pipeline.memory_plan(None) {
+    match pipeline.memory_plan(size) {
         Err(Error::Memory(too_small)) => (pipeline, too_small.smallest_mib),
         other => panic!("1 MiB is too little: {other:?}"),
     }
@@ -81,7 +84,7 @@ fn a_budget_changes_no_bit_of_the_latents() {
             assert_eq!(files(cache.path()).len(), 3, "one a network");
         }
 
-        let (mut lean, least) = lean(&model, cache.path());
+        let (mut lean, least) = lean(&model, cache.path(), None);
         for mib in [least, least + 3, least + 1000] {
             lean.set_memory_mib(Some(mib));
             let plan = lean.memory_plan(None).expect("it fits");
@@ -102,10 +105,10 @@ fn a_budget_changes_no_bit_of_the_latents() {
 #[test]
 fn the_default_model_streams_where_it_must() {
     let cache = tempfile::tempdir().expect("a folder");
-    let (mut pipeline, least) = lean(&pocket(), cache.path());
+    let (mut pipeline, least) = lean(&pocket(), cache.path(), LARGE);
     let mut plan = |mib| {
         pipeline.set_memory_mib(Some(mib));
-        pipeline.memory_plan(None).expect("it fits")
+        pipeline.memory_plan(LARGE).expect("it fits")
     };
     let lean = plan(least + 1);
     assert!(!lean.keeps);
@@ -124,7 +127,7 @@ fn the_default_model_streams_where_it_must() {
 #[test]
 fn a_budget_too_small_is_refused_before_any_work_and_names_one_that_works() {
     let cache = tempfile::tempdir().expect("a folder");
-    let (mut pipeline, least) = lean(&pocket(), cache.path());
+    let (mut pipeline, least) = lean(&pocket(), cache.path(), None);
     pipeline.set_memory_mib(Some(least - 2));
     let mut stages = 0;
     let refused = pipeline.paint(&request(), &CancelToken::new(), &mut |_| stages += 1);
@@ -219,14 +222,23 @@ fn a_cache_that_is_damaged_stale_or_unfinished_is_made_again() {
 #[test]
 fn weights_that_vanish_mid_stream_are_an_error_and_the_next_picture_is_right() {
     let cache = tempfile::tempdir().expect("a folder");
-    let (mut pipeline, least) = lean(&pocket(), cache.path());
+    let (mut pipeline, least) = lean(&pocket(), cache.path(), LARGE);
     pipeline.set_memory_mib(Some(least));
-    let expected = paint(&mut pipeline).expect("it paints").latents;
+    let large = PaintRequest {
+        size: LARGE,
+        ..request()
+    };
+    let paint = |pipeline: &mut Pipeline, each: &mut dyn FnMut(&easel::Progress<'_>)| {
+        pipeline.paint(&large, &CancelToken::new(), each)
+    };
+    let expected = paint(&mut pipeline, &mut |_| {})
+        .expect("it paints")
+        .latents;
     let unet = files(cache.path())
         .into_iter()
         .find(|file| file.to_string_lossy().contains("/unet."));
     let unet = unet.expect("a cache");
-    let failed = pipeline.paint(&request(), &CancelToken::new(), &mut |progress| {
+    let failed = paint(&mut pipeline, &mut |progress| {
         if progress.step == 1 {
             let file = fs::OpenOptions::new().write(true).open(&unet);
             file.and_then(|file| file.set_len(5000))
@@ -238,10 +250,15 @@ fn weights_that_vanish_mid_stream_are_an_error_and_the_next_picture_is_right() {
         error.contains("unet") && error.contains("damaged"),
         "{error}"
     );
-    assert_eq!(paint(&mut pipeline).expect("it paints").latents, expected);
+    assert_eq!(
+        paint(&mut pipeline, &mut |_| {})
+            .expect("it paints")
+            .latents,
+        expected
+    );
 
     // Removed or replaced: what is open stays what it was.
-    let painted = pipeline.paint(&request(), &CancelToken::new(), &mut |progress| {
+    let painted = paint(&mut pipeline, &mut |progress| {
         if progress.step == 1 {
             fs::remove_file(&unet).expect("it was there");
             fs::write(&unet, "something else").expect("written");

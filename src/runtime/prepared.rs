@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use easel_kernels::isa::Isa;
-use easel_kernels::program;
+use easel_kernels::{heap, program};
 use prost::Message as _;
 use tract_core::prelude::{DatumType, Framework as _, TractResult, TypedRunnableModel};
 use tract_onnx::pb::ModelProto;
@@ -132,8 +132,12 @@ impl Prepared {
         limit: Option<usize>,
     ) -> Result<(Plan, Option<String>), RuntimeError> {
         let warning = self.store_in_cache(workers, residency)?;
-        // The code that built the graph, which is most of the program, has done its work.
+        // The code that built the graph, which is most of the program, has done its work, and leaves gaps in the heap that weights
+        // may not fit into.
         program::release();
+        if limit.is_some() {
+            heap::trim();
+        }
         match &self.source {
             Source::Cache(pack) => {
                 packing::attach(&self.model, self.isa, pack, residency, workers.storage())

@@ -8,7 +8,10 @@ use serde_json::Value;
 
 use crate::support::{Workplace, json_line, pocket, stderr, stdout, tiny};
 
-/// Paints with the default model, which is large enough for a budget to matter.
+/// Of pictures large enough that a budget matters for the default model.
+const SIZE: &str = "384x384";
+
+/// Paints with the default model.
 fn paint(place: &Workplace, arguments: &[&str]) -> Output {
     let pocket = pocket();
     let call = [
@@ -21,6 +24,8 @@ fn paint(place: &Workplace, arguments: &[&str]) -> Output {
             "3",
             "--quiet",
             "--json",
+            "--size",
+            SIZE,
             "--model",
         ],
         &[pocket.to_str().expect("UTF-8")][..],
@@ -32,7 +37,8 @@ fn paint(place: &Workplace, arguments: &[&str]) -> Output {
 fn plan(place: &Workplace, arguments: &[&str]) -> Value {
     let pocket = pocket();
     let call = [
-        &["plan", "--json", "--model", pocket.to_str().expect("UTF-8")],
+        &["plan", "--json", "--size", SIZE],
+        &["--model", pocket.to_str().expect("UTF-8")][..],
         arguments,
     ];
     let output = place.run(&call.concat());
@@ -137,6 +143,8 @@ fn a_plan_is_a_table_and_a_drawing_or_a_line() {
         "plan",
         "--model",
         pocket.to_str().expect("UTF-8"),
+        "--size",
+        SIZE,
         "--memory",
         &least,
     ];
@@ -241,6 +249,8 @@ fn a_full_disk_costs_the_cache_and_not_the_picture() {
                 "full",
                 "--out",
                 "cat.png",
+                "--size",
+                SIZE,
             ])
             .arg("--model")
             .arg(&pocket)
@@ -279,7 +289,7 @@ fn storage_that_is_slow_shows_and_what_is_read_is_said() {
     let pocket = pocket();
     let bench = |more: &[&str]| {
         let call = [
-            "bench", "--json", "--repeat", "3", "--cache", "cache", "--model",
+            "bench", "--json", "--repeat", "3", "--cache", "cache", "--size", "512x512", "--model",
         ];
         let output = place.run(&[&call[..], &[pocket.to_str().expect("UTF-8")], more].concat());
         assert!(output.status.success(), "{}", stderr(&output));
@@ -292,6 +302,8 @@ fn storage_that_is_slow_shows_and_what_is_read_is_said() {
         "1",
         "--cache",
         "cache",
+        "--size",
+        "512x512",
         "--model",
         pocket.to_str().expect("UTF-8"),
     ]);

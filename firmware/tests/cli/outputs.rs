@@ -50,7 +50,7 @@ fn the_disk_is_full_in_the_middle_of_a_file() {
         .arg(env!("CARGO_BIN_EXE_easel"))
         .args(PAINT)
         .arg(tiny())
-        .args(["--out", "cat.png"])
+        .args(["--out", "cat.png", "--cache", "off"])
         .current_dir(place.path(""))
         .output()
         .expect("there is a shell");
