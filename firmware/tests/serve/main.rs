@@ -6,6 +6,7 @@
 #[path = "../mqtt/broker.rs"]
 mod broker;
 mod daemon;
+mod reload;
 
 use broker::Broker;
 use daemon::{Daemon, Ear, say};

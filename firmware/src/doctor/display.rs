@@ -1,0 +1,145 @@
+//! Whether the panel shows what it is given.
+
+use super::finding::Finding;
+use super::subject::Subject;
+use crate::display::{self, Panel, PanelKind, test_pattern, turn};
+use std::io::BufRead as _;
+use std::path::Path;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+/// The pattern stays so long without somebody who could press Enter.
+const STAYS: Duration = Duration::from_secs(5);
+/// And with somebody.
+const STAYS_AT_MOST: Duration = Duration::from_secs(60);
+
+pub(super) fn check(subject: &Subject) -> Vec<Finding> {
+    let settings = &subject.config.panel;
+    if subject.no_display {
+        return vec![Finding::skip("left alone, as --no-display says")];
+    }
+    let writes_file = settings.kind == PanelKind::Png;
+    if subject.is_served && !writes_file {
+        return vec![Finding::skip(
+            "easel serve has the panel: stop it to see the test pattern",
+        )];
+    }
+    let there = subject.state.as_deref().filter(|state| state.is_dir());
+    let state = match (there, &settings.file) {
+        (Some(state), _) => state,
+        (None, Some(_)) => Path::new("."),
+        (None, None) if writes_file => {
+            let place = subject
+                .state
+                .as_deref()
+                .unwrap_or(Path::new("the state folder"));
+            let found = format!(
+                "panel.png comes into {}, which easel serve makes",
+                place.display()
+            );
+            return vec![Finding::ok(found)];
+        }
+        (None, None) => Path::new("."),
+    };
+    let opened = display::open(settings, state);
+    let shown = opened.and_then(|mut panel| {
+        let size = show(&mut *panel, settings.rotation, &subject.config.board.name)?;
+        if !writes_file {
+            stay(subject.is_watched);
+        }
+        Ok(size)
+    });
+    vec![match shown {
+        Ok((width, height)) => {
+            let file = settings
+                .file
+                .clone()
+                .unwrap_or_else(|| state.join("panel.png"));
+            let place = if writes_file {
+                format!("in {}", file.display())
+            } else {
+                "the arrow points up, all four corners are whole, the bars are in the order of their letters".to_owned()
+            };
+            let kind = settings.kind;
+            Finding::ok(format!(
+                "{width}x{height} {kind} has the test pattern: {place}"
+            ))
+        }
+        Err(error) => Finding::of_line(&error.to_string()),
+    }]
+}
+
+/// Shows the pattern as the board is mounted; returns the panel's size.
+fn show(
+    panel: &mut dyn Panel,
+    rotation: u32,
+    name: &str,
+) -> Result<(u32, u32), display::PanelError> {
+    let (width, height) = panel.size();
+    let mounted = if rotation.is_multiple_of(180) {
+        (width, height)
+    } else {
+        (height, width)
+    };
+    panel.set_dark(false)?;
+    panel.show(&turn(test_pattern(mounted, name, rotation), rotation))?;
+    Ok((width, height))
+}
+
+/// Until Enter, or for a while.
+fn stay(is_watched: bool) {
+    if !is_watched {
+        return std::thread::sleep(STAYS);
+    }
+    eprintln!("easel: the panel shows a test pattern: look at it, then press Enter");
+    let (tell, told) = channel::<()>();
+    let reads = std::thread::Builder::new().name("enter".to_owned());
+    let started = reads.spawn(move || {
+        let _ = std::io::stdin().lock().read_line(&mut String::new());
+        drop(tell);
+    });
+    if started.is_ok() {
+        // Nothing is sent: it is closed when the line has been read.
+        let _ = told.recv_timeout(STAYS_AT_MOST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Verdict;
+    use crate::doctor::subject::subject;
+
+    #[test]
+    fn the_pattern_is_shown_as_the_panel_is_built() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let panel = "[panel]\nkind = 'png'\nwidth = 320\nheight = 240\nrotation = 90\n";
+        let mut subject = subject(folder.path(), panel);
+        let found = check(&subject).remove(0);
+        assert_eq!(found.verdict, Verdict::Ok, "{found:?}");
+        let shown = image::open(folder.path().join("panel.png")).expect("it is a picture");
+        let expected = turn(test_pattern((240, 320), "Frame", 90), 90);
+        assert_eq!(shown.into_rgb8(), expected);
+
+        std::fs::remove_file(folder.path().join("panel.png")).expect("it is there");
+        subject.no_display = true;
+        assert_eq!(check(&subject)[0].verdict, Verdict::Skip);
+        subject.no_display = false;
+        subject.state = Some(folder.path().join("later"));
+        let found = check(&subject).remove(0);
+        assert!(found.found.contains("which easel serve makes"), "{found:?}");
+        assert!(!folder.path().join("panel.png").exists());
+    }
+
+    #[test]
+    fn a_panel_that_is_not_there_fails_and_one_in_use_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let panel = "[panel]\nkind = 'fb'\nwidth = 32\nheight = 24\n[panel.fb]\ndevice = '/dev/no-such-framebuffer'\n";
+        let mut subject = subject(folder.path(), panel);
+        let found = check(&subject).remove(0);
+        assert_eq!(found.verdict, Verdict::Fail);
+        assert!(found.found.contains("no-such-framebuffer") && found.fix.is_some());
+        subject.is_served = true;
+        assert_eq!(check(&subject)[0].verdict, Verdict::Skip);
+    }
+}
