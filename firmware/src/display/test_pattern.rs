@@ -1,7 +1,7 @@
 //! A picture that shows what is wrong with a panel: cut edges, wrong rotation, mirrored or exchanged colours, a crushed
 //! scale of greys.
 
-use super::canvas::{Area, Canvas};
+use super::canvas::{Arc, Area, Canvas};
 use super::screens::{ACCENT, GROUND, INK, QUIET};
 use super::text::{Align, Paragraph};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor as _};
@@ -22,12 +22,13 @@ const BARS: [(&str, Rgb888); 8] = [
 /// Greys from black to white; each must be told from its neighbours.
 const GREYS: u16 = 16;
 
-/// The pattern for a panel of `size` as the viewer sees it, with its name.
-pub(crate) fn test_pattern(size: (u32, u32), name: &str, rotation: u32) -> RgbImage {
+/// The pattern for a panel of `size` as the viewer sees it, with its name; `round`: the panel is a disc.
+pub(crate) fn test_pattern(size: (u32, u32), name: &str, rotation: u32, round: bool) -> RgbImage {
     let mut canvas = Canvas::new(size, GROUND);
     let (width, height) = (size.0 as f32, size.1 as f32);
     let side = width.min(height);
-    let margin = (side / 12.0).round();
+    // The square in a disc leaves (1 - 1/√2) / 2 of it.
+    let margin = if round { 0.15 * side } else { side / 12.0 }.round();
     let inner = width - 2.0 * margin;
     let bars = (height * 0.26).round();
     let greys = (height * 0.12).round();
@@ -48,6 +49,14 @@ pub(crate) fn test_pattern(size: (u32, u32), name: &str, rotation: u32) -> RgbIm
         letter.draw(&mut canvas, x, top + bars - 1.4 * em, Align::Centre, ink);
     }
     let bottom = height - margin - greys;
+    let around = Area {
+        x: margin - 1.0,
+        y: bottom - 1.0,
+        width: inner + 2.0,
+        height: greys + 2.0,
+    };
+    // The darkest grey is that of the ground.
+    canvas.rounded(around, 0.0, QUIET, 1.0);
     strips(
         &mut canvas,
         (margin, bottom, inner, greys),
@@ -64,7 +73,17 @@ pub(crate) fn test_pattern(size: (u32, u32), name: &str, rotation: u32) -> RgbIm
         height: bottom - top - bars,
     };
     label(&mut canvas, middle, em, name, size, rotation);
-    corners(&mut canvas, (width, height), margin);
+    if round {
+        let ring = Arc {
+            x: width / 2.0,
+            y: height / 2.0,
+            radius: side / 2.0 - 1.0,
+            thickness: 2.0,
+        };
+        canvas.arc(ring, 1.0, ACCENT, 1.0);
+    } else {
+        corners(&mut canvas, (width, height), margin);
+    }
     canvas.into_image()
 }
 
@@ -101,7 +120,7 @@ fn label(canvas: &mut Canvas, area: Area, em: f32, name: &str, size: (u32, u32),
     let text = format!("{} × {}{turned}", size.0, size.1);
     let text = Paragraph::new(&text, em, area.width, 1);
     let used = arrow + 0.4 * em + name.height() + text.height();
-    let top = area.y + ((area.height - used) / 2.0).max(0.0);
+    let top = (area.y + ((area.height - used) / 2.0).max(0.0)).round();
     for row in 0..arrow as u32 {
         // A triangle upon a shaft.
         let part = (row as f32 + 1.0) / (0.6 * arrow);
@@ -168,7 +187,7 @@ mod tests {
     #[test]
     fn edges_bars_greys_and_the_first_corner_can_be_told() {
         let (width, height) = (320, 240);
-        let pattern = test_pattern((width, height), "Frame", 90);
+        let pattern = test_pattern((width, height), "Frame", 90, false);
         let at = |x: u32, y: u32| pattern.get_pixel(x, y).0;
         assert_eq!(at(2, 2), [255, 0, 0], "upper left");
         assert_eq!(
@@ -192,15 +211,15 @@ mod tests {
         );
         assert_ne!(
             pattern,
-            test_pattern((width, height), "Frame", 0),
+            test_pattern((width, height), "Frame", 0, false),
             "it says how it is turned"
         );
     }
 
     proptest! {
         #[test]
-        fn any_panel_gets_a_pattern(width in 1_u32..300, height in 1_u32..300, name in ".{0,30}") {
-            prop_assert_eq!(test_pattern((width, height), &name, 270).dimensions(), (width, height));
+        fn any_panel_gets_a_pattern(width in 1_u32..300, height in 1_u32..300, name in ".{0,30}", round in any::<bool>()) {
+            prop_assert_eq!(test_pattern((width, height), &name, 270, round).dimensions(), (width, height));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use super::subject::Subject;
-use crate::display::{self, Panel, PanelKind, test_pattern, turn};
+use crate::display::{self, Panel, PanelKind, PanelSettings, test_pattern, turn};
 use std::io::BufRead as _;
 use std::path::Path;
 use std::sync::mpsc::channel;
@@ -15,8 +15,8 @@ const STAYS_AT_MOST: Duration = Duration::from_secs(60);
 
 pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     let settings = &subject.config.panel;
-    if subject.no_display {
-        return vec![Finding::skip("left alone, as --no-display says")];
+    if let Some(why) = subject.no_display {
+        return vec![Finding::skip(why)];
     }
     let writes_file = settings.kind == PanelKind::Png;
     if subject.is_served && !writes_file {
@@ -43,7 +43,7 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     };
     let opened = display::open(settings, state);
     let shown = opened.and_then(|mut panel| {
-        let size = show(&mut *panel, settings.rotation, &subject.config.board.name)?;
+        let size = show(&mut *panel, settings, &subject.config.board.name)?;
         if !writes_file {
             stay(subject.is_watched);
         }
@@ -72,17 +72,19 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
 /// Shows the pattern as the board is mounted; returns the panel's size.
 fn show(
     panel: &mut dyn Panel,
-    rotation: u32,
+    settings: &PanelSettings,
     name: &str,
 ) -> Result<(u32, u32), display::PanelError> {
     let (width, height) = panel.size();
+    let rotation = settings.rotation;
     let mounted = if rotation.is_multiple_of(180) {
         (width, height)
     } else {
         (height, width)
     };
     panel.set_dark(false)?;
-    panel.show(&turn(test_pattern(mounted, name, rotation), rotation))?;
+    let pattern = test_pattern(mounted, name, rotation, settings.round);
+    panel.show(&turn(pattern, rotation))?;
     Ok((width, height))
 }
 
@@ -118,13 +120,13 @@ mod tests {
         let found = check(&subject).remove(0);
         assert_eq!(found.verdict, Verdict::Ok, "{found:?}");
         let shown = image::open(folder.path().join("panel.png")).expect("it is a picture");
-        let expected = turn(test_pattern((240, 320), "Frame", 90), 90);
+        let expected = turn(test_pattern((240, 320), "Frame", 90, false), 90);
         assert_eq!(shown.into_rgb8(), expected);
 
         std::fs::remove_file(folder.path().join("panel.png")).expect("it is there");
-        subject.no_display = true;
+        subject.no_display = Some("left alone");
         assert_eq!(check(&subject)[0].verdict, Verdict::Skip);
-        subject.no_display = false;
+        subject.no_display = None;
         subject.state = Some(folder.path().join("later"));
         let found = check(&subject).remove(0);
         assert!(found.found.contains("which easel serve makes"), "{found:?}");

@@ -20,6 +20,7 @@ mod sums;
 mod table;
 
 use crate::board::Config;
+use crate::display::PanelKind;
 use crate::{failure::Failure, report};
 use clap::Args;
 use finding::{Finding, Verdict};
@@ -83,7 +84,13 @@ pub(crate) fn run(arguments: &DoctorArguments) -> Result<(), Failure> {
     }
     let config = Config::read(file).map_err(usage)?;
     let mut subject = Subject::new(config, file, arguments.state.as_deref());
-    subject.no_display = arguments.no_display;
+    subject.no_display = if arguments.no_display {
+        Some("left alone, as --no-display says")
+    } else if arguments.json && subject.config.panel.kind == PanelKind::Terminal {
+        Some("the terminal has the JSON: leave out --json to see the test pattern")
+    } else {
+        None
+    };
     subject.is_watched = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let subject = Arc::new(subject);
     let advice = "send the findings where they can be written";

@@ -16,8 +16,8 @@ pub(super) struct Subject {
     pub(super) state: Option<PathBuf>,
     /// `easel serve` runs on this state folder, and has the devices.
     pub(super) is_served: bool,
-    /// Leave the panel alone.
-    pub(super) no_display: bool,
+    /// Why the panel is left alone, if it is to be.
+    pub(super) no_display: Option<&'static str>,
     /// Somebody reads along, and may press Enter.
     pub(super) is_watched: bool,
     /// Once it has been loaded.
@@ -41,7 +41,7 @@ impl Subject {
             config,
             file: file.to_owned(),
             state,
-            no_display: false,
+            no_display: None,
             is_watched: false,
             model: OnceLock::new(),
         }

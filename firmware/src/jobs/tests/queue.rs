@@ -76,6 +76,23 @@ fn it_may_be_given_to_a_thread() {
 }
 
 #[test]
+fn it_can_be_seen_whether_a_queue_is_in_use() {
+    let folder = folder();
+    assert!(!crate::jobs::is_in_use(folder.path()));
+    assert!(
+        fs::read_dir(folder.path())
+            .expect("it is there")
+            .next()
+            .is_none(),
+        "nothing is made"
+    );
+    let queue = open(folder.path(), &Clock::new());
+    assert!(crate::jobs::is_in_use(folder.path()));
+    drop(queue);
+    assert!(!crate::jobs::is_in_use(folder.path()));
+}
+
+#[test]
 fn two_processes_do_not_use_one_folder() {
     let folder = folder();
     let clock = Clock::new();
