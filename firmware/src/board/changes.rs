@@ -45,11 +45,13 @@ impl ConfigFiles {
     /// What the files say, if they have changed since they were read last; cheap if they have not. `now` is of a clock that
     /// never goes back. A configuration that cannot be used is told once, and again when it changes.
     pub fn changed(&mut self, now: Duration) -> Option<Result<Reread, ConfigError>> {
-        let found = stamps(&self.file);
-        if found == self.read {
+        // As long as these are the same, none of them can name another.
+        let same = |(path, read): &(PathBuf, Stamp)| stamp(path) == *read;
+        if self.read.iter().all(same) {
             self.seen = None;
             return None;
         }
+        let found = stamps(&self.file);
         match &self.seen {
             Some((seen, since)) if *seen == found => {
                 (now.saturating_sub(*since) >= SETTLES).then(|| self.again())
@@ -82,6 +84,11 @@ impl ConfigFiles {
     }
 }
 
+fn stamp(path: &Path) -> Stamp {
+    let known = std::fs::metadata(path).ok()?;
+    Some((known.modified().ok()?, known.len(), known.ino()))
+}
+
 /// The files in the order of inheritance, as far as they can be followed, with what tells their versions apart.
 fn stamps(file: &Path) -> Vec<(PathBuf, Stamp)> {
     let mut stamps: Vec<(PathBuf, Stamp)> = Vec::new();
@@ -90,9 +97,7 @@ fn stamps(file: &Path) -> Vec<(PathBuf, Stamp)> {
         if stamps.iter().any(|(seen, _)| *seen == path) {
             break;
         }
-        let known = std::fs::metadata(&path).ok();
-        let stamp =
-            known.and_then(|known| Some((known.modified().ok()?, known.len(), known.ino())));
+        let stamp = stamp(&path);
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let table: Option<Table> = toml::from_str(&text).ok();
         let parent = table

@@ -3,6 +3,7 @@
 
 use super::canvas::{Arc, Area, Canvas};
 use super::screens::{ACCENT, GROUND, INK, QUIET};
+use super::settings::PanelSettings;
 use super::text::{Align, Paragraph};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor as _};
 use image::RgbImage;
@@ -22,13 +23,18 @@ const BARS: [(&str, Rgb888); 8] = [
 /// Greys from black to white; each must be told from its neighbours.
 const GREYS: u16 = 16;
 
-/// The pattern for a panel of `size` as the viewer sees it, with its name; `round`: the panel is a disc.
-pub(crate) fn test_pattern(size: (u32, u32), name: &str, rotation: u32, round: bool) -> RgbImage {
+/// The pattern for a panel of `size` as the viewer sees it, with the board's name and what panel it is.
+pub(crate) fn test_pattern(size: (u32, u32), name: &str, panel: &PanelSettings) -> RgbImage {
     let mut canvas = Canvas::new(size, GROUND);
     let (width, height) = (size.0 as f32, size.1 as f32);
     let side = width.min(height);
     // The square in a disc leaves (1 - 1/√2) / 2 of it.
-    let margin = if round { 0.15 * side } else { side / 12.0 }.round();
+    let margin = if panel.round {
+        0.15 * side
+    } else {
+        side / 12.0
+    }
+    .round();
     let inner = width - 2.0 * margin;
     let bars = (height * 0.26).round();
     let greys = (height * 0.12).round();
@@ -72,8 +78,13 @@ pub(crate) fn test_pattern(size: (u32, u32), name: &str, rotation: u32, round: b
         width: inner,
         height: bottom - top - bars,
     };
-    label(&mut canvas, middle, em, name, size, rotation);
-    if round {
+    let turned = match panel.rotation {
+        0 => String::new(),
+        angle => format!(", turned by {angle}°"),
+    };
+    let what = format!("{} × {} {}{turned}", size.0, size.1, panel.kind);
+    label(&mut canvas, middle, em, name, &what);
+    if panel.round {
         let ring = Arc {
             x: width / 2.0,
             y: height / 2.0,
@@ -107,18 +118,12 @@ fn strips(
     }
 }
 
-/// An arrow that points up, the board's name, the panel's size.
-fn label(canvas: &mut Canvas, area: Area, em: f32, name: &str, size: (u32, u32), rotation: u32) {
+/// An arrow that points up, the board's name, what panel it is.
+fn label(canvas: &mut Canvas, area: Area, em: f32, name: &str, what: &str) {
     let arrow = (area.height * 0.34).min(3.0 * em).round();
     let centre = area.x + area.width / 2.0;
     let name = Paragraph::new(name, 1.25 * em, area.width, 1);
-    let turned = if rotation == 0 {
-        String::new()
-    } else {
-        format!(", turned by {rotation}°")
-    };
-    let text = format!("{} × {}{turned}", size.0, size.1);
-    let text = Paragraph::new(&text, em, area.width, 1);
+    let text = Paragraph::new(what, em, area.width, 1);
     let used = arrow + 0.4 * em + name.height() + text.height();
     let top = (area.y + ((area.height - used) / 2.0).max(0.0)).round();
     for row in 0..arrow as u32 {
@@ -182,12 +187,22 @@ fn corners(canvas: &mut Canvas, (width, height): (f32, f32), margin: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::display::PanelKind;
     use proptest::prelude::*;
+
+    fn turned(rotation: u32) -> PanelSettings {
+        let kind = PanelKind::Drm;
+        PanelSettings {
+            kind,
+            rotation,
+            ..PanelSettings::default()
+        }
+    }
 
     #[test]
     fn edges_bars_greys_and_the_first_corner_can_be_told() {
         let (width, height) = (320, 240);
-        let pattern = test_pattern((width, height), "Frame", 90, false);
+        let pattern = test_pattern((width, height), "Frame", &turned(90));
         let at = |x: u32, y: u32| pattern.get_pixel(x, y).0;
         assert_eq!(at(2, 2), [255, 0, 0], "upper left");
         assert_eq!(
@@ -211,7 +226,7 @@ mod tests {
         );
         assert_ne!(
             pattern,
-            test_pattern((width, height), "Frame", 0, false),
+            test_pattern((width, height), "Frame", &turned(0)),
             "it says how it is turned"
         );
     }
@@ -219,7 +234,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_panel_gets_a_pattern(width in 1_u32..300, height in 1_u32..300, name in ".{0,30}", round in any::<bool>()) {
-            prop_assert_eq!(test_pattern((width, height), &name, 270, round).dimensions(), (width, height));
+            let panel = PanelSettings { round, ..turned(270) };
+            prop_assert_eq!(test_pattern((width, height), &name, &panel).dimensions(), (width, height));
         }
     }
 }

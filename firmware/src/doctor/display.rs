@@ -83,7 +83,7 @@ fn show(
         (height, width)
     };
     panel.set_dark(false)?;
-    let pattern = test_pattern(mounted, name, rotation, settings.round);
+    let pattern = test_pattern(mounted, name, settings);
     panel.show(&turn(pattern, rotation))?;
     Ok((width, height))
 }
@@ -120,7 +120,7 @@ mod tests {
         let found = check(&subject).remove(0);
         assert_eq!(found.verdict, Verdict::Ok, "{found:?}");
         let shown = image::open(folder.path().join("panel.png")).expect("it is a picture");
-        let expected = turn(test_pattern((240, 320), "Frame", 90, false), 90);
+        let expected = turn(test_pattern((240, 320), "Frame", &subject.config.panel), 90);
         assert_eq!(shown.into_rgb8(), expected);
 
         std::fs::remove_file(folder.path().join("panel.png")).expect("it is there");

@@ -114,6 +114,31 @@ fn a_long_job_is_cancelled() {
 }
 
 #[test]
+fn the_doctor_sees_that_a_board_is_served_and_disturbs_nothing() {
+    let broker = Broker::open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let daemon = Daemon::start(&broker, folder.path());
+    let availability = Ear::on(&broker, "easel/frame/availability");
+    assert_eq!(availability.next_bytes(), b"online");
+    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
+    let examined = std::process::Command::new(env!("CARGO_BIN_EXE_easel"))
+        .args(["doctor", "--json", "--no-display", "--board"])
+        .arg(folder.path().join("board.toml"))
+        .arg("--state")
+        .arg(folder.path())
+        .env("EASEL_MODEL", model)
+        .output()
+        .expect("easel starts");
+    assert!(examined.status.success(), "{examined:?}");
+    let report = String::from_utf8_lossy(&examined.stdout);
+    assert!(report.contains("and easel serve runs"), "{report}");
+    assert!(report.contains("there and back"), "{report}");
+    daemon.stop();
+    // The next word is the last: the board was there all the time.
+    assert_eq!(availability.next_bytes(), b"offline");
+}
+
+#[test]
 fn no_prompt_is_lost_when_the_power_goes() {
     // More of them before a release: docs/reliability.md.
     let asked = std::env::var("EASEL_POWER_CUTS").ok();
