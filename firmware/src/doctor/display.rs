@@ -18,51 +18,39 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     if let Some(why) = subject.no_display {
         return vec![Finding::skip(why)];
     }
-    let writes_file = settings.kind == PanelKind::Png;
-    if subject.is_served && !writes_file {
-        return vec![Finding::skip(
-            "easel serve has the panel: stop it to see the test pattern",
-        )];
+    let is_file = settings.kind == PanelKind::Png;
+    if subject.is_served {
+        let why = "easel serve has the panel: stop it to see the test pattern";
+        return vec![Finding::skip(why)];
     }
-    let there = subject.state.as_deref().filter(|state| state.is_dir());
-    let state = match (there, &settings.file) {
-        (Some(state), _) => state,
-        (None, Some(_)) => Path::new("."),
-        (None, None) if writes_file => {
-            let place = subject
-                .state
-                .as_deref()
-                .unwrap_or(Path::new("the state folder"));
-            let found = format!(
-                "panel.png comes into {}, which easel serve makes",
-                place.display()
-            );
-            return vec![Finding::ok(found)];
-        }
-        (None, None) => Path::new("."),
-    };
-    let opened = display::open(settings, state);
-    let shown = opened.and_then(|mut panel| {
+    let state = subject.state.as_deref().unwrap_or(Path::new("."));
+    let file = settings.file.clone();
+    let file = file.unwrap_or_else(|| state.join("panel.png"));
+    if is_file && settings.file.is_none() && !state.is_dir() {
+        // It is the daemon's to make, as the daemon's user.
+        let found = format!(
+            "{}: comes when easel serve has made the folder",
+            file.display()
+        );
+        return vec![Finding::ok(found)];
+    }
+    let shown = display::open(settings, state).and_then(|mut panel| {
         let size = show(&mut *panel, settings, &subject.config.board.name)?;
-        if !writes_file {
+        if !is_file {
             stay(subject.is_watched);
         }
         Ok(size)
     });
     vec![match shown {
         Ok((width, height)) => {
-            let file = settings
-                .file
-                .clone()
-                .unwrap_or_else(|| state.join("panel.png"));
-            let place = if writes_file {
+            let look = if is_file {
                 format!("in {}", file.display())
             } else {
-                "the arrow points up, all four corners are whole, the bars are in the order of their letters".to_owned()
+                "the arrow points up, all corners are whole, the bars have the colours of their letters".to_owned()
             };
             let kind = settings.kind;
             Finding::ok(format!(
-                "{width}x{height} {kind} has the test pattern: {place}"
+                "{width}x{height} {kind} has the test pattern: {look}"
             ))
         }
         Err(error) => Finding::of_line(&error.to_string()),
@@ -129,7 +117,10 @@ mod tests {
         subject.no_display = None;
         subject.state = Some(folder.path().join("later"));
         let found = check(&subject).remove(0);
-        assert!(found.found.contains("which easel serve makes"), "{found:?}");
+        assert!(
+            found.found.contains("later/panel.png: comes when"),
+            "{found:?}"
+        );
         assert!(!folder.path().join("panel.png").exists());
     }
 

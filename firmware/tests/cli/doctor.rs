@@ -101,7 +101,7 @@ fn a_healthy_board() {
         "{findings:?}"
     );
     assert!(finding(&findings, "memory").ends_with("the budget is 100"));
-    assert!(finding(&findings, "display").contains("panel.png comes into state"));
+    assert!(finding(&findings, "display").contains("state/panel.png: comes when"));
     assert!(finding(&findings, "cpu").contains(std::env::consts::ARCH));
     assert!(finding(&findings, "cores").ends_with("1 are used"));
     assert!(finding(&findings, "model").contains("32x32, 20 steps, ddim"));

@@ -122,7 +122,7 @@ fn the_doctor_sees_that_a_board_is_served_and_disturbs_nothing() {
     assert_eq!(availability.next_bytes(), b"online");
     let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
     let examined = std::process::Command::new(env!("CARGO_BIN_EXE_easel"))
-        .args(["doctor", "--json", "--no-display", "--board"])
+        .args(["doctor", "--json", "--board"])
         .arg(folder.path().join("board.toml"))
         .arg("--state")
         .arg(folder.path())
@@ -133,6 +133,10 @@ fn the_doctor_sees_that_a_board_is_served_and_disturbs_nothing() {
     let report = String::from_utf8_lossy(&examined.stdout);
     assert!(report.contains("and easel serve runs"), "{report}");
     assert!(report.contains("there and back"), "{report}");
+    assert!(
+        report.contains("easel serve has the panel"),
+        "what the board shows is not overwritten: {report}"
+    );
     daemon.stop();
     // The next word is the last: the board was there all the time.
     assert_eq!(availability.next_bytes(), b"offline");
