@@ -7,13 +7,14 @@ use super::painter::{Ending, Painter, Report, Step};
 use super::reload::InForce;
 use crate::board::Config;
 use crate::display::{Display, Screen};
-use crate::inputs::InputEvent;
+use crate::inputs::{InputEvent, Inputs};
 use crate::jobs::{History, Job, JobId, NewJob, Order, Outcome, Queue, Source};
 use crate::kiosk::{Kiosk, Playlist, PlaylistFile, Wish};
 use crate::mqtt::{Client, Inbound, Outbound, State, Ticket};
 use crate::watch::{Clock, Moment};
 use easel::{ModelDefaults, Stage};
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 /// Something that the house hears.
@@ -45,6 +46,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(20);
 pub(super) struct House {
     pub(super) config: Config,
     pub(super) in_force: InForce,
+    /// Buttons and the like at work.
+    pub(super) inputs: Option<Inputs>,
+    /// Where whatever is started later tells what it hears.
+    pub(super) events: Sender<Event>,
     pub(super) queue: Queue,
     pub(super) history: History,
     pub(super) kiosk: Kiosk,

@@ -63,7 +63,6 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let (events, heard) = channel();
     signals::listen(events.clone())
         .map_err(|error| Failure::Failed(format!("signals: {error}")))?;
-    let _inputs = start_inputs(&config, &events);
     let mut house = open(
         config,
         in_force,
@@ -148,7 +147,10 @@ fn open(
     })?;
     let clock = Clock::new(config.kiosk.timezone.clone().map(|zone| zone.0));
     let playlist = config.kiosk.playlist.clone().map(PlaylistFile::new);
+    let inputs = start_inputs(&config.inputs, events);
     Ok(House {
+        inputs,
+        events: events.clone(),
         in_force,
         queue,
         history,
@@ -224,9 +226,12 @@ fn open_client(
     .map_err(|error| Failure::Usage(error.to_string()))
 }
 
-fn start_inputs(config: &Config, events: &Sender<Event>) -> Option<inputs::Inputs> {
+fn start_inputs(
+    settings: &inputs::InputsSettings,
+    events: &Sender<Event>,
+) -> Option<inputs::Inputs> {
     let events = events.clone();
-    let started = inputs::start(&config.inputs, move |input| {
+    let started = inputs::start(settings, move |input| {
         drop(events.send(Event::Input(input)));
     });
     started

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use toml::{Table, Value};
 
 /// Keys whose change the running board takes over; a section's name with a dot is all of it.
-const AT_ONCE: [&str; 6] = [
+const AT_ONCE: [&str; 7] = [
+    "inputs",
     "kiosk.",
     "limits.",
     "history.",
@@ -118,6 +119,12 @@ impl House {
             self.config.kiosk = config.kiosk;
             self.configure_kiosk();
         }
+        if has("inputs") {
+            self.config.inputs = config.inputs;
+            // The old ones first: a line is for one.
+            self.inputs = None;
+            self.inputs = super::start_inputs(&self.config.inputs, &self.events);
+        }
         if has("panel.") {
             self.config.panel.rotation = config.panel.rotation;
             self.config.panel.brightness = config.panel.brightness;
@@ -224,7 +231,6 @@ mod tests {
             "panel.rotation_speed",
             "broker.host",
             "model.memory_mib",
-            "inputs",
             "kiosks.a",
         ] {
             assert!(!is_taken_at_once(key), "{key}");

@@ -80,6 +80,13 @@ fn what_can_change_at_once_does_and_the_rest_waits() {
     assert_eq!(dimmed["interval"], 90);
     log_says(folder.path(), "kiosk.interval_s: what was set over MQTT");
 
+    // Buttons are opened anew.
+    let button =
+        "[[inputs]]\nname = 'left'\nkind = 'button'\nline = 5\nchip = '/dev/no-such-chip'\n";
+    write(&format!("inherits = 'base'\n{changed}{button}"));
+    log_says(folder.path(), "configuration: read again: inputs");
+    log_says(folder.path(), "input left: /dev/no-such-chip");
+
     // A broken file changes nothing, and is said until it is mended.
     write(&before.replace("capacity = 256", "capacity = 0"));
     let broken = loop {
