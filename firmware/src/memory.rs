@@ -12,6 +12,11 @@ pub(crate) fn available_mib() -> Option<u64> {
     field_kib("/proc/meminfo", "MemAvailable:").map(|kib| kib / 1024)
 }
 
+/// All memory that the kernel has to give, in MiB (`MemTotal` of `/proc/meminfo`, proc(5)).
+pub(crate) fn total_mib() -> Option<u64> {
+    field_kib("/proc/meminfo", "MemTotal:").map(|kib| kib / 1024)
+}
+
 /// A line `NAME 123 kB` of a file of `/proc`, in KiB.
 pub(crate) fn field_kib(file: impl AsRef<Path>, name: &str) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;

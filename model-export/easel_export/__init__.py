@@ -11,7 +11,7 @@ The data's way, one module a stage:
 - `export`: torch to ONNX, weights rewritten and laid out for mapping.
 - `convert`: the way through all of them; `directory`, `layout`: the files around the weights.
 - `check`: torch against ONNX Runtime on the written files.
-- `manifest`: `easel.json`, what the directory says about itself.
+- `manifest`, `checksums`: `easel.json`, what the directory says about itself, and `SHA256SUMS`, what its files were.
 """
 
 __version__ = "0.1.0"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import ExportError, UsageError, directory
+from . import ExportError, UsageError, checksums, directory
 
 RANDOM_KINDS = ("sd15", "sd21", "tiny", "tiny-sd21", "tiny-taesd")
 # Of these there is the U-Net alone.
@@ -120,6 +120,7 @@ def _run(options: argparse.Namespace) -> None:
                 source = Path(scratch) / f"random-{options.random}"
                 build(options.random, source, options.seed)
                 export_checkpoint(str(source), fresh, request)
+        checksums.write(fresh)
     print(f"wrote {options.out}")
 
 

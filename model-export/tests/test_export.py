@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import json
 from pathlib import Path
 
@@ -32,6 +33,15 @@ def test_layout_is_optimums(exported: dict[str, Path]) -> None:
         for part in PARTS:
             assert {f"{part}/model.onnx", f"{part}/{DATA_FILE}", f"{part}/config.json"} <= files
         assert not [f for f in files if "safetensors" in f]
+
+
+def test_checksums_are_of_all_files(exported: dict[str, Path]) -> None:
+    for out in exported.values():
+        lines = [line.split("  ", 1) for line in (out / "SHA256SUMS").read_text().splitlines()]
+        files = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+        assert {name for _, name in lines} == files - {"SHA256SUMS"}
+        for digest, name in lines:
+            assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
 
 
 def test_names_and_axes_are_optimums(exported: dict[str, Path]) -> None:

@@ -5,9 +5,12 @@
 //! mend; what must be there is checked on the whole. `docs/command-line.md` lists the keys. Each table is a
 //! [`Section`], which lives with the part that it configures.
 
+mod changes;
+mod effective;
 mod file;
 mod section;
 
+pub use changes::{ConfigFiles, Reread, changed_keys};
 pub use section::{Section, Wrong, within};
 
 use crate::display::PanelSettings;
@@ -17,7 +20,7 @@ use crate::kiosk::KioskSettings;
 use crate::mqtt::BrokerSettings;
 use crate::watch::LimitSettings;
 use file::File;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// A configuration that cannot be used.
@@ -29,10 +32,11 @@ pub struct ConfigError {
 }
 
 /// All that a board's configuration says.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The file that this one adds to; taken out when it is read.
+    #[serde(skip_serializing)]
     inherits: Option<String>,
     /// What the board is.
     pub board: BoardSettings,
@@ -55,7 +59,7 @@ pub struct Config {
 }
 
 /// The `[board]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoardSettings {
     /// What people call it. Required.
@@ -98,7 +102,7 @@ impl Section for BoardSettings {
 }
 
 /// The `[model]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSettings {
     /// The model directory; `None`: where every command looks.

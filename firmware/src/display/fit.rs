@@ -5,10 +5,10 @@ use fast_image_resize::{
     images::{Image, ImageRef},
 };
 use image::{GenericImage as _, Rgb, RgbImage, imageops};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What becomes of a picture whose shape is not the panel's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
     /// It fills the panel; what is too much is cut off, the same on both sides.

@@ -11,6 +11,7 @@ mod presenter;
 mod screen;
 mod screens;
 mod settings;
+mod test_pattern;
 mod text;
 mod thread;
 
@@ -23,4 +24,5 @@ pub use presenter::PanelHealth;
 pub use screen::Screen;
 pub use screens::{Frame, draw};
 pub use settings::{PanelKind, PanelSettings};
+pub(crate) use test_pattern::test_pattern;
 pub use thread::{Clock, Display, Look, SystemClock};

@@ -5,12 +5,12 @@ use super::panels::{drm::DrmSettings, epaper::EpaperSettings, fb::FbSettings, sp
 use super::screens::Frame;
 use super::thread::Look;
 use crate::board::{Section, Wrong, within};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
 /// Where pictures are shown.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PanelSettings {
     /// What shows them. Required.
@@ -59,7 +59,7 @@ impl Default for PanelSettings {
 }
 
 /// A way to show pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PanelKind {
     /// A PNG file: a board without a display.

@@ -2,18 +2,18 @@
 
 use crate::board::{Section, Wrong, within};
 use evdev::KeyCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// All inputs. A file that has some replaces those that it inherits.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct InputsSettings(pub Vec<InputSettings>);
 
 /// What an input is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InputKind {
     /// A push button on a GPIO line.
@@ -39,7 +39,7 @@ impl InputKind {
 }
 
 /// What is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Show the next picture of the history.
@@ -67,7 +67,7 @@ pub enum Action {
 }
 
 /// One `[[inputs]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InputSettings {
     /// What people call it. Required.

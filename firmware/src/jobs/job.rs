@@ -74,13 +74,42 @@ pub struct Job {
     pub(super) deadline: Option<Instant>,
     /// How often painting it was begun and not ended.
     pub attempts: u32,
+    /// How many of those attempts ended with the whole machine.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub power_cuts: u32,
 }
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Paintings of a job that may end the program while the machine goes on.
+const MOST_CRASHES: u32 = 2;
+
+/// Paintings of a job that may end with the whole machine. Power fails, but hardly so often in the middle of the same
+/// picture: a job may take the machine down with it, by its heat or by its hunger for memory.
+const MOST_POWER_CUTS: u32 = 5;
 
 impl Job {
     /// Whether it has waited too long.
     #[must_use]
     pub fn has_expired(&self, now: &Moment) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now.steady)
+    }
+
+    /// Why it must not be painted any more, as its answer says; `None`: it may be.
+    #[must_use]
+    pub fn why_set_aside(&self) -> Option<&'static str> {
+        let crashes = self.attempts.saturating_sub(self.power_cuts);
+        if crashes >= MOST_CRASHES {
+            return Some("painting it ended the program twice: it is set aside");
+        }
+        let cuts = self.power_cuts >= MOST_POWER_CUTS;
+        cuts.then_some("the board went off five times while it was painted: it is set aside")
     }
 
     /// Sets the deadline at the start of the program. Where the dates cannot tell how long it has waited, it may wait

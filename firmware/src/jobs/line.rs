@@ -17,11 +17,39 @@ pub(super) struct Line {
     /// In the order of painting.
     waiting: heapless::Vec<Box<Job>, LONGEST_LINE>,
     painting: Option<Box<Job>>,
+    /// Of the one that is being painted.
+    attempt: Attempt,
     /// The oldest first.
     finished: VecDeque<(JobId, Outcome)>,
     next: u64,
     /// Jobs for which there was no room.
     pub(super) dropped: usize,
+}
+
+/// How painting was begun.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Attempt {
+    /// In which start of the machine.
+    boot: Option<String>,
+    /// Whether the program was told to stop since.
+    excused: bool,
+}
+
+impl Attempt {
+    /// What the end of the program was for the job, now that the machine is in `boot`.
+    fn interrupted(&self, id: JobId, boot: Option<&str>) -> Entry {
+        if self.excused {
+            return Entry::Released { id };
+        }
+        // Without a word of the system it is a crash: a job that crashes must not be tried for ever.
+        let another = self
+            .boot
+            .as_deref()
+            .zip(boot)
+            .map(|(then, now)| then != now);
+        let power = another.unwrap_or(false);
+        Entry::Interrupted { id, power }
+    }
 }
 
 impl Line {
@@ -75,25 +103,33 @@ impl Line {
                     self.insert(job);
                 }
             }
-            Entry::Started { id } => {
-                // Only a journal has two of them on end: the program ended in the middle of the first.
-                self.put_back();
+            Entry::Started { id, boot } => {
+                // Only an old journal has two of them on end: the program ended in the middle of the first.
+                self.put_back(false);
                 if let Some(mut job) = self.remove(&id) {
                     job.attempts = job.attempts.saturating_add(1);
                     self.painting = Some(job);
+                    let excused = false;
+                    self.attempt = Attempt { boot, excused };
                 }
             }
+            Entry::Excused { id } => self.attempt.excused |= self.is_painting(&id),
             Entry::Released { id } => {
                 if self.is_painting(&id)
-                    && let Some(mut job) = self.painting.take()
+                    && let Some(mut job) = self.leave()
                 {
                     job.attempts = job.attempts.saturating_sub(1);
                     self.insert(job);
                 }
             }
+            Entry::Interrupted { id, power } => {
+                if self.is_painting(&id) {
+                    self.put_back(power);
+                }
+            }
             Entry::Finished { id, outcome } => {
                 let job = if self.is_painting(&id) {
-                    self.painting.take()
+                    self.leave()
                 } else {
                     self.remove(&id)
                 };
@@ -107,12 +143,25 @@ impl Line {
         None
     }
 
-    /// Lets the job that was being painted wait again, its attempt counted: the program ended in the middle of it.
-    pub(super) fn put_back(&mut self) -> Option<JobId> {
-        let job = self.painting.take()?;
-        let id = job.id.clone();
-        self.insert(job);
-        Some(id)
+    /// What must be said of the job that was being painted when the program ended, now that it starts in `boot`.
+    pub(super) fn interrupted(&self, boot: Option<&str>) -> Option<Entry> {
+        let id = self.painting()?.id.clone();
+        Some(self.attempt.interrupted(id, boot))
+    }
+
+    /// Lets the job that was being painted wait again, its attempt counted: the program ended in the middle of it, and with
+    /// `power` the whole machine.
+    pub(super) fn put_back(&mut self, power: bool) {
+        if let Some(mut job) = self.leave() {
+            job.power_cuts = job.power_cuts.saturating_add(power.into());
+            self.insert(job);
+        }
+    }
+
+    /// Nothing is being painted any more.
+    fn leave(&mut self) -> Option<Box<Job>> {
+        self.attempt = Attempt::default();
+        self.painting.take()
     }
 
     /// Calls `change` with each job that waits.
@@ -134,7 +183,11 @@ impl Line {
             let mut before = job.clone();
             before.attempts = before.attempts.saturating_sub(1);
             entries.push(Entry::Accepted(before));
-            entries.push(Entry::Started { id: job.id.clone() });
+            let (id, boot) = (job.id.clone(), self.attempt.boot.clone());
+            entries.push(Entry::Started { id, boot });
+            if self.attempt.excused {
+                entries.push(Entry::Excused { id: job.id.clone() });
+            }
         }
         entries
     }

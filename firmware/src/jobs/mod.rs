@@ -1,6 +1,7 @@
 //! What is to be painted, and what has been: a bounded queue with a journal on disk, and a history of pictures.
 
 mod answers;
+mod boot;
 mod disk;
 mod history;
 mod job;
@@ -22,11 +23,16 @@ pub use order::{JobId, Order, Source, Status, WrongId};
 pub use queue::Queue;
 pub use record::{Entry, LARGEST_RECORD, Reading, read_journal};
 
+/// Whether some process has the queue of this folder open. Nothing is made where there is none.
+pub(crate) fn is_in_use(folder: &std::path::Path) -> bool {
+    folder.join("lock").is_file() && disk::FolderLock::take(folder).is_ok_and(|lock| lock.is_none())
+}
+
 use crate::board::{Section, Wrong, within};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The `[queue]` of a board's configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSettings {
     /// Jobs that wait at most; one more is rejected.
@@ -51,7 +57,7 @@ impl Section for QueueSettings {
 }
 
 /// The `[history]` of a board's configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HistorySettings {
     /// Pictures that are kept at most, favourites not counted.

@@ -1,6 +1,7 @@
 //! The bounded queue that outlasts a power cut.
 
 use super::answers::{Cancel, JournalError, Pushed, Recovered, Rejection, Taken};
+use super::boot;
 use super::disk::{Disk, FolderLock, RealDisk};
 use super::journal::Journal;
 use super::line::Line;
@@ -14,9 +15,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Paintings of a job that may end the program. After these it is not the power.
-const MOST_ATTEMPTS: u32 = 2;
-
 /// Characters of the reason of a failure that are kept.
 const LONGEST_REASON: usize = 500;
 
@@ -29,6 +27,8 @@ pub struct Queue {
     journal: Journal,
     set_aside: SetAside,
     capacity: usize,
+    /// This start of the machine.
+    boot: Option<String>,
     _lock: FolderLock,
 }
 
@@ -44,13 +44,14 @@ impl Queue {
         settings: &QueueSettings,
         now: Moment,
     ) -> Result<(Self, Recovered), JournalError> {
-        Self::open_on(Arc::new(RealDisk), folder, settings, now)
+        Self::open_on(Arc::new(RealDisk), folder, settings, boot::current(), now)
     }
 
     pub(super) fn open_on(
         disk: Arc<dyn Disk>,
         folder: &Path,
         settings: &QueueSettings,
+        boot: Option<String>,
         now: Moment,
     ) -> Result<(Self, Recovered), JournalError> {
         let failed = |problem| JournalError::Disk {
@@ -65,10 +66,10 @@ impl Queue {
         for entry in found.reading.entries {
             line.apply(entry);
         }
-        let interrupted = line.put_back();
+        let interrupted = line.interrupted(boot.as_deref());
         let recovered = Recovered {
-            waiting: line.waiting().len(),
-            interrupted,
+            waiting: line.waiting().len() + usize::from(interrupted.is_some()),
+            interrupted: line.painting().map(|job| job.id.clone()),
             cut: found.cut,
             damaged: found.reading.damaged.len(),
             dropped: line.dropped,
@@ -79,15 +80,22 @@ impl Queue {
             journal,
             set_aside: SetAside::new(disk, folder),
             capacity: settings.capacity.min(LARGEST_QUEUE),
+            boot,
             _lock: lock,
         };
-        queue.resume(now);
+        queue.resume(interrupted, now);
         Ok((queue, recovered))
     }
 
-    /// Sets the deadlines, and writes the journal anew where that helps the next start. A full disk is no reason not
-    /// to start: what cannot be written now is written with the next entry.
-    fn resume(&mut self, now: Moment) {
+    /// Sets the deadlines, puts down how the last attempt ended, and writes the journal anew where that helps the next
+    /// start. A full disk is no reason not to start: what cannot be written now is written with the next entry.
+    fn resume(&mut self, interrupted: Option<Entry>, now: Moment) {
+        if let Some(entry) = interrupted {
+            if self.record(std::slice::from_ref(&entry)).is_err() {
+                self.journal.make_stale();
+            }
+            self.line.apply(entry);
+        }
         let mut counts_anew = false;
         self.line.for_each_waiting(|job| {
             let counts = job.resume(&now);
@@ -139,6 +147,7 @@ impl Queue {
             ttl: new.ttl,
             deadline: new.ttl.and_then(|ttl| now.steady.checked_add(ttl)),
             attempts: 0,
+            power_cuts: 0,
         }));
         let bytes = json(std::slice::from_ref(&entry)).len();
         if bytes > LARGEST_RECORD {
@@ -163,13 +172,12 @@ impl Queue {
         let mut entries = self.expiries(now);
         let mut set_aside = Vec::new();
         for job in self.line.waiting().filter(|job| !job.has_expired(&now)) {
-            if job.attempts < MOST_ATTEMPTS {
-                let id = job.id.clone();
-                entries.push(Entry::Started { id });
+            let Some(reason) = job.why_set_aside() else {
+                let (id, boot) = (job.id.clone(), self.boot.clone());
+                entries.push(Entry::Started { id, boot });
                 break;
-            }
+            };
             self.set_aside.keep(job)?;
-            let reason = "painting it ended the program twice: it is set aside";
             entries.push(Entry::Finished {
                 id: job.id.clone(),
                 outcome: Outcome::Error(reason.to_owned()),
@@ -238,6 +246,19 @@ impl Queue {
         Ok(ended
             .pop()
             .map_or(Cancel::Unknown, |job| Cancel::Waiting(Box::new(job))))
+    }
+
+    /// The program was told to stop in the middle of this job: should it be killed before the painter hears of it, the
+    /// attempt does not count. Returns whether it is the one.
+    ///
+    /// # Errors
+    /// The disk. Then the attempt counts.
+    pub fn excuse(&mut self, id: &JobId) -> Result<bool, JournalError> {
+        if !self.line.is_painting(id) {
+            return Ok(false);
+        }
+        self.commit(vec![Entry::Excused { id: id.clone() }])?;
+        Ok(true)
     }
 
     /// Lets the job that is being painted wait again, as the first of its kind: the program stops, and that is not its

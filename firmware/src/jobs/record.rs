@@ -32,11 +32,26 @@ pub enum Entry {
     Started {
         /// Which job.
         id: JobId,
+        /// In which start of the machine, where that is known; journals of before have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot: Option<String>,
+    },
+    /// The program was told to stop in the middle of it: whatever ends it now, that is not the job's fault.
+    Excused {
+        /// Which job.
+        id: JobId,
     },
     /// Painting it was given up for now, and that is not its fault.
     Released {
         /// Which job.
         id: JobId,
+    },
+    /// The program ended in the middle of it, and has been started again.
+    Interrupted {
+        /// Which job.
+        id: JobId,
+        /// Whether the whole machine had ended: by a power cut, most likely.
+        power: bool,
     },
     /// It is over.
     Finished {
@@ -80,7 +95,7 @@ impl Reading {
         for entry in &self.entries {
             line.apply(entry.clone());
         }
-        line.put_back();
+        line.put_back(false);
         line.waiting().cloned().collect()
     }
 }

@@ -8,12 +8,14 @@ use super::playlist::{Playlist, check_all};
 use crate::board::{Section, Wrong, within};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// What the board does by itself.
-#[derive(Debug, Clone, Deserialize)]
+///
+/// Serialized for its defaults: what is a list or a zone is printed as the files have it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KioskSettings {
     /// Whether the playlist plays, until somebody says otherwise.
@@ -21,23 +23,27 @@ pub struct KioskSettings {
     /// A file of playlists.
     pub playlist: Option<PathBuf>,
     /// Playlists, after those of the file.
+    #[serde(skip_serializing)]
     pub playlists: Vec<Playlist>,
     /// The zone that all times are meant in; `None`: the system's.
+    #[serde(skip_serializing)]
     pub timezone: Option<Zone>,
     /// Seconds between a picture and the next; `None`: ten minutes, or no interval where `at` has times.
     pub interval_s: Option<u64>,
     /// Times at which a picture is painted.
+    #[serde(skip_serializing)]
     pub at: Vec<At>,
     /// When an old picture is shown.
     pub show_again: ShowAgain,
     /// When the board rests.
+    #[serde(skip_serializing)]
     pub quiet: Vec<QuietHours>,
     /// Minutes that the panel is lit at night after a button was pressed.
     pub wake_min: u64,
 }
 
 /// When an old picture is shown.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShowAgain {
     /// Minutes after which one comes.

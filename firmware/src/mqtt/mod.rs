@@ -21,6 +21,7 @@ mod link;
 mod options;
 mod outbox;
 pub mod payload;
+mod probe;
 mod publication;
 mod report;
 mod secret;
@@ -33,6 +34,7 @@ pub use backoff::Pace;
 pub use client::Client;
 pub use identity::Identity;
 pub use inbound::{Inbound, Ticket};
+pub(crate) use probe::probe;
 pub use report::{
     Activity, Health, ImageInfo, Info, LARGEST_IMAGE, Limits, Outbound, Problem, Response, State,
 };

@@ -2,11 +2,11 @@
 
 use super::topics::is_plain_name;
 use crate::board::{Section, Wrong, within};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Where the broker is and how to get in.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BrokerSettings {
     /// Whether the board talks to a broker at all; without a host it does not either.

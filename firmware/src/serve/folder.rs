@@ -8,13 +8,18 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// One line: where, what the system says, what to do.
 pub(super) fn open(asked: Option<&Path>, name: &str) -> Result<PathBuf, String> {
-    let folder = choose(asked, name, |name| std::env::var_os(name))
+    let folder = choose_folder(asked, name)
         .ok_or("state: there is no home folder: give a folder with --state DIR")?;
     std::fs::create_dir_all(&folder).map_err(|error| {
         let advice = "give a folder that can be written with --state DIR";
         format!("state: {}: {error}: {advice}", folder.display())
     })?;
     Ok(folder)
+}
+
+/// The folder that [`open`] makes; `None` where there is no home folder.
+pub(crate) fn choose_folder(asked: Option<&Path>, name: &str) -> Option<PathBuf> {
+    choose(asked, name, |name| std::env::var_os(name))
 }
 
 fn choose(

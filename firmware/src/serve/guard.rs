@@ -13,8 +13,15 @@ use std::time::{Duration, Instant};
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often `health` is published.
 const SAY_EVERY: Duration = Duration::from_secs(30);
-/// An operator of a network may take so long on the slowest board: a convolution of a large picture, its weights from a card.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// One operator of a network may take so long on the slowest board; the painter's pulse beats after each.
+///
+/// The longest is a 3×3 convolution of 256 channels to 256 in Stable Diffusion's VAE decoder, behind its last
+/// up-sampling: 9 · 256² · width · height products, 155 G at 512×512 of the decoder's 1240 G, 618 G at 1024×1024 without
+/// tiles. A Cortex-A53 multiplies at most 4 f32 a cycle and core (`docs/arm-kernels.md`); at half of that, on one thread
+/// and with its clock held at 600 MHz by heat, that is 129 s and 515 s. int8 is no slower, though it runs such a layer
+/// twice for 16-bit activations. A layer's weights, 2.4 MB here and 52 MB in the largest of a U-Net, take seconds from a slow card.
+/// Too short would be worse than too long: a picture that is killed twice is set aside.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// The same complaint comes again after so long.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
@@ -164,6 +171,27 @@ impl Guard {
             log("ready");
             let _ = self.notifier.ready("waits for a prompt");
         }
+    }
+
+    /// The configuration is being read again, as the service manager has asked.
+    pub(super) fn reloading(&self) {
+        let _ = self.notifier.reloading();
+    }
+
+    /// It has been.
+    pub(super) fn reloaded(&self) {
+        // Before the model is there, the first `ready` says it.
+        if self.ready {
+            let _ = self.notifier.ready("has read its configuration again");
+        }
+    }
+
+    /// From now on, other limits count.
+    pub(super) fn set_limits(&mut self, limits: &LimitSettings) {
+        self.limits = limits.clone();
+        self.governor.set_limits(limits.clone());
+        // What follows from them is looked at next.
+        self.looked = None;
     }
 
     /// It ends because it was told to.

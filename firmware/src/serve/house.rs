@@ -4,15 +4,17 @@
 use super::live::{Live, LiveFile};
 use super::orders::{End, How};
 use super::painter::{Ending, Painter, Report, Step};
+use super::reload::InForce;
 use crate::board::Config;
 use crate::display::{Display, Screen};
-use crate::inputs::InputEvent;
+use crate::inputs::{InputEvent, Inputs};
 use crate::jobs::{History, Job, JobId, NewJob, Order, Outcome, Queue, Source};
-use crate::kiosk::{Kiosk, PlaylistFile, Wish};
+use crate::kiosk::{Kiosk, Playlist, PlaylistFile, Wish};
 use crate::mqtt::{Client, Inbound, Outbound, State, Ticket};
 use crate::watch::{Clock, Moment};
 use easel::{ModelDefaults, Stage};
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 /// Something that the house hears.
@@ -24,6 +26,8 @@ pub(super) enum Event {
     Painter(Report),
     /// From somebody at the board.
     Input(InputEvent),
+    /// The system wants the configuration to be read again.
+    ReadAgain,
     /// The system wants the board to stop.
     Stop,
 }
@@ -41,6 +45,11 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(20);
 /// What the house has.
 pub(super) struct House {
     pub(super) config: Config,
+    pub(super) in_force: InForce,
+    /// Buttons and the like at work.
+    pub(super) inputs: Option<Inputs>,
+    /// Where whatever is started later tells what it hears.
+    pub(super) events: Sender<Event>,
     pub(super) queue: Queue,
     pub(super) history: History,
     pub(super) kiosk: Kiosk,
@@ -74,6 +83,8 @@ pub(super) struct Situation {
     failed: Option<JobId>,
     /// What became of the last job, as long as the disk does not take it.
     pub(super) end: Option<End>,
+    /// What the file of playlists said when it could be read last.
+    pub(super) playlists: Vec<Playlist>,
     /// The picture on the panel.
     pub(super) shown: Option<JobId>,
     /// The panel shows something else until then.
@@ -142,6 +153,7 @@ impl House {
             Event::Broker(inbound) => self.hear_broker(inbound),
             Event::Painter(report) => self.hear_painter(report),
             Event::Input(input) => self.hear_input(input),
+            Event::ReadAgain => self.reload(),
             Event::Stop => self.stop(),
         }
     }
@@ -150,6 +162,7 @@ impl House {
     pub(super) fn work(&mut self) -> Duration {
         let now = self.clock.now();
         self.look_after_itself();
+        self.read_configuration_again();
         self.read_playlist_again();
         let night = self.kiosk.night(&now);
         self.set_dark(night.dark);
@@ -170,7 +183,8 @@ impl House {
         } else {
             Duration::from_secs(1)
         };
-        [LONGEST_SLEEP, kiosk, notice, trouble, expiry]
+        let configuration = self.in_force.due().unwrap_or(LONGEST_SLEEP);
+        [LONGEST_SLEEP, kiosk, notice, trouble, expiry, configuration]
             .into_iter()
             .min()
             .unwrap_or(LONGEST_SLEEP)
@@ -352,7 +366,10 @@ impl House {
     fn read_playlist_again(&mut self) {
         match self.playlist.as_mut().and_then(PlaylistFile::changed) {
             None => {}
-            Some(Ok(playlists)) => self.kiosk.set_playlists(playlists),
+            Some(Ok(playlists)) => {
+                self.at.playlists.clone_from(&playlists);
+                self.kiosk.set_playlists(playlists);
+            }
             Some(Err(error)) => log(&format!("playlist: {error}")),
         }
     }
@@ -396,6 +413,11 @@ impl House {
         if !self.at.stopping {
             self.at.stopping = true;
             self.guard.stopping();
+            if let Some(work) = &self.at.work
+                && let Err(error) = self.queue.excuse(&work.job.id)
+            {
+                self.guard.complain("queue", &error.to_string());
+            }
             self.painter.cancel();
         }
     }

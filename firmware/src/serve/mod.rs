@@ -9,9 +9,13 @@ mod live;
 mod orders;
 mod painter;
 mod pictures;
+mod reload;
 mod saying;
+mod signals;
 
-use crate::board::Config;
+pub(crate) use folder::choose_folder as state_folder;
+
+use crate::board::{Config, ConfigError};
 use crate::display::{self, Display, SystemClock};
 use crate::jobs::{self, History, Queue};
 use crate::kiosk::{Kiosk, PlaylistFile};
@@ -24,6 +28,7 @@ use guard::Guard;
 use house::{Event, House, Situation, log};
 use live::LiveFile;
 use painter::Painter;
+use reload::InForce;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -49,16 +54,23 @@ pub(crate) struct ServeArguments {
 /// Runs until a signal.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let file = &arguments.board;
-    let config = Config::read(file).map_err(|error| Failure::Usage(error.to_string()))?;
+    let usage = |error: ConfigError| Failure::Usage(error.to_string());
+    let in_force = InForce::new(file).map_err(usage)?;
+    let config = Config::read(file).map_err(usage)?;
     report::kernel()?; // a wrong EASEL_KERNEL is a wrong call
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let folder = folder::open(arguments.state.as_deref(), &stem).map_err(Failure::Usage)?;
     let (events, heard) = channel();
-    let stop = events.clone();
-    ctrlc::set_handler(move || drop(stop.send(Event::Stop)))
+    signals::listen(events.clone())
         .map_err(|error| Failure::Failed(format!("signals: {error}")))?;
-    let _inputs = start_inputs(&config, &events);
-    let mut house = open(config, file, &folder, arguments.cache.clone(), &events)?;
+    let mut house = open(
+        config,
+        in_force,
+        file,
+        &folder,
+        arguments.cache.clone(),
+        &events,
+    )?;
     drop(events);
     house.begin();
     live(&mut house, &heard);
@@ -89,6 +101,7 @@ fn live(house: &mut House, heard: &Receiver<Event>) {
 /// reported, and the rest goes on.
 fn open(
     config: Config,
+    in_force: InForce,
     file: &Path,
     folder: &Path,
     cache: Option<OsString>,
@@ -134,7 +147,11 @@ fn open(
     })?;
     let clock = Clock::new(config.kiosk.timezone.clone().map(|zone| zone.0));
     let playlist = config.kiosk.playlist.clone().map(PlaylistFile::new);
+    let inputs = start_inputs(&config.inputs, events);
     Ok(House {
+        inputs,
+        events: events.clone(),
+        in_force,
         queue,
         history,
         kiosk,
@@ -209,9 +226,12 @@ fn open_client(
     .map_err(|error| Failure::Usage(error.to_string()))
 }
 
-fn start_inputs(config: &Config, events: &Sender<Event>) -> Option<inputs::Inputs> {
+fn start_inputs(
+    settings: &inputs::InputsSettings,
+    events: &Sender<Event>,
+) -> Option<inputs::Inputs> {
     let events = events.clone();
-    let started = inputs::start(&config.inputs, move |input| {
+    let started = inputs::start(settings, move |input| {
         drop(events.send(Event::Input(input)));
     });
     started

@@ -110,7 +110,7 @@ impl House {
             self.has_expired(job);
         }
         for job in taken.set_aside {
-            let text = "painting it ended the program twice: it is set aside";
+            let text = job.why_set_aside().unwrap_or("it is set aside");
             log(&format!("{}: {text}", job.id));
             let problem = Problem::new("set_aside", text);
             self.answer(Some(job.id), Status::Error, Some(problem), job.reply);

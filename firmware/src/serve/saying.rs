@@ -81,7 +81,9 @@ impl House {
         if let Some((code, text)) = self.guard.problem() {
             return Some(Problem::new(code, text));
         }
-        self.panel_trouble().map(|text| Problem::new("panel", text))
+        let panel = self.panel_trouble().map(|text| ("panel", text));
+        let file = self.in_force.problem.clone().map(|text| ("config", text));
+        panel.or(file).map(|(code, text)| Problem::new(code, text))
     }
 
     fn panel_trouble(&self) -> Option<String> {

@@ -50,6 +50,11 @@ impl Clock {
         }
     }
 
+    /// From now on, local time is that of another zone.
+    pub fn set_zone(&mut self, zone: Option<TimeZone>) {
+        self.zone = zone;
+    }
+
     /// What both clocks say.
     #[must_use]
     pub fn now(&self) -> Moment {

@@ -75,6 +75,11 @@ impl Governor {
         }
     }
 
+    /// From now on, other limits count.
+    pub fn set_limits(&mut self, limits: LimitSettings) {
+        self.limits = limits;
+    }
+
     /// Takes a reading, in °C, at a moment of a clock that never goes back. Without one, the last counts for a minute.
     pub fn observe(&mut self, now: Duration, celsius: Option<f32>) -> Pace {
         if let Some(celsius) = celsius.filter(|celsius| CREDIBLE.contains(celsius)) {

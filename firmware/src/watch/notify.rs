@@ -61,6 +61,17 @@ impl Notifier {
         self.send(&format!("READY=1\nSTATUS={}", one_line(status)))
     }
 
+    /// Its configuration is being read again; [`ready`](Self::ready) says that it has been. For `Type=notify-reload`, which wants
+    /// to know since when by `CLOCK_MONOTONIC` (sd_notify(3)).
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub fn reloading(&self) -> io::Result<()> {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={now}"))
+    }
+
     /// What it does, for people.
     ///
     /// # Errors
@@ -192,6 +203,21 @@ mod tests {
             assert_eq!(manager.heard().as_deref(), Some(expected));
         }
         assert_eq!(manager.heard(), None);
+    }
+
+    #[test]
+    fn a_reload_has_a_time_that_does_not_go_back() {
+        let manager = Manager::new();
+        let notifier = manager.notifier(&[]);
+        let times: Vec<u64> = (0..2)
+            .map(|_| {
+                notifier.reloading().expect("it is heard");
+                let heard = manager.heard().expect("it was sent");
+                let time = heard.strip_prefix("RELOADING=1\nMONOTONIC_USEC=");
+                time.expect(&heard).parse().expect("a number")
+            })
+            .collect();
+        assert!(times.is_sorted() && times[0] > 0, "{times:?}");
     }
 
     #[test]

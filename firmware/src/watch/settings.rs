@@ -1,10 +1,10 @@
 //! The `[limits]` of a board's configuration.
 
 use crate::board::{Section, Wrong, within};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// When the board slows down, and when it refuses.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
     /// °C from which the painter rests between steps.

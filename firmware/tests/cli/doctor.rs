@@ -1,7 +1,8 @@
 //! `easel doctor`.
 
-use crate::support::{Workplace, stderr, stdout, tiny};
+use crate::support::{Workplace, json_line, stderr, stdout, tiny};
 use std::path::Path;
+use std::process::Command;
 
 fn board(model: &str, more: &str, panel: &str) -> String {
     format!(
@@ -12,17 +13,20 @@ fn board(model: &str, more: &str, panel: &str) -> String {
 /// Examines the board and gives the exit code and the findings by name.
 fn examine(board: &str) -> (Option<i32>, Vec<(String, String)>, String) {
     let place = Workplace::new().with("frame.toml", board);
-    let output = place.run(&["doctor", "--board", "frame.toml"]);
+    let output = place.run(&["doctor", "--board", "frame.toml", "--state", "state"]);
     assert_eq!(place.names(), ["frame.toml"], "something was written");
-    let findings = stdout(&output)
-        .lines()
-        .map(|line| {
-            let mut words = line.split_whitespace();
-            let verdict = words.next().expect("a verdict").to_owned();
-            let name = words.next().expect("a name").to_owned();
-            (name, verdict + " " + &words.collect::<Vec<_>>().join(" "))
-        })
-        .collect();
+    let mut findings: Vec<(String, String)> = Vec::new();
+    for line in stdout(&output).lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words[0] == "fix:" {
+            let (_, text) = findings.last_mut().expect("a finding is before its fix");
+            text.push_str(" | ");
+            text.push_str(&words[1..].join(" "));
+            continue;
+        }
+        let text = format!("{} {}", words[0], words[2..].join(" "));
+        findings.push((words[1].to_owned(), text));
+    }
     (output.status.code(), findings, stderr(&output))
 }
 
@@ -34,14 +38,15 @@ fn finding<'a>(findings: &'a [(String, String)], name: &str) -> &'a str {
 }
 
 /// Exactly these are wrong.
-fn wrong(board: &str, name: &str, says: &[&str]) {
+fn wrong(board: &str, names: &str, says: &[&str]) {
     let (code, findings, error) = examine(board);
     assert_eq!(code, Some(1), "{findings:?}");
     assert_eq!(error.lines().count(), 1, "{error}");
     assert!(
-        error.contains("frame.toml") && error.contains(&format!("wrong: {name}:")),
+        error.contains("frame.toml") && error.contains(&format!("wrong: {names}:")),
         "{error}"
     );
+    let name = names.split(", ").next().expect("one is wrong");
     for part in says {
         assert!(finding(&findings, name).contains(part), "{findings:?}");
     }
@@ -51,18 +56,52 @@ fn tiny_dir() -> String {
     tiny().to_str().expect("UTF-8").to_owned()
 }
 
+const EVERY: [&str; 14] = [
+    "board",
+    "cpu",
+    "cores",
+    "model",
+    "hashes",
+    "memory",
+    "panel",
+    "display",
+    "inputs",
+    "broker",
+    "clock",
+    "permissions",
+    "disk",
+    "kiosk",
+];
+
 #[test]
 fn a_healthy_board() {
     let board = board(
         &tiny_dir(),
-        "threads = 1\nmemory_mib = 1",
+        "threads = 1\nmemory_mib = 100",
         "width = 64\nheight = 48\nrotation = 90",
     );
     let (code, findings, error) = examine(&board);
     assert_eq!((code, error.as_str()), (Some(0), ""), "{findings:?}");
-    let names: Vec<&str> = findings.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["board", "cpu", "cores", "memory", "model", "panel"]);
-    assert!(findings.iter().all(|(_, text)| text.starts_with("ok ")));
+    let mut names: Vec<&str> = findings.iter().map(|(name, _)| name.as_str()).collect();
+    // One check may find several things.
+    names.dedup();
+    assert_eq!(names, EVERY);
+    let not_ok: Vec<_> = findings
+        .iter()
+        .filter(|(_, text)| !text.starts_with("ok "))
+        .collect();
+    // The tiny model has no checksums, and who keeps the clock right is the machine's matter.
+    assert!(
+        not_ok.iter().all(|(name, text)| text.starts_with("warn ")
+            && ["hashes", "clock"].contains(&name.as_str())),
+        "{not_ok:?}"
+    );
+    assert!(
+        finding(&findings, "hashes").contains("| export the model anew"),
+        "{findings:?}"
+    );
+    assert!(finding(&findings, "memory").ends_with("the budget is 100"));
+    assert!(finding(&findings, "display").contains("state/panel.png: comes when"));
     assert!(finding(&findings, "cpu").contains(std::env::consts::ARCH));
     assert!(finding(&findings, "cores").ends_with("1 are used"));
     assert!(finding(&findings, "model").contains("32x32, 20 steps, ddim"));
@@ -78,7 +117,12 @@ fn the_shipped_simulator_is_healthy_with_a_model() {
         .env("EASEL_MODEL", tiny())
         .output()
         .expect("the binary runs");
-    assert!(output.status.success(), "{output:?}");
+    // Whether a broker runs on this machine is not the file's matter.
+    let failing = stderr(&output);
+    assert!(
+        failing.is_empty() || failing.contains("wrong: broker:"),
+        "{output:?}"
+    );
     assert!(stdout(&output).contains("800x480 png"), "{output:?}");
 }
 
@@ -90,7 +134,7 @@ fn a_panel_that_is_no_multiple_gets_the_largest_picture_that_fits() {
     wrong(
         &board(&tiny_dir(), "", "width = 1\nheight = 35"),
         "panel",
-        &["WRONG", "multiples of 2", "panel.width"],
+        &["fail", "multiples of 2", "| mend panel.width"],
     );
 }
 
@@ -98,11 +142,21 @@ fn a_panel_that_is_no_multiple_gets_the_largest_picture_that_fits() {
 fn more_than_the_machine_has_is_wrong() {
     let panel = "width = 32\nheight = 32";
     let memory = board(&tiny_dir(), "memory_mib = 1048576", panel);
-    wrong(&memory, "memory", &["WRONG", "model.memory_mib is 1048576"]);
+    wrong(
+        &memory,
+        "memory",
+        &[
+            "fail",
+            "model.memory_mib is 1048576",
+            "| end other programs",
+        ],
+    );
+    let little = board(&tiny_dir(), "memory_mib = 1", panel);
+    wrong(&little, "memory", &["fail", "MiB"]);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if cores < 256 {
         let threads = board(&tiny_dir(), "threads = 256", panel);
-        wrong(&threads, "cores", &["WRONG", "model.threads is 256"]);
+        wrong(&threads, "cores", &["fail", "model.threads is 256"]);
     }
 }
 
@@ -112,11 +166,16 @@ fn a_model_that_does_not_load_is_wrong_and_the_rest_is_still_examined() {
     wrong(
         &board,
         "model",
-        &["WRONG", "nowhere", "model.dir", "frame.toml"],
+        &["fail", "nowhere", "model.dir", "frame.toml"],
     );
     let (_, findings, _) = examine(&board);
-    assert_eq!(findings.len(), 6);
-    assert!(finding(&findings, "panel").starts_with("open "));
+    for name in ["hashes", "memory", "panel"] {
+        assert!(
+            finding(&findings, name).starts_with("skip "),
+            "{findings:?}"
+        );
+    }
+    assert!(finding(&findings, "kiosk").starts_with("ok "));
 }
 
 #[test]
@@ -147,4 +206,132 @@ fn a_wrong_configuration_is_a_wrong_call() {
         place.refuses(2, &["doctor", "--board", file], &[file, says]);
     }
     place.refuses(2, &["doctor"], &["--board"]);
+}
+
+#[test]
+fn a_changed_file_of_the_model_is_found_by_its_checksum() {
+    let place = Workplace::new()
+        .with_tiny()
+        .with("frame.toml", board("model", "", "width = 32\nheight = 32"));
+    let sums = Command::new("sh")
+        .args(["-c", "cd model && find . -type f -printf '%P\\0' | xargs -0 sha256sum > ../sums && mv ../sums SHA256SUMS"])
+        .current_dir(place.path(""))
+        .status();
+    assert!(sums.is_ok_and(|status| status.success()));
+    let doctor = ["doctor", "--board", "frame.toml", "--state", "state"];
+    let output = place.run(&doctor);
+    assert!(output.status.success(), "{output:?}");
+    assert!(stdout(&output).contains("are what they were"), "{output:?}");
+    let file = place.path("model/tokenizer/merges.txt");
+    let mut bytes = std::fs::read(&file).expect("it is there");
+    bytes.push(b'\n');
+    std::fs::write(&file, bytes).expect("it can be written");
+    let output = place.run(&doctor);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        stdout(&output).contains("merges.txt: is not what it was"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn the_test_pattern_comes_into_the_state_folder_unless_it_is_not_wanted() {
+    let place = Workplace::new().with(
+        "frame.toml",
+        board(&tiny_dir(), "", "width = 64\nheight = 48"),
+    );
+    std::fs::create_dir(place.path("state")).expect("it can be made");
+    let output = place.run(&[
+        "doctor",
+        "--board",
+        "frame.toml",
+        "--state",
+        "state",
+        "--no-display",
+    ]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(!place.path("state/panel.png").exists());
+    let output = place.run(&["doctor", "--board", "frame.toml", "--state", "state"]);
+    assert!(output.status.success(), "{output:?}");
+    let shown = image::open(place.path("state/panel.png")).expect("it is a picture");
+    assert_eq!((shown.width(), shown.height()), (64, 48));
+    let names = std::fs::read_dir(place.path("state"))
+        .expect("it is there")
+        .count();
+    assert_eq!(names, 1, "only the pattern is written");
+}
+
+#[test]
+fn programs_get_one_line_of_json() {
+    let place = Workplace::new().with(
+        "frame.toml",
+        board("nowhere", "", "width = 32\nheight = 32"),
+    );
+    let output = place.run(&[
+        "doctor",
+        "--board",
+        "frame.toml",
+        "--state",
+        "state",
+        "--json",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = json_line(&output);
+    assert_eq!(
+        (&report["board"], &report["ok"]),
+        (&"Frame".into(), &false.into())
+    );
+    let checks = report["checks"].as_array().expect("a list");
+    let model = checks
+        .iter()
+        .find(|check| check["check"] == "model")
+        .expect("it is there");
+    assert_eq!(model["verdict"], "fail");
+    assert!(
+        model["found"].is_string() && model["fix"].is_string(),
+        "{model}"
+    );
+}
+
+#[test]
+fn the_effective_configuration_can_be_read_again() {
+    let place = Workplace::new()
+        .with("base.toml", "[limits]\nslow_above_c = 61.0\n")
+        .with(
+            "frame.toml",
+            format!(
+                "inherits = 'base'\n{}",
+                board("m", "", "width = 32\nheight = 32")
+            ),
+        );
+    let output = place.run(&["doctor", "--board", "frame.toml", "--print-config"]);
+    assert!(output.status.success(), "{output:?}");
+    let text = stdout(&output);
+    for part in [
+        "slow_above_c = 61.0",
+        "pause_above_c = 82.0",
+        "keep_alive_s = 30",
+    ] {
+        assert!(text.contains(part), "{text} has no {part}");
+    }
+    let again = Workplace::new().with("again.toml", &text);
+    let output = again.run(&["doctor", "--board", "again.toml", "--print-config"]);
+    let without_heading = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(without_heading(&stdout(&output)), without_heading(&text));
+    place.refuses(
+        2,
+        &["doctor", "--board", "none.toml", "--print-config"],
+        &["none.toml"],
+    );
+    place.refuses(
+        2,
+        &[
+            "doctor",
+            "--board",
+            "frame.toml",
+            "--print-config",
+            "--json",
+        ],
+        &["--json"],
+    );
 }

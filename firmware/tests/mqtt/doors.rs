@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
-type Issuer = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Issuer = CertifiedIssuer<'static, KeyPair>;
 
 fn issuer() -> Issuer {
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
@@ -48,7 +48,10 @@ fn write(folder: &Path, name: &str, text: &str) {
 }
 
 /// A broker with a certificate, and one that asks for the other side's too.
-fn tls_broker(more: &str, change: impl FnOnce(&mut CertificateParams)) -> (Broker, Issuer) {
+pub(crate) fn tls_broker(
+    more: &str,
+    change: impl FnOnce(&mut CertificateParams),
+) -> (Broker, Issuer) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let issuer = issuer();
     write(folder.path(), "ca.crt", &issuer.pem());
@@ -145,7 +148,7 @@ fn speaking_plain_to_tls_and_the_other_way_round_is_explained() {
 }
 
 /// User `frame` with password `hunter2`, and `house`, who may do anything.
-fn with_passwords(acl: &str) -> Broker {
+pub(crate) fn with_passwords(acl: &str) -> Broker {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let passwords = folder.path().join("passwords");
     write(folder.path(), "passwords", "frame:hunter2\nhouse:home\n");

@@ -12,6 +12,7 @@ mod broker;
 mod connection;
 mod dashboard;
 mod disturbed;
+mod doctor;
 mod documents;
 mod doors;
 mod fleet;

@@ -30,6 +30,16 @@ fn wait_for_subscription(broker: &Broker, topic: &str) {
     }
 }
 
+/// The board's file as every test begins.
+pub(crate) fn configuration(broker: &Broker) -> String {
+    format!(
+        "[board]\nname = 'Frame'\n[panel]\nkind = 'png'\nwidth = 800\nheight = 480\n\
+         [queue]\ncapacity = 256\n[history]\npictures = 10000\n\
+         [broker]\nhost = '127.0.0.1'\nport = {}\ndevice = 'frame'\n",
+        broker.port
+    )
+}
+
 pub(crate) struct Daemon {
     process: Child,
     panel: PathBuf,
@@ -38,24 +48,28 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it with the default model; returns when it listens.
     pub(crate) fn start(broker: &Broker, folder: &Path) -> Self {
+        Self::start_as(broker, folder, |_| {})
+    }
+
+    /// The same, with more said to the process.
+    pub(crate) fn start_as(
+        broker: &Broker,
+        folder: &Path,
+        more: impl FnOnce(&mut Command),
+    ) -> Self {
         let board = folder.join("board.toml");
-        let text = format!(
-            "[board]\nname = 'Frame'\n[panel]\nkind = 'png'\nwidth = 800\nheight = 480\n\
-             [queue]\ncapacity = 256\n[history]\npictures = 10000\n\
-             [broker]\nhost = '127.0.0.1'\nport = {}\ndevice = 'frame'\n",
-            broker.port
-        );
-        std::fs::write(&board, text).expect("it can be written");
+        std::fs::write(&board, configuration(broker)).expect("it can be written");
         let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
-        let process = Command::new(env!("CARGO_BIN_EXE_easel"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_easel"));
+        command
             .args(["serve", "--cache", "off", "--board"])
             .arg(&board)
             .arg("--state")
             .arg(folder)
             .env("EASEL_MODEL", model)
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("easel starts");
+            .stdin(Stdio::null());
+        more(&mut command);
+        let process = command.spawn().expect("easel starts");
         let daemon = Self {
             process,
             panel: folder.join("panel.png"),
@@ -63,6 +77,14 @@ impl Daemon {
         let availability = Ear::on(broker, "easel/frame/availability");
         while availability.next_bytes() != b"online" {}
         daemon
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let told = Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status();
+        assert!(told.is_ok_and(|status| status.success()));
     }
 
     /// Waits until the panel's file shows this.
@@ -90,9 +112,7 @@ impl Daemon {
 
     /// As systemd would.
     pub(crate) fn stop(mut self) {
-        let id = self.process.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status();
-        assert!(told.is_ok_and(|status| status.success()));
+        self.signal("TERM");
         let ended = self.process.wait().expect("it was started here");
         assert!(ended.success(), "{ended}");
     }

@@ -6,6 +6,7 @@
 #[path = "../mqtt/broker.rs"]
 mod broker;
 mod daemon;
+mod reload;
 
 use broker::Broker;
 use daemon::{Daemon, Ear, say};
@@ -110,6 +111,35 @@ fn a_long_job_is_cancelled() {
         ("long".to_owned(), "cancelled".to_owned())
     );
     daemon.stop();
+}
+
+#[test]
+fn the_doctor_sees_that_a_board_is_served_and_disturbs_nothing() {
+    let broker = Broker::open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let daemon = Daemon::start(&broker, folder.path());
+    let availability = Ear::on(&broker, "easel/frame/availability");
+    assert_eq!(availability.next_bytes(), b"online");
+    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
+    let examined = std::process::Command::new(env!("CARGO_BIN_EXE_easel"))
+        .args(["doctor", "--json", "--board"])
+        .arg(folder.path().join("board.toml"))
+        .arg("--state")
+        .arg(folder.path())
+        .env("EASEL_MODEL", model)
+        .output()
+        .expect("easel starts");
+    assert!(examined.status.success(), "{examined:?}");
+    let report = String::from_utf8_lossy(&examined.stdout);
+    assert!(report.contains("and easel serve runs"), "{report}");
+    assert!(report.contains("there and back"), "{report}");
+    assert!(
+        report.contains("easel serve has the panel"),
+        "what the board shows is not overwritten: {report}"
+    );
+    daemon.stop();
+    // The next word is the last: the board was there all the time.
+    assert_eq!(availability.next_bytes(), b"offline");
 }
 
 #[test]

@@ -8,14 +8,14 @@ use super::letterboxed;
 use crate::display::{Manner, Panel, PanelError};
 use image::{Rgb, RgbImage};
 use rustix::ioctl::{Getter, IntegerSetter, ioctl};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 /// The `[panel.fb]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FbSettings {
     /// The device's node.

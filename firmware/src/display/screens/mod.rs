@@ -17,15 +17,15 @@ use embedded_graphics::pixelcolor::{Rgb888, RgbColor as _};
 use image::{Rgb, RgbImage};
 
 /// Warm black: behind everything, and beside pictures of another shape.
-const GROUND: Rgb888 = Rgb888::new(0x11, 0x10, 0x0F);
+pub(super) const GROUND: Rgb888 = Rgb888::new(0x11, 0x10, 0x0F);
 /// Paper: what is to be read.
-const INK: Rgb888 = Rgb888::new(0xEF, 0xEA, 0xE0);
+pub(super) const INK: Rgb888 = Rgb888::new(0xEF, 0xEA, 0xE0);
 /// What is said beside it.
-const QUIET: Rgb888 = Rgb888::new(0xA6, 0x9F, 0x92);
+pub(super) const QUIET: Rgb888 = Rgb888::new(0xA6, 0x9F, 0x92);
 /// The same upon a picture, where the ground may be no darker than its shade.
 const QUIET_ON_PICTURE: Rgb888 = Rgb888::new(0xCC, 0xC6, 0xBA);
 /// Ochre: progress, and the rule above a text.
-const ACCENT: Rgb888 = Rgb888::new(0xDD, 0xA2, 0x3F);
+pub(super) const ACCENT: Rgb888 = Rgb888::new(0xDD, 0xA2, 0x3F);
 /// Vermilion: something is wrong.
 const ALARM: Rgb888 = Rgb888::new(0xE2, 0x5B, 0x45);
 

@@ -20,7 +20,7 @@ fn push(name: u8, source: Source, ttl: Option<u64>) -> Operation {
 
 /// A bit of everything.
 fn script() -> Vec<Operation> {
-    use Operation::{Cancel, Finish, Release, Restart, Take, Wait};
+    use Operation::{Cancel, Excuse, Finish, PowerCut, Release, Restart, Take, Wait};
     vec![
         push(0, Source::Mqtt, None),
         push(1, Source::Kiosk, None),
@@ -44,6 +44,11 @@ fn script() -> Vec<Operation> {
         Take,
         Restart,
         Take,
+        PowerCut,
+        Take,
+        Excuse,
+        Restart,
+        Take,
         Restart,
         Take,
         Finish(Outcome::Cancelled),
@@ -61,7 +66,7 @@ fn play(
     let (mut queue, _) = open_on(Arc::clone(disk) as _, folder, &clock);
     let mut model = Model::default();
     for operation in operations {
-        if matches!(operation, Operation::Restart) {
+        if operation.begins_anew(&mut clock) {
             drop(queue);
             queue = open_on(Arc::clone(disk) as _, folder, &clock).0;
         }
@@ -191,7 +196,7 @@ fn cut_power(operations: &[Operation], call: usize, lose: bool) -> Result<(), St
     let mut before = Model::default();
     let mut after = before.clone();
     for operation in operations {
-        if matches!(operation, Operation::Restart) {
+        if operation.begins_anew(&mut clock) {
             drop(queue);
             queue = open_on(Arc::clone(&disk) as _, folder.path(), &clock).0;
         }

@@ -16,6 +16,8 @@ struct Clock {
     seconds: u64,
     wall: SystemTime,
     steady: Instant,
+    /// How often the machine was started.
+    boot: u32,
 }
 
 impl Clock {
@@ -25,6 +27,7 @@ impl Clock {
             seconds: 0,
             wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_600_000),
             steady: Instant::now(),
+            boot: 1,
         }
     }
 
@@ -54,7 +57,8 @@ fn settings() -> QueueSettings {
 }
 
 fn open_on(disk: Arc<dyn Disk>, folder: &Path, clock: &Clock) -> (Queue, Recovered) {
-    Queue::open_on(disk, folder, &settings(), clock.now()).expect("it opens")
+    let boot = Some(format!("boot-{}", clock.boot));
+    Queue::open_on(disk, folder, &settings(), boot, clock.now()).expect("it opens")
 }
 
 fn open(folder: &Path, clock: &Clock) -> Queue {

@@ -23,10 +23,22 @@ pub(super) enum Operation {
     Release,
     Cancel(u8),
     Wait(u64),
+    /// The program is told to stop.
+    Excuse,
     /// The program ends and starts.
     Restart,
+    /// The machine does.
+    PowerCut,
     /// The journal has grown.
     Outgrow,
+}
+
+impl Operation {
+    /// Whether the queue is to be opened anew before.
+    pub(super) fn begins_anew(&self, clock: &mut Clock) -> bool {
+        clock.boot += u32::from(matches!(self, Self::PowerCut));
+        matches!(self, Self::PowerCut | Self::Restart)
+    }
 }
 
 /// What it answered, as far as the model can say.
@@ -52,6 +64,8 @@ struct ModelJob {
     seed: u64,
     deadline: Option<u64>,
     attempts: u32,
+    power_cuts: u32,
+    excused: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -117,6 +131,8 @@ impl Model {
             seed: random % (1 << 32),
             deadline: ttl.map(|ttl| self.now + ttl),
             attempts: 0,
+            power_cuts: 0,
+            excused: false,
         };
         self.lane(kiosk).push(job);
         self.accepted += 1;
@@ -150,7 +166,7 @@ impl Model {
                 break;
             };
             self.lane(lane).remove(0);
-            if job.attempts == 2 {
+            if job.attempts - job.power_cuts == 2 || job.power_cuts == 5 {
                 self.end(&job.name, Status::Error);
                 set_aside.push(job.name);
                 continue;
@@ -172,9 +188,12 @@ impl Model {
     }
 
     /// It came before all of its kind.
-    fn put_back(&mut self, attempt_counts: bool) {
+    fn put_back(&mut self, attempt_counts: bool, power: bool) {
         if let Some(mut job) = self.painting.take() {
-            job.attempts -= u32::from(!attempt_counts);
+            let excused = std::mem::take(&mut job.excused);
+            let counts = attempt_counts && !excused;
+            job.attempts -= u32::from(!counts);
+            job.power_cuts += u32::from(counts && power);
             self.lane(job.kiosk).insert(0, job);
         }
     }
@@ -197,7 +216,7 @@ impl Model {
                 Answer::Ended(job.into_iter().map(|job| job.name).collect())
             }
             Operation::Release => {
-                self.put_back(false);
+                self.put_back(false, false);
                 Answer::Nothing
             }
             Operation::Cancel(name) => {
@@ -217,8 +236,14 @@ impl Model {
                 self.now += seconds;
                 Answer::Nothing
             }
-            Operation::Restart => {
-                self.put_back(true);
+            Operation::Excuse => {
+                if let Some(job) = &mut self.painting {
+                    job.excused = true;
+                }
+                Answer::Nothing
+            }
+            Operation::Restart | Operation::PowerCut => {
+                self.put_back(true, matches!(operation, Operation::PowerCut));
                 Answer::Nothing
             }
             Operation::Outgrow => Answer::Nothing,
@@ -257,7 +282,7 @@ fn told(job: &ModelJob) -> (String, u64, u32) {
     (job.name.clone(), job.seed, job.attempts)
 }
 
-/// Does it to the queue. `Restart` is the caller's.
+/// Does it to the queue. `Restart` and `PowerCut` are the caller's.
 pub(super) fn run(
     queue: &mut Queue,
     clock: &mut Clock,
@@ -307,6 +332,12 @@ pub(super) fn run(
             }
             Answer::Nothing
         }
+        Operation::Excuse => {
+            if let Some(id) = painting(queue) {
+                assert!(queue.excuse(&id)?, "it is being painted");
+            }
+            Answer::Nothing
+        }
         Operation::Cancel(name) => Answer::Cancelled(match queue.cancel(&id(*name))? {
             Cancel::Waiting(job) => {
                 assert_eq!(job.id, id(*name));
@@ -323,7 +354,7 @@ pub(super) fn run(
             queue.outgrow();
             Answer::Nothing
         }
-        Operation::Restart => Answer::Nothing,
+        Operation::Restart | Operation::PowerCut => Answer::Nothing,
     })
 }
 
@@ -362,7 +393,9 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Release),
         2 => (0..NAMES).prop_map(Operation::Cancel),
         2 => (1_u64..10).prop_map(Operation::Wait),
+        1 => Just(Operation::Excuse),
         3 => Just(Operation::Restart),
+        3 => Just(Operation::PowerCut),
         1 => Just(Operation::Outgrow),
     ]
 }
@@ -377,7 +410,7 @@ proptest! {
         let mut queue = open(folder.path(), &clock);
         let mut model = Model::default();
         for operation in &operations {
-            if matches!(operation, Operation::Restart) {
+            if operation.begins_anew(&mut clock) {
                 drop(queue);
                 queue = open(folder.path(), &clock);
             }

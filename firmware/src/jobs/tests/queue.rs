@@ -76,6 +76,23 @@ fn it_may_be_given_to_a_thread() {
 }
 
 #[test]
+fn it_can_be_seen_whether_a_queue_is_in_use() {
+    let folder = folder();
+    assert!(!crate::jobs::is_in_use(folder.path()));
+    assert!(
+        fs::read_dir(folder.path())
+            .expect("it is there")
+            .next()
+            .is_none(),
+        "nothing is made"
+    );
+    let queue = open(folder.path(), &Clock::new());
+    assert!(crate::jobs::is_in_use(folder.path()));
+    drop(queue);
+    assert!(!crate::jobs::is_in_use(folder.path()));
+}
+
+#[test]
 fn two_processes_do_not_use_one_folder() {
     let folder = folder();
     let clock = Clock::new();
@@ -147,7 +164,8 @@ fn a_longer_queue_than_the_configuration_has_loses_none() {
         capacity: LARGEST_QUEUE,
     };
     let (mut queue, _) =
-        Queue::open_on(Arc::new(FastDisk), folder.path(), &long, clock.now()).expect("it opens");
+        Queue::open_on(Arc::new(FastDisk), folder.path(), &long, None, clock.now())
+            .expect("it opens");
     // As many as there can ever be.
     for source in [Source::Kiosk, Source::Mqtt] {
         for random in 0..LARGEST_QUEUE as u64 {
@@ -227,6 +245,70 @@ fn a_job_that_ends_the_program_twice_is_kept_for_people() {
     assert!(
         kept.contains("a blue cat") && kept.contains("\"attempts\": 2"),
         "{kept}"
+    );
+}
+
+#[test]
+fn power_cuts_are_no_crashes_but_have_an_end_too() {
+    let folder = folder();
+    let mut clock = Clock::new();
+    let mut attempts = Vec::new();
+    let set_aside = loop {
+        let mut queue = open(folder.path(), &clock);
+        let _ = queue.push(job(1), 1, clock.now());
+        let mut taken = queue.take(clock.now()).expect("the disk is whole");
+        if let Some(job) = taken.set_aside.pop() {
+            break job;
+        }
+        attempts.push(taken.job.map(|job| (job.attempts, job.power_cuts)));
+        // Once the program dies, and is told to stop twice; the machine dies all other times.
+        match attempts.len() {
+            2 => {}
+            4 | 5 => assert!(queue.excuse(&id(1)).expect("the disk is whole")),
+            _ => clock.boot += 1,
+        }
+    };
+    let seen: Vec<_> = attempts.into_iter().flatten().collect();
+    let expected = [
+        (1, 0),
+        (2, 1),
+        (3, 1),
+        (4, 2),
+        (4, 2),
+        (4, 2),
+        (5, 3),
+        (6, 4),
+    ];
+    assert_eq!(seen, expected);
+    assert!(
+        set_aside
+            .why_set_aside()
+            .is_some_and(|why| why.contains("went off five times"))
+    );
+}
+
+#[test]
+fn a_journal_of_before_counts_each_interruption() {
+    use crate::jobs::record::{HEADING, record};
+    let folder = folder();
+    let mut clock = Clock::new();
+    let mut queue = open(folder.path(), &clock);
+    queue.push(job(1), 1, clock.now()).expect("there is room");
+    drop(queue);
+    let journal = folder.path().join("journal");
+    let mut bytes = fs::read(&journal).expect("it is there");
+    assert!(bytes.starts_with(HEADING));
+    bytes.extend(record(&[crate::jobs::Entry::Started {
+        id: id(1),
+        boot: None,
+    }]));
+    fs::write(&journal, bytes).expect("it can be written");
+    clock.boot += 1;
+    let mut queue = open(folder.path(), &clock);
+    let taken = queue.take(clock.now()).expect("the disk is whole");
+    assert_eq!(
+        taken.job.map(|job| (job.attempts, job.power_cuts)),
+        Some((2, 0))
     );
 }
 

@@ -46,7 +46,9 @@ fn a_journal_is_lines_of_length_crc_and_json() {
         outcome: Outcome::Error("no\nmemory".to_owned()),
     };
     let mut bytes = HEADING.to_vec();
-    bytes.extend(record(&[Entry::Next(7), Entry::Started { id }]));
+    // As versions before this one wrote it.
+    let boot = None;
+    bytes.extend(record(&[Entry::Next(7), Entry::Started { id, boot }]));
     bytes.extend(record(std::slice::from_ref(&finished)));
     // The CRCs as Python's zlib.crc32 has them.
     let text = "easel journal 1\n\

@@ -14,11 +14,11 @@ use super::letterboxed;
 use crate::display::{Manner, Panel, PanelError};
 use image::RgbImage;
 use link::Link;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The `[panel.drm]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DrmSettings {
     /// As the kernel names it, such as `HDMI-A-1`, `DSI-1` or `SPI-1`; `None`: the first that is connected.

@@ -5,10 +5,10 @@
 //! controllers' data sheets (UC8159c for the 5.65″, UC8179 for the two-plane papers).
 
 use super::colours::Palette;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A paper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub enum EpaperModel {
     /// 7.3″ Spectra 6: Waveshare 7.3inch e-Paper HAT (E), Pimoroni Inky Impression 7.3″ of 2025.
     #[serde(rename = "7in3e")]

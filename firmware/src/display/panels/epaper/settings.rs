@@ -2,11 +2,11 @@
 
 use super::EpaperModel;
 use crate::board::{Wrong, within};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// How electronic paper is wired, and which it is. The lines default to those of Waveshare's HAT.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EpaperSettings {
     /// Which paper. Required for `kind = "epaper"`.

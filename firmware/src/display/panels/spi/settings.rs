@@ -1,11 +1,11 @@
 //! The `[panel.spi]`.
 
 use crate::board::{Wrong, within};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// How a small screen is wired, and which it is.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpiSettings {
     /// The controller of the glass. Required for `kind = "spi"`.
@@ -57,7 +57,7 @@ impl Default for SpiSettings {
 }
 
 /// A controller of small screens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SpiModel {
     /// Sitronix ST7735S, 132×162.

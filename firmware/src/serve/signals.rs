@@ -1,0 +1,30 @@
+//! What the system asks of the daemon.
+
+use super::house::Event;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io::{self, IsTerminal as _};
+use std::sync::mpsc::Sender;
+
+/// Tells the house of signals, from a thread of its own, until the process ends.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn listen(events: Sender<Event>) -> io::Result<()> {
+    // On a terminal, SIGHUP says that it was closed: nobody looks after the process any more.
+    let on_terminal = io::stdin().is_terminal();
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let hear = move || {
+        for signal in signals.forever() {
+            let event = match signal {
+                SIGHUP if !on_terminal => Event::ReadAgain,
+                _ => Event::Stop,
+            };
+            if events.send(event).is_err() {
+                return;
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("signals".to_owned());
+    thread.spawn(hear).map(drop)
+}
