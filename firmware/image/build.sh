@@ -84,7 +84,7 @@ fill() {
     mkdir -p "$root/state"
     ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
     echo easel > "$root/etc/hostname"
-    chroot "$root" systemctl --quiet enable easel-setup.service systemd-networkd.service wpa_supplicant@wlan0.service
+    chroot "$root" systemctl --quiet enable easel-setup.service systemd-networkd.service
     # The screen is the frame's; who needs a terminal has ssh. Upgrades are new images.
     chroot "$root" systemctl --quiet mask getty@tty1.service serial-getty@.service console-getty.service \
         systemd-firstboot.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
