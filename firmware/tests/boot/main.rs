@@ -23,6 +23,7 @@ use dashboard::Dashboard;
 use easel_firmware::display::{Frame, Screen, draw};
 use image::RgbImage;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -169,11 +170,15 @@ impl House {
         });
         assert_eq!(status["status"], "done", "{status}");
         let seconds = begun.elapsed().as_secs_f64();
-        self.hear(&format!("what {id} is"), |topic, payload| {
+        // What a picture shows is said after it.
+        let newest = RefCell::default();
+        let jpeg = self.hear(&format!("the picture of {id}"), |topic, payload| {
+            if topic == format!("{device}/image") {
+                newest.replace(payload.to_vec());
+            }
             let info: Value = serde_json::from_slice(payload).ok()?;
-            (topic.ends_with("/image/info") && info["id"] == id).then_some(())
+            (topic.ends_with("/image/info") && info["id"] == id).then(|| newest.take())
         });
-        let jpeg = self.dashboard.newest(&format!("{device}/image")).unwrap();
         let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
         let screen = Screen::Picture {
             picture: Arc::new(picture),

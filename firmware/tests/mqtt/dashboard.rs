@@ -145,15 +145,6 @@ impl Dashboard {
         self.seen.messages.lock().expect("no panic").clear();
     }
 
-    /// The last payload on a topic until now.
-    pub(crate) fn newest(&self, topic: &str) -> Option<Vec<u8>> {
-        let messages = self.seen.messages.lock().expect("no panic");
-        let mut from_the_last = messages.iter().rev();
-        from_the_last
-            .find(|message| message.topic.as_ref() == topic.as_bytes())
-            .map(|message| message.payload.to_vec())
-    }
-
     /// All payloads on a topic until now.
     pub(crate) fn payloads(&self, topic: &str) -> Vec<String> {
         let messages = self.seen.messages.lock().expect("no panic");
