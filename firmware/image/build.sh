@@ -25,7 +25,7 @@ package=${1:-$(ls -t target/debian/easel_*_arm64.deb 2>/dev/null | head -n 1)}
 
 tools() {
     local missing=() need
-    for need in mmdebstrap arch-test qemu-user-static squashfs-tools mtools dosfstools fdisk zstd; do
+    for need in mmdebstrap arch-test qemu-user-static squashfs-tools mtools dosfstools fdisk device-tree-compiler zstd; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' $need 2>/dev/null)" = installed ] || missing+=($need)
     done
     if [ ${#missing[@]} -gt 0 ]; then
@@ -100,19 +100,24 @@ fill() {
 
 # The first partition: what the Raspberry Pi's own firmware reads, which knows FAT alone.
 make_boot() {
-    local files=$out/boot kernel
+    local files=$out/boot kernel tree
     kernel=$(basename "$root"/lib/modules/*)
     rm -rf $files; mkdir $files
     cp "$root"/usr/lib/raspi-firmware/{bootcode.bin,fixup*.dat,start*.elf} $files/
-    cp "$root"/usr/lib/linux-image-"$kernel"/broadcom/bcm2{710,711,837}-rpi-*.dtb $files/ 2>/dev/null || true
+    cp "$root"/usr/lib/linux-image-"$kernel"/broadcom/bcm2{711,837}-rpi-*.dtb $files/
+    mkdir $files/overlays
+    dtc -q -@ -I dts -O dtb -o $files/overlays/easel-spi.dtbo $here/spi.dts
+    for tree in $files/*.dtb; do
+        fdtoverlay -i "$tree" -o /dev/null $files/overlays/easel-spi.dtbo || fail "$tree: spi.dts does not fit it"
+    done
     cp "$root/boot/vmlinuz-$kernel" $files/vmlinuz
     cp "$root/boot/initrd.img-$kernel" $files/initrd.img
     cp $here/boot/* $files/
     sed -i "s/@DISK@/$disk_id/" $files/cmdline.txt
-    find $files -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
+    find $files -depth -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
     rm -f $out/boot.fat
     mkfs.vfat --invariant -i ${disk_id} -n EASEL -F 32 -C $out/boot.fat $((boot_mib << 10)) >/dev/null
-    (cd $files && mcopy -m -i ../boot.fat -- * ::/)
+    (cd $files && mcopy -s -m -i ../boot.fat -- * ::/)
     rm -rf $files
 }
 
