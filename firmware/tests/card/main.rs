@@ -233,6 +233,9 @@ fn files_of_all_editors_are_read() {
         card.read("boot/easel.txt").ends_with("taken out"),
         "no line was added"
     );
+    card.start_with("\u{feff}broker_password = secret").unwrap();
+    let left = card.read("boot/easel.txt");
+    assert_eq!(left, "\u{feff}# broker_password was applied and taken out");
     let two_bytes: Vec<u8> = "\u{feff}hostname = hall\r\n"
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
