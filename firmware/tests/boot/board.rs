@@ -131,9 +131,18 @@ impl Board {
         }
     }
 
-    /// What the kernel and the service manager print.
+    /// What the kernel and the service manager print, without its colours.
     pub(crate) fn console(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.console).unwrap_or_default()).into_owned()
+        let printed = fs::read(&self.console).unwrap_or_default();
+        let printed = String::from_utf8_lossy(&printed);
+        let mut parts = printed.split("\u{1b}[");
+        let first = parts.next().unwrap_or_default().to_owned();
+        // A sequence ends with a letter.
+        parts.fold(first, |text, part| {
+            text + part
+                .split_once(|c: char| c.is_ascii_alphabetic())
+                .map_or("", |(_, rest)| rest)
+        })
     }
 
     /// Waits until the console says this.
