@@ -1,17 +1,12 @@
-//! The virtual machine and its monitor.
+//! The virtual machine.
 
+use super::monitor::{Monitor, connect};
 use super::ramdisk::Ramdisk;
-use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-
-/// A machine that does nothing for so long hangs; emulated without hardware support, it is slow but never that slow.
-const AT_MOST: Duration = Duration::from_secs(180);
 
 /// The screen of the machine.
 pub(crate) const SCREEN: (u32, u32) = (800, 480);
@@ -29,7 +24,7 @@ const MODULES: &[&str] = &[
 pub(crate) struct Machine {
     qemu: Child,
     folder: PathBuf,
-    monitor: BufReader<UnixStream>,
+    pub(crate) monitor: Monitor,
     /// To and from the program inside.
     pub(crate) talk: BufReader<UnixStream>,
 }
@@ -92,45 +87,12 @@ impl Machine {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let mut machine = Self {
+        Self {
             qemu,
-            monitor: connect(&folder.join("monitor")),
+            monitor: Monitor::open(folder),
             talk: connect(&folder.join("talk")),
             folder: folder.to_owned(),
-        };
-        machine.answer();
-        machine.ask("qmp_capabilities", json!({}));
-        machine
-    }
-
-    /// Lets the monitor do something.
-    pub(crate) fn ask(&mut self, command: &str, arguments: Value) {
-        let line = json!({"execute": command, "arguments": arguments});
-        writeln!(self.monitor.get_mut(), "{line}").unwrap();
-        loop {
-            let answer = self.answer();
-            assert!(answer.get("error").is_none(), "{command}: {answer}");
-            // Events come in between.
-            if answer.get("return").is_some() {
-                return;
-            }
         }
-    }
-
-    fn answer(&mut self) -> Value {
-        let mut line = String::new();
-        self.monitor.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
-    }
-
-    /// What the screen shows now.
-    pub(crate) fn screen(&mut self) -> image::RgbImage {
-        let file = self.folder.join("screen.png");
-        self.ask(
-            "screendump",
-            json!({"filename": file.to_str(), "format": "png"}),
-        );
-        image::open(&file).unwrap().to_rgb8()
     }
 
     /// The next line from inside; `None`: the machine is off.
@@ -194,17 +156,4 @@ fn first_file(folder: &Path, name: &str) -> PathBuf {
     named
         .next()
         .unwrap_or_else(|| panic!("no {name} in {}", folder.display()))
-}
-
-fn connect(socket: &Path) -> BufReader<UnixStream> {
-    let begun = Instant::now();
-    let stream = loop {
-        match UnixStream::connect(socket) {
-            Ok(stream) => break stream,
-            Err(error) => assert!(begun.elapsed() < AT_MOST, "{}: {error}", socket.display()),
-        }
-        sleep(Duration::from_millis(20));
-    };
-    stream.set_read_timeout(Some(AT_MOST)).unwrap();
-    BufReader::new(stream)
 }

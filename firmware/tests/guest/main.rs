@@ -11,6 +11,7 @@
 
 mod inside;
 mod machine;
+mod monitor;
 mod outside;
 mod ramdisk;
 

@@ -55,12 +55,14 @@ fn do_step(machine: &mut Machine, step: &str) {
         ["press", key, ms] => {
             let keys = json!([{"type": "qcode", "data": key}]);
             let held: u32 = ms.parse().unwrap();
-            machine.ask("send-key", json!({"keys": keys, "hold-time": held}));
+            machine
+                .monitor
+                .ask("send-key", json!({"keys": keys, "hold-time": held}));
         }
-        ["unplug-keyboard"] => machine.ask("device_del", json!({"id": "keyboard"})),
+        ["unplug-keyboard"] => machine.monitor.ask("device_del", json!({"id": "keyboard"})),
         ["plug-keyboard"] => {
             let keyboard = json!({"driver": "usb-kbd", "bus": "usb.0", "id": "keyboard"});
-            machine.ask("device_add", keyboard);
+            machine.monitor.ask("device_add", keyboard);
         }
         ["took", what, ms] => println!("{what}: {ms} ms a frame"),
         _ => panic!("{step}\n{}", machine.console()),
@@ -81,7 +83,7 @@ fn see(machine: &mut Machine, step: &str, wanted: &RgbImage) {
 fn until(step: &str, machine: &mut Machine, is_so: impl Fn(&RgbImage) -> bool) {
     let begun = Instant::now();
     loop {
-        let screen = machine.screen();
+        let screen = machine.monitor.screen();
         if is_so(&screen) {
             return;
         }

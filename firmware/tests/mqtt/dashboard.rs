@@ -9,7 +9,7 @@ use std::sync::{
     Arc, Condvar, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Default)]
 struct Seen {
@@ -61,7 +61,7 @@ impl Dashboard {
                     Err(error) => {
                         let _ = ready.send(());
                         eprintln!("dashboard: {error}");
-                        std::thread::sleep(std::time::Duration::from_millis(100));
+                        std::thread::sleep(Duration::from_millis(100));
                     }
                 }
             }
@@ -100,13 +100,23 @@ impl Dashboard {
 
     /// The first message, from the start on, of which `find` makes something.
     pub(crate) fn wait<T>(&self, what: &str, find: impl Fn(&Publish) -> Option<T>) -> T {
+        self.wait_at_most(LONG, what, find)
+    }
+
+    /// The same, for boards that are slower than this machine.
+    pub(crate) fn wait_at_most<T>(
+        &self,
+        at_most: Duration,
+        what: &str,
+        find: impl Fn(&Publish) -> Option<T>,
+    ) -> T {
         let begun = Instant::now();
         let mut messages = self.seen.messages.lock().expect("no panic");
         loop {
             if let Some(found) = messages.iter().find_map(&find) {
                 return found;
             }
-            let left = LONG.checked_sub(begun.elapsed()).unwrap_or_else(|| {
+            let left = at_most.checked_sub(begun.elapsed()).unwrap_or_else(|| {
                 let topics: Vec<_> = messages
                     .iter()
                     .map(|message| (&message.topic, message.payload.len()))

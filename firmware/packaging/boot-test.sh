@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Boots the card's image on an emulated board, with a broker outside; cuts its power while it paints, and boots it again:
+#     firmware/packaging/boot-test.sh [easel_VERSION_arm64.deb]
+# Before a release, as root, on Debian 12 or newer. Makes the image with the package, or with the newest of target/debian.
+# Prints how long it took; emulated, a board is some ten times slower than a real one.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+begun=$SECONDS
+missing=()
+for package in qemu-system-arm mosquitto mtools; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' $package 2>/dev/null)" = installed ] || missing+=($package)
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "installing from Debian: ${missing[*]}"
+    apt-get update -q; apt-get install -qy --no-install-recommends "${missing[@]}"
+fi
+firmware/image/build.sh "$@"
+echo "image: $((SECONDS - begun)) s"
+cargo test --release --workspace --locked --test boot -- --ignored --nocapture
+echo "BOOT PASSED in $((SECONDS - begun)) s"
