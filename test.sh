@@ -54,7 +54,7 @@ section "test models"
 section "rust tests"
 cargo test --release --workspace --locked
 
-section "arm kernels, emulated"
+section "arm, emulated"
 ./test-arm.sh
 
 section "docs"
