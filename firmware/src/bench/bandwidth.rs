@@ -15,7 +15,9 @@ pub(super) fn triad(threads: usize) -> f64 {
         vec![1.0_f32; ELEMENTS],
         vec![2.0_f32; ELEMENTS],
     );
-    let best = (0..REPETITIONS).map(|_| once(&mut a, &b, &c, threads)).min();
+    let best = (0..REPETITIONS)
+        .map(|_| once(&mut a, &b, &c, threads))
+        .min();
     let seconds = best.unwrap_or(Duration::MAX).as_secs_f64();
     (3 * ELEMENTS * size_of::<f32>()) as f64 / 1e6 / seconds
 }

@@ -34,9 +34,13 @@ impl Machine {
         let frequency = "sys/devices/system/cpu/cpu0/cpufreq";
         let khz: Option<u64> = root.first_word(&format!("{frequency}/cpuinfo_max_freq"));
         let os = root.read("etc/os-release").unwrap_or_default();
-        let os = os.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+        let os = os
+            .lines()
+            .find_map(|line| line.strip_prefix("PRETTY_NAME="));
         Self {
-            board: root.read("proc/device-tree/model").and_then(|text| plain(&text)),
+            board: root
+                .read("proc/device-tree/model")
+                .and_then(|text| plain(&text)),
             cpu: cores(&root.read("proc/cpuinfo").unwrap_or_default()),
             cores: available_parallelism().map_or(1, usize::from),
             int8: cpu::int8_features(),
@@ -61,7 +65,9 @@ impl Machine {
         };
         let cpu = format!("{}; {} usable; {int8}", self.cpu.join(" + "), self.cores);
         let governor = self.governor.as_deref().unwrap_or("governor not known");
-        let clock = self.max_mhz.map(|mhz| format!("{mhz} MHz at most, {governor}"));
+        let clock = self
+            .max_mhz
+            .map(|mhz| format!("{mhz} MHz at most, {governor}"));
         let mib = |mib: u64| format!("{mib} MiB");
         vec![
             ("board", self.board.clone()),
@@ -164,7 +170,9 @@ fn cores(cpuinfo: &str) -> Vec<String> {
         }
     }
     let named = kinds.into_iter();
-    named.map(|(name, count)| format!("{count} × {name}")).collect()
+    named
+        .map(|(name, count)| format!("{count} × {name}"))
+        .collect()
 }
 
 /// A core by its numbers in MIDR (Linux, `arch/arm64/include/asm/cputype.h`; 0x41 is Arm itself).

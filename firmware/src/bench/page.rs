@@ -27,7 +27,10 @@ pub(super) fn markdown(survey: &Survey) -> String {
         false => "another one",
     };
     row("model", &format!("{model}, {width}x{height}"));
-    row("memory, triad", &format!("{:.0} MB/s", survey.memory_mb_per_s));
+    row(
+        "memory, triad",
+        &format!("{:.0} MB/s", survey.memory_mb_per_s),
+    );
     row("storage", &storage(survey));
     if let Some(peak) = survey.peak_rss_mib {
         let budget = survey.memory_budget_mib;

@@ -110,7 +110,11 @@ fn survey(engine: &EngineArguments, model: &Path, cancel: &CancelToken) -> Resul
         let mut pipeline = Pipeline::load(model, &options)?;
         size = pipeline.defaults().size;
         let painting = pipeline.paint(&PaintRequest::new(PROMPT), cancel, &mut |_| {})?;
-        pictures.push(Picture::new(painting.steps, painting.guidance, &painting.timings));
+        pictures.push(Picture::new(
+            painting.steps,
+            painting.guidance,
+            &painting.timings,
+        ));
     }
     let peak_rss_mib = report::peak_within(engine.memory);
     let guided = pictures.first().is_some_and(|first| first.guidance > 1.0);

@@ -65,7 +65,10 @@ fn json_is_one_line_of_the_same() {
     }
     // One thread only: nothing to compare with.
     let networks = line["networks"].as_array().expect("a list");
-    let names: Vec<_> = networks.iter().map(|network| &network["component"]).collect();
+    let names: Vec<_> = networks
+        .iter()
+        .map(|network| &network["component"])
+        .collect();
     assert_eq!(names, ["text_encoder", "unet", "vae_decoder"]);
     assert!(networks.iter().all(|network| network["passes"] == 5));
 }
@@ -77,7 +80,13 @@ fn it_does_not_say_whose_machine_it_is() {
     std::os::unix::fs::symlink(tiny(), &model).expect("it can be made");
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("it is there");
     let output = place
-        .command(&["bench", "--report", "--json", "--model", "annas-secret-model"])
+        .command(&[
+            "bench",
+            "--report",
+            "--json",
+            "--model",
+            "annas-secret-model",
+        ])
         .env("USER", "anna-user")
         .output()
         .expect("it runs");

@@ -27,9 +27,18 @@ const PI: &[(&str, &str)] = &[
         "NAME=\"Debian GNU/Linux\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\n",
     ),
     ("etc/hostname", "annas-pi\n"),
-    ("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "1800000\n"),
-    ("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "ondemand\n"),
-    ("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "600000\n"),
+    (
+        "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq",
+        "1800000\n",
+    ),
+    (
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+        "ondemand\n",
+    ),
+    (
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq",
+        "600000\n",
+    ),
     ("sys/class/thermal/thermal_zone0/temp", "48199\n"),
     ("sys/class/thermal/thermal_zone0/type", "cpu-thermal\n"),
     (
