@@ -39,14 +39,16 @@ export CARGO_TARGET_DIR=target/arm
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
 export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc
-# One build for all that follows. The command line's tests are built so that its program is, with the same dependencies.
-if [ "$only" = kernels ]; then
-    build=(-p easel-kernels --lib)
-else
-    build=(-p easel-kernels -p easel -p easel-firmware --lib --test schedulers --test tokenizer --test pipeline --test cli)
-fi
+# One set of packages for all that follows, so that nothing is built twice.
+if [ "$only" = kernels ]; then build=(-p easel-kernels --lib)
+else build=(-p easel-kernels -p easel --lib --test schedulers --test tokenizer --test pipeline); fi
 section "build"
 built=$(cargo test --release --locked --target "$target" "${build[@]}" --no-run 2>&1 | tee /dev/stderr)
+if [ "$only" = all ]; then
+    # A program of the library alone: the appliance would bring as many dependencies again.
+    cargo build --release --locked --target "$target" -p easel-kernels -p easel --example paint_list
+    env -u RUSTC CARGO_TARGET_DIR="$native" cargo build --release --workspace --locked --example paint_list
+fi
 program() { # what cargo said it built: "unittests src/lib.rs (target/arm/…/easel_kernels-0123)"
     local file; file=$(grep -oE "\(target/arm/[^)]*/deps/$1-[0-9a-f]+\)" <<< "$built" | tr -d '()' | head -n 1)
     [ -x "$file" ] || { echo "cargo did not say where $1 is" >&2; exit 1; }
@@ -71,30 +73,27 @@ run $a76 . "$(program schedulers)" -q
 run $a76 . "$(program tokenizer)" -q
 section "pictures beside diffusers': max"; run $newest . "$(program pipeline)" -q
 
-easel=$(realpath "$CARGO_TARGET_DIR/$target/release/easel")
+paint_list=$(realpath "$CARGO_TARGET_DIR/$target/release/examples/paint_list")
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
-export EASEL_CACHE=off
-paint=(paint "three red apples on a blue background" --seed 7 --model models/pocket --quiet)
-on() { # CPU, kernels that it is to choose, file, threads
-    run "$1" . "$easel" "${paint[@]}" --threads "$4" --out "$3" --json > "$work/said"
-    grep -q "\"kernel\":\"$2\"" "$work/said" || { echo "not $2 on $1: $(cat "$work/said")" >&2; exit 1; }
+line() { # picture and steps
+    echo "{\"prompt\": \"three red apples on a blue background\", \"seed\": 7, \"out\": \"$1\", \"steps\": $2}"
+}
+on() { # CPU, kernels, picture, steps, threads
+    line "$3" "$4" | EASEL_KERNEL=$2 run "$1" . "$paint_list" models/pocket "$5"
 }
 section "the default model: three CPUs and this machine"
-EASEL_KERNEL=reference "$native/release/easel" "${paint[@]}" --out "$work/here.png"
-on $a53 neon "$work/a53.png" 1
-on $a76 neon-dot "$work/a76.png" 1
-on $newest neon-i8mm "$work/max.png" 1
+line "$work/here.png" 10 | EASEL_KERNEL=reference "$native/release/examples/paint_list" models/pocket
+on $a53 neon "$work/a53.png" 10 1
+on $a76 neon-dot "$work/a76.png" 10 1
+on $newest neon-i8mm "$work/max.png" 10 1
 for cpu in a53 a76 max; do python3 tests/psnr.py "$work/here.png" "$work/$cpu.png" 45; done
 # The same arithmetic but for the instructions of int8 products, whose sums are exact: the same picture, bit for bit.
 cmp "$work/a76.png" "$work/max.png"; echo "a76 and max: equal"
-EASEL_KERNEL=neon on $newest neon "$work/max-neon.png" 1
-cmp "$work/a53.png" "$work/max-neon.png"; echo "a53 and max with the kernels of a53: equal"
 
 section "threads"
-paint+=(--steps 1)
-on $a53 neon "$work/alone.png" 1
+on $a76 neon-dot "$work/alone.png" 1 1
 for threads in 2 3 4 2 3 4 2 3 4 4; do
-    on $a53 neon "$work/together.png" $threads
+    on $a76 neon-dot "$work/together.png" 1 $threads
     cmp "$work/alone.png" "$work/together.png"
 done
 echo "ten pictures on 2 to 4 threads: equal to that of one, none hung"
