@@ -1,10 +1,16 @@
 #!/usr/bin/env bash
-# The kernels' tests on emulated 64-bit Arm CPUs, on a Debian 12 machine with cargo. A family of kernels that should run
-# on a CPU and does not is a failure, not a skip.
+# The library on emulated 64-bit Arm CPUs, on a Debian 12 machine with cargo: kernels, unit tests, whole pictures beside diffusers', and the
+# default model beside this machine. A family of kernels that should run on a CPU and does not is a failure, not a skip.
+#
+#   ./test-arm.sh           all of it
+#   ./test-arm.sh kernels   the kernels alone
 set -euo pipefail
 cd "$(dirname "$0")"
 target=aarch64-unknown-linux-gnu
-begun=$SECONDS
+begun=$SECONDS; stage=start; stage_begun=$SECONDS
+trap 'echo; echo "FAILED in stage: $stage (after $((SECONDS - begun)) s)"' ERR
+section() { echo; echo "== $1 [previous stage: $((SECONDS - stage_begun)) s]"; stage=$1; stage_begun=$SECONDS; }
+case ${1-all} in all | kernels) only=${1-all} ;; *) echo "test-arm.sh: $1: give kernels or nothing" >&2; exit 2 ;; esac
 
 packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
 if rustup target list --installed 2>/dev/null | grep -qx "$target"; then
@@ -26,21 +32,70 @@ if [ ${#missing[@]} -gt 0 ]; then
     $sudo apt-get update -q; $sudo apt-get install -qy --no-install-recommends "${missing[@]}"
 fi
 
-# Linked statically: an emulator that mixes the C library of the cross compiler with one of the system hangs at the first
-# thread. A folder of its own: this may be another compiler than the rest is built with.
+# Linked statically: an emulator that takes the loader of one C library and the rest of another hangs at the first thread, see
+# docs/arm-kernels.md. A folder of its own: this may be another compiler than the rest is built with.
+native=${CARGO_TARGET_DIR:-target}
 export CARGO_TARGET_DIR=target/arm
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
-tests=(cargo test --release --locked -p easel-kernels --lib --target "$target")
-"${tests[@]}" --no-run
-echo "built in $((SECONDS - begun)) s"
-
-on() { # CPU, the families that it must have
-    echo; echo "== $1: $2"
-    EASEL_EXPECT=$2 CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -cpu $1" "${tests[@]}" -q
+export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc
+# One set of packages for all that follows, so that nothing is built twice.
+if [ "$only" = kernels ]; then build=(-p easel-kernels --lib)
+else build=(-p easel-kernels -p easel --lib --test schedulers --test tokenizer --test pipeline); fi
+section "build"
+built=$(cargo test --release --locked --target "$target" "${build[@]}" --no-run 2>&1 | tee /dev/stderr)
+if [ "$only" = all ]; then
+    # A program of the library alone: the appliance would bring as many dependencies again.
+    cargo build --release --locked --target "$target" -p easel-kernels -p easel --example paint_list
+    env -u RUSTC CARGO_TARGET_DIR="$native" cargo build --release --workspace --locked --example paint_list
+fi
+program() { # what cargo said it built: "unittests src/lib.rs (target/arm/…/easel_kernels-0123)"
+    local file; file=$(grep -oE "\(target/arm/[^)]*/deps/$1-[0-9a-f]+\)" <<< "$built" | tr -d '()' | head -n 1)
+    [ -x "$file" ] || { echo "cargo did not say where $1 is" >&2; exit 1; }
+    realpath "$file"
 }
-on cortex-a53 "reference neon"
-on cortex-a76 "reference neon neon-dot"
-on max,pauth-impdef=on "reference neon neon-dot neon-i8mm"
+
+run() { # CPU, folder to run in, program and its arguments
+    (cd "$2" && exec timeout 900 qemu-aarch64-static -cpu "$1" "${@:3}")
+}
+a53=cortex-a53 a76=cortex-a76 newest=max,pauth-impdef=on
+
+kernels=$(program easel_kernels)
+section "kernels: $a53"; EASEL_EXPECT="reference neon" run $a53 kernels "$kernels" -q
+section "kernels: $a76"; EASEL_EXPECT="reference neon neon-dot" run $a76 kernels "$kernels" -q
+section "kernels: max"; EASEL_EXPECT="reference neon neon-dot neon-i8mm" run $newest kernels "$kernels" -q
+if [ "$only" = kernels ]; then echo; echo "ARM PASSED in $((SECONDS - begun)) s"; exit; fi
+
+# What depends on the CPU is in the kernels; so each of the rest runs on one, all three in turn.
+section "unit tests: $a53"; run $a53 . "$(program easel)" -q
+section "schedulers and tokenizer: $a76"
+run $a76 . "$(program schedulers)" -q
+run $a76 . "$(program tokenizer)" -q
+section "pictures beside diffusers': max"; run $newest . "$(program pipeline)" -q
+
+paint_list=$(realpath "$CARGO_TARGET_DIR/$target/release/examples/paint_list")
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+line() { # picture and steps
+    echo "{\"prompt\": \"three red apples on a blue background\", \"seed\": 7, \"out\": \"$1\", \"steps\": $2}"
+}
+on() { # CPU, kernels, picture, steps, threads
+    line "$3" "$4" | EASEL_KERNEL=$2 run "$1" . "$paint_list" models/pocket "$5"
+}
+section "the default model: three CPUs and this machine"
+line "$work/here.png" 10 | EASEL_KERNEL=reference "$native/release/examples/paint_list" models/pocket
+on $a53 neon "$work/a53.png" 10 1
+on $a76 neon-dot "$work/a76.png" 10 1
+on $newest neon-i8mm "$work/max.png" 10 1
+for cpu in a53 a76 max; do python3 tests/psnr.py "$work/here.png" "$work/$cpu.png" 45; done
+# The same arithmetic but for the instructions of int8 products, whose sums are exact: the same picture, bit for bit.
+cmp "$work/a76.png" "$work/max.png"; echo "a76 and max: equal"
+
+section "threads"
+on $a76 neon-dot "$work/alone.png" 1 1
+for threads in 2 3 4 2 3 4 2 3 4 4; do
+    on $a76 neon-dot "$work/together.png" 1 $threads
+    cmp "$work/alone.png" "$work/together.png"
+done
+echo "ten pictures on 2 to 4 threads: equal to that of one, none hung"
 
 echo; echo "ARM PASSED in $((SECONDS - begun)) s"

@@ -46,7 +46,7 @@ fi
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 
 section "python tests"
-.venv/bin/python -m pytest -q model-export
+.venv/bin/python -m pytest -q model-export benches/boards
 
 section "test models"
 .venv/bin/python -m easel_export.goldens.pipelines
@@ -54,7 +54,7 @@ section "test models"
 section "rust tests"
 cargo test --release --workspace --locked
 
-section "arm kernels, emulated"
+section "arm, emulated"
 ./test-arm.sh
 
 section "docs"

@@ -1,4 +1,4 @@
-//! Paints a list of prompts with one loaded model: `paint_list MODEL < list.jsonl`.
+//! Paints a list of prompts with one loaded model: `paint_list MODEL [THREADS] < list.jsonl`.
 //!
 //! Each line of standard input is `{"prompt", "out", "seed"}` and, if wanted, `"negative"`, `"steps"`, `"guidance"`,
 //! `"scheduler"`; each picture painted is answered with its file name on standard output.
@@ -23,10 +23,14 @@ struct Line {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let model = std::env::args_os()
-        .nth(1)
-        .ok_or("usage: paint_list MODEL < list.jsonl")?;
-    let mut pipeline = Pipeline::load(model.as_ref(), &LoadOptions::default())?;
+    let mut arguments = std::env::args().skip(1);
+    let usage = "usage: paint_list MODEL [THREADS] < list.jsonl";
+    let model = arguments.next().ok_or(usage)?;
+    let options = LoadOptions {
+        threads: arguments.next().map(|n| n.parse()).transpose()?,
+        ..LoadOptions::default()
+    };
+    let mut pipeline = Pipeline::load(model.as_ref(), &options)?;
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line: Line = serde_json::from_str(&line?)
             .map_err(|error| format!("standard input, line {}: {error}", number + 1))?;

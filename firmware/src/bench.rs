@@ -1,4 +1,10 @@
-//! `easel bench`: one network of a model, timed by itself.
+//! `easel bench`: one network of a model, timed by itself; with `--report` all that tells how fast a machine is.
+
+mod bandwidth;
+mod machine;
+mod page;
+mod storage;
+mod survey;
 
 use crate::engine::EngineArguments;
 use crate::paint::parse_size;
@@ -33,6 +39,9 @@ pub(crate) struct BenchArguments {
     /// Also print where the time of a pass goes, by kind of node
     #[arg(long)]
     explain: bool,
+    /// Measure this machine with a fixed set of things and print what can be sent to easel's makers
+    #[arg(long, conflicts_with_all = ["component", "size", "guided", "storage", "repeat", "explain"])]
+    report: bool,
     /// Print one line of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -77,8 +86,11 @@ impl From<&NodeKind> for NodeReport {
     }
 }
 
-/// Times one network and prints the result.
+/// Times one network, or the machine, and prints the result.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
+    if arguments.report {
+        return survey::run(&arguments.engine, arguments.json);
+    }
     let model = arguments.engine.model()?;
     let kernel = report::kernel()?;
     let cancel = interrupt::cancel_on_signal()?;

@@ -28,6 +28,12 @@ impl EngineArguments {
         model_lookup::find(self.model.as_deref())
     }
 
+    /// Whether somebody chose a model, instead of taking the one that comes with easel.
+    pub(crate) fn names_a_model(&self) -> bool {
+        let variable = std::env::var_os("EASEL_MODEL");
+        self.model.is_some() || variable.is_some_and(|value| !value.is_empty())
+    }
+
     pub(crate) fn options(&self) -> LoadOptions {
         LoadOptions {
             threads: self.threads.map(usize::from),

@@ -194,16 +194,23 @@ impl Root {
         level.parse().ok().filter(|dbm| (-150..0).contains(dbm))
     }
 
-    fn read(&self, file: &str) -> Option<String> {
+    /// A file below it.
+    pub(crate) fn join(&self, file: &str) -> PathBuf {
+        self.0.join(file)
+    }
+
+    /// A file as text.
+    pub(crate) fn read(&self, file: &str) -> Option<String> {
         std::fs::read_to_string(self.0.join(file)).ok()
     }
 
-    fn first_word<T: std::str::FromStr>(&self, file: &str) -> Option<T> {
+    /// The first word of a file, as what is wanted.
+    pub(crate) fn first_word<T: std::str::FromStr>(&self, file: &str) -> Option<T> {
         self.read(file)?.split_whitespace().next()?.parse().ok()
     }
 
     /// What is in a folder and begins like that, in the order of their numbers.
-    fn list(&self, folder: &str, prefix: &str) -> Vec<String> {
+    pub(crate) fn list(&self, folder: &str, prefix: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.join(folder)).into_iter().flatten();
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();

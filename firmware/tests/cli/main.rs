@@ -6,6 +6,7 @@ mod memory;
 mod models;
 mod outputs;
 mod painting;
+mod report;
 mod requests;
 mod signals;
 mod support;
