@@ -38,13 +38,27 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it with the default model; returns when it listens.
     pub(crate) fn start(broker: &Broker, folder: &Path) -> Self {
-        let board = folder.join("board.toml");
+        let tables = "[queue]\ncapacity = 256\n[history]\npictures = 10000\n";
+        let daemon = Self::with(broker, folder, "frame", tables);
+        let availability = Ear::on(broker, "easel/frame/availability");
+        while availability.next_bytes() != b"online" {}
+        daemon
+    }
+
+    /// Starts one of this name with more of a configuration, which `[broker]` follows.
+    pub(crate) fn with(broker: &Broker, folder: &Path, device: &str, tables: &str) -> Self {
         let text = format!(
-            "[board]\nname = 'Frame'\n[panel]\nkind = 'png'\nwidth = 800\nheight = 480\n\
-             [queue]\ncapacity = 256\n[history]\npictures = 10000\n\
-             [broker]\nhost = '127.0.0.1'\nport = {}\ndevice = 'frame'\n",
+            "[panel]\nkind = 'png'\nwidth = 800\nheight = 480\n{tables}\
+             [broker]\nhost = '127.0.0.1'\nport = {}\ndevice = '{device}'\n",
             broker.port
         );
+        Self::of(&text, folder)
+    }
+
+    /// Starts one with these tables beside `[board]`.
+    pub(crate) fn of(tables: &str, folder: &Path) -> Self {
+        let board = folder.join("board.toml");
+        let text = format!("[board]\nname = 'Frame'\n{tables}");
         std::fs::write(&board, text).expect("it can be written");
         let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
         let process = Command::new(env!("CARGO_BIN_EXE_easel"))
@@ -56,13 +70,14 @@ impl Daemon {
             .stdin(Stdio::null())
             .spawn()
             .expect("easel starts");
-        let daemon = Self {
+        Self {
             process,
             panel: folder.join("panel.png"),
-        };
-        let availability = Ear::on(broker, "easel/frame/availability");
-        while availability.next_bytes() != b"online" {}
-        daemon
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Waits until the panel's file shows this.
