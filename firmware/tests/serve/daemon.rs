@@ -57,8 +57,16 @@ impl Daemon {
         folder: &Path,
         more: impl FnOnce(&mut Command),
     ) -> Self {
+        let daemon = Self::run(&configuration(broker), folder, more);
+        let availability = Ear::on(broker, "easel/frame/availability");
+        while availability.next_bytes() != b"online" {}
+        daemon
+    }
+
+    /// Starts one with this configuration, and does not wait for anything.
+    pub(crate) fn run(configuration: &str, folder: &Path, more: impl FnOnce(&mut Command)) -> Self {
         let board = folder.join("board.toml");
-        std::fs::write(&board, configuration(broker)).expect("it can be written");
+        std::fs::write(&board, configuration).expect("it can be written");
         let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
         let mut command = Command::new(env!("CARGO_BIN_EXE_easel"));
         command
@@ -70,13 +78,14 @@ impl Daemon {
             .stdin(Stdio::null());
         more(&mut command);
         let process = command.spawn().expect("easel starts");
-        let daemon = Self {
+        Self {
             process,
             panel: folder.join("panel.png"),
-        };
-        let availability = Ear::on(broker, "easel/frame/availability");
-        while availability.next_bytes() != b"online" {}
-        daemon
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -6,7 +6,11 @@
 #[path = "../mqtt/broker.rs"]
 mod broker;
 mod daemon;
+#[allow(dead_code, reason = "the broker's own tests use the rest")]
+#[path = "../mqtt/dashboard.rs"]
+mod dashboard;
 mod reload;
+mod soak;
 
 use broker::Broker;
 use daemon::{Daemon, Ear, say};
