@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Builds easel for boards: `cross.sh [arm64|armhf] ...`, both where none is named. Each ends as target/cross/easel-ARCH:
+# stripped, for every board of its kind (kernels are chosen when it starts), with the C library of Debian 12 or newer.
+# Compiles with rustup where it has or can fetch the target, else with Debian's compiler; installs what is missing from
+# Debian and says so. EASEL_COMPILER=debian or rustup insists on one.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+newest_glibc=2.36 # Debian 12's
+most_mib=25
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target/cross}
+
+fail() { echo "cross.sh: $*" >&2; exit 1; }
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# Installs what is missing of the packages named.
+need() {
+    local missing=() package
+    for package in "$@"; do installed "$package" || missing+=("$package"); done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || fail "needs these programs, by the names of Debian's packages: ${missing[*]}"
+    echo "installing from Debian: ${missing[*]}"
+    local sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
+    for package in "${missing[@]}"; do
+        case $package in *:*) $sudo dpkg --add-architecture "${package#*:}" ;; esac
+    done
+    # Twice: a mirror that is being renewed has indices that do not fit each other for a moment.
+    $sudo apt-get update -q || { sleep 20; $sudo apt-get update -q; }
+    $sudo apt-get install -qy --no-install-recommends "${missing[@]}"
+}
+
+has_target() { rustup target list --installed 2>/dev/null | grep -qx "$1"; }
+
+# Sets RUSTC, or leaves rustup's.
+choose_compiler() { # architecture, target
+    unset RUSTC
+    if [ "${EASEL_COMPILER:-rustup}" = rustup ] && command -v rustup >/dev/null; then
+        has_target "$2" || timeout 300 rustup target add "$2" || true
+        if has_target "$2"; then echo "compiler: rustup's $(rustc --version), with its target $2"; return; fi
+    fi
+    [ "${EASEL_COMPILER:-debian}" = debian ] || fail "rustup has no target $2: rustup target add $2"
+    # Debian has a compiler of its own, whose standard library for other processors comes as packages of theirs.
+    need rustc-web "libstd-rust-web-dev:$1"
+    export RUSTC=/usr/bin/rustc
+    echo "compiler: Debian's $($RUSTC --version)"
+}
+
+build() { # architecture
+    local arch=$1 target tools
+    case $arch in
+        arm64) target=aarch64-unknown-linux-gnu tools=aarch64-linux-gnu ;;
+        armhf) target=armv7-unknown-linux-gnueabihf tools=arm-linux-gnueabihf ;;
+        *) fail "there is no $arch here: arm64 or armhf" ;;
+    esac
+    echo "== $arch"
+    need "gcc-$tools" "libc6-dev-$arch-cross"
+    choose_compiler "$arch" "$target"
+    local name=${target//-/_}
+    export "CARGO_TARGET_${name^^}_LINKER=$tools-gcc"
+    cargo build --release --locked -p easel-firmware --bin easel --target "$target"
+
+    local built=$CARGO_TARGET_DIR/easel-$arch
+    "$tools-strip" -o "$built.new" "$CARGO_TARGET_DIR/$target/release/easel"
+    local glibc bytes
+    glibc=$("$tools-objdump" -T "$built.new" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1)
+    glibc=${glibc#GLIBC_}
+    [ "$(printf '%s\n' "$glibc" "$newest_glibc" | sort -V | tail -n 1)" = "$newest_glibc" ] ||
+        fail "$arch: needs glibc $glibc, boards may have $newest_glibc: build on Debian 12, or in a container of it"
+    bytes=$(stat -c %s "$built.new")
+    [ "$bytes" -le $((most_mib << 20)) ] || fail "$arch: $bytes bytes are more than $most_mib MiB: find out what grew"
+    mv "$built.new" "$built"
+    echo "$built: $(((bytes + (1 << 19)) >> 20)) MiB, glibc $glibc or newer, needs$("$tools-objdump" -p "$built" | awk '/NEEDED/ {printf " %s", $2}')"
+}
+
+[ $# -gt 0 ] || set -- arm64 armhf
+for arch in "$@"; do build "$arch"; done
