@@ -22,6 +22,20 @@ const COMFORTABLE: usize = 6 * CHUNK;
 
 const MIB: usize = 1 << 20;
 
+/// What a process of 32 bits can be given: it has addresses for 3 GiB, and a heap with gaps fills no more than these of them.
+const ADDRESSABLE: Option<usize> = if usize::BITS < 64 {
+    Some(2 << 30)
+} else {
+    None
+};
+
+/// Bytes of a budget in MiB; `None`: as many as it likes. Where addresses are short there always is a budget, so that what
+/// cannot fit is read in passing or refused, instead of ending the process.
+pub(crate) fn budget(mib: Option<usize>) -> Option<usize> {
+    let asked = mib.map(|mib| mib.saturating_mul(MIB));
+    ADDRESSABLE.map_or(asked, |most| Some(asked.unwrap_or(most).min(most)))
+}
+
 /// One network's turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagePlan {
@@ -203,7 +217,7 @@ pub(crate) fn plan<E: From<TooSmall>>(
             Ok(stage) => stages.push(stage),
             Err(least) => {
                 // Another start of the program may take a little more.
-                let smallest_mib = (base + MARGIN + least).div_ceil(MIB) + 1;
+                let smallest_mib = (base + MARGIN).saturating_add(least).div_ceil(MIB) + 1;
                 if too_small.is_none_or(|other| other.smallest_mib < smallest_mib) {
                     too_small = Some(TooSmall {
                         budget_mib: budget.unwrap_or(0) / MIB,
@@ -253,14 +267,15 @@ fn choose<E>(
 /// How the weights are there so that a network fits, or the bytes that it needs at least.
 fn fit(needs: &Needs, room: usize, cache: bool) -> Result<Residency, usize> {
     let largest = needs.activations.iter().copied().max().unwrap_or(0);
-    let fixed = needs.graph + needs.sizes.columns + largest;
-    let whole = fixed + needs.sizes.panels;
+    // Saturating: in 32 bits the sizes of a large model have no number.
+    let fixed = (needs.graph + needs.sizes.columns).saturating_add(largest);
+    let whole = fixed.saturating_add(needs.sizes.panels);
     if whole <= room {
         return Ok(Residency::Whole);
     }
     // A chunk that is used and one that is read.
     let ahead = 2 * needs.sizes.chunk.max(CHUNK);
-    let least = fixed + ahead;
+    let least = fixed.saturating_add(ahead);
     if !cache || least >= whole {
         return Err(whole);
     }
