@@ -62,16 +62,16 @@ build() { # architecture
         *) fail "$1 cannot be built here: arm64 and armhf can" ;;
     esac
     if [ -z "$target" ]; then
-        cargo build --release --locked --workspace --bin easel
-        program=${CARGO_TARGET_DIR:-target}/release/easel
+        cargo build --profile board --locked --workspace --bin easel
+        program=${CARGO_TARGET_DIR:-target}/board/easel
         return
     fi
     need "gcc-$tools" "libc6-dev-$1-cross"
     choose_compiler "$1" "$target"
     local name=${target//-/_}
     local -x "CARGO_TARGET_${name^^}_LINKER=$tools-gcc"
-    cargo build --release --locked -p easel-firmware --bin easel --target "$target" --target-dir "$out"
-    program=$out/$target/release/easel
+    cargo build --profile board --locked -p easel-firmware --bin easel --target "$target" --target-dir "$out"
+    program=$out/$target/board/easel
     tools=$tools-
 }
 

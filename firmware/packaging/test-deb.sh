@@ -50,13 +50,18 @@ say "the service's unit"
 systemd-analyze security --offline=yes --threshold=25 firmware/packaging/debian/easel.service | tail -n 1
 
 say "a fresh Debian"
+# Made once a week, from where this machine has its packages.
+base=target/debian/root-$arch.tar
+if [ -z "$(find "$base" -mtime -7 2>/dev/null)" ]; then
+    apt-get indextargets --format 'deb $(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' 'Codename: bookworm' |
+        sort -u > "$base.list"
+    mmdebstrap --quiet --mode=root --format=tar --architectures="$arch" --variant=minbase --include=systemd,udev bookworm "$base.new" "$base.list"
+    mv "$base.new" "$base"
+    rm "$base.list"
+fi
 rm -rf --one-file-system "$root"
-# From where this machine has its packages.
-apt-get indextargets --format 'deb $(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' 'Codename: bookworm' |
-    sort -u > "$root.list"
-mmdebstrap --quiet --mode=root --architectures="$arch" --variant=minbase --include=systemd,udev \
-    --aptopt='Acquire::Check-Valid-Until "false"' bookworm "$root" "$root.list"
-rm "$root.list"
+mkdir -p "$root"
+tar -C "$root" -xf "$base" --numeric-owner
 mount -t proc proc "$root/proc"
 printf '#!/bin/sh\nexit 101\n' > "$root/usr/sbin/policy-rc.d"; chmod 755 "$root/usr/sbin/policy-rc.d"
 in_root() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
