@@ -26,6 +26,20 @@ const COMFORTABLE: usize = 6 * CHUNK;
 
 const MIB: usize = 1 << 20;
 
+/// What a process of 32 bits can be given: it has addresses for 3 GiB, and a heap with gaps fills no more than these of them.
+const ADDRESSABLE: Option<usize> = if usize::BITS < 64 {
+    Some(2 << 30)
+} else {
+    None
+};
+
+/// Bytes of a budget in MiB; `None`: as many as it likes. Where addresses are short there always is a budget, so that what
+/// cannot fit is read in passing or refused, instead of ending the process.
+pub(crate) fn budget(mib: Option<usize>) -> Option<usize> {
+    let asked = mib.map(|mib| mib.saturating_mul(MIB));
+    ADDRESSABLE.map_or(asked, |most| Some(asked.unwrap_or(most).min(most)))
+}
+
 /// One network's turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagePlan {
@@ -211,7 +225,7 @@ pub(crate) fn plan<E: From<TooSmall>>(
             Ok(stage) => stages.push(stage),
             Err(least) => {
                 // Another start of the program may take a little more.
-                let smallest_mib = (base + MARGIN + least).div_ceil(MIB) + 1;
+                let smallest_mib = (base + MARGIN).saturating_add(least).div_ceil(MIB) + 1;
                 if too_small.is_none_or(|other| other.smallest_mib < smallest_mib) {
                     too_small = Some(TooSmall {
                         budget_mib: budget.unwrap_or(0) / MIB,
@@ -265,16 +279,17 @@ fn choose<E>(
 /// How the weights are there so that a network fits, or the bytes that it needs at least.
 fn fit(needs: &Needs, room: usize, cache: bool) -> Result<Residency, usize> {
     let largest = needs.activations.iter().copied().max().unwrap_or(0);
-    let fixed = needs.graph + needs.sizes.columns + largest;
+    // Saturating: in 32 bits the sizes of a large model have no number.
+    let fixed = (needs.graph + needs.sizes.columns).saturating_add(largest);
     // A graph is made before there are weights and tensors. That takes twice the graph, and code that is let go of afterwards.
     let making = (2 * needs.graph + CODE).saturating_sub(MARGIN);
-    let whole = (fixed + needs.sizes.panels).max(making);
+    let whole = fixed.saturating_add(needs.sizes.panels).max(making);
     if whole <= room {
         return Ok(Residency::Whole);
     }
     // A chunk that is used and one that is read.
     let ahead = 2 * needs.sizes.chunk.max(CHUNK);
-    let least = (fixed + ahead).max(making);
+    let least = fixed.saturating_add(ahead).max(making);
     if !cache || least >= whole {
         return Err(whole);
     }

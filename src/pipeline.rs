@@ -56,7 +56,7 @@ impl LoadOptions {
 
     /// Bytes that the process may take.
     pub(crate) fn budget(&self) -> Option<usize> {
-        self.memory_mib.map(|mib| mib.saturating_mul(1 << 20))
+        memory::budget(self.memory_mib)
     }
 }
 

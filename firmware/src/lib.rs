@@ -14,6 +14,8 @@ pub mod inputs;
 mod interrupt;
 pub mod jobs;
 pub mod kiosk;
+#[cfg(test)]
+mod manual;
 mod memory;
 mod model_lookup;
 pub mod mqtt;

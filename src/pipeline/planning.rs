@@ -25,7 +25,7 @@ impl Pipeline {
 
     /// From now on the process may take so many MiB; with `None` as many as it likes.
     pub fn set_memory_mib(&mut self, mib: Option<usize>) {
-        self.budget = mib.map(|mib| mib.saturating_mul(1 << 20));
+        self.budget = memory::budget(mib);
         self.memory = None;
     }
 

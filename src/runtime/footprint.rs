@@ -42,10 +42,12 @@ pub(super) fn of(
         for (slot, output) in node.outputs.iter().enumerate() {
             let outlet = OutletId::new(*number, slot);
             let size = size(&output.fact)?;
-            outputs += size;
+            outputs = size.saturating_add(outputs);
             match last_read.get(&outlet) {
-                Some(end) if !is_output(&outlet) => leaving[*end] += size,
-                None if !is_output(&outlet) => leaving[step] += size,
+                Some(end) if !is_output(&outlet) => {
+                    leaving[*end] = size.saturating_add(leaving[*end]);
+                }
+                None if !is_output(&outlet) => leaving[step] = size.saturating_add(leaving[step]),
                 _ => {}
             }
         }
@@ -68,11 +70,11 @@ pub(super) fn of(
             _ => 0,
         };
         // Before the input has left there is no output.
-        takes[*number] = own + keeps + outputs.saturating_sub(replaced);
+        takes[*number] = outputs.saturating_sub(replaced).saturating_add(own + keeps);
         // What others keep is given back where it is in the way.
-        bytes.push(alive + own + keeps + outputs.saturating_sub(replaced));
-        alive += outputs;
-        alive -= leaving[step];
+        bytes.push(takes[*number].saturating_add(alive));
+        alive = outputs.saturating_add(alive);
+        alive = alive.saturating_sub(leaving[step]);
     }
     Ok(Footprint { bytes, takes })
 }
@@ -82,5 +84,9 @@ fn size(fact: &TypedFact) -> TractResult<usize> {
         .shape
         .as_concrete()
         .context("a shape that is not known")?;
-    Ok(shape.iter().product::<usize>() * fact.datum_type.size_of())
+    // Saturating: in 32 bits a tensor of a large picture has no size.
+    let bytes = fact.datum_type.size_of();
+    Ok(shape
+        .iter()
+        .fold(bytes, |all, side| all.saturating_mul(*side)))
 }

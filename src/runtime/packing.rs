@@ -174,7 +174,7 @@ pub(super) fn sizes(model: &TypedRunnableModel, isa: Isa, weights: &[Weight]) ->
             )),
             _ => Weights::F32(WeightsF32::without_panels(isa, &order)),
         };
-        sizes.panels += packed.part_bytes(&(0..n));
+        sizes.panels = sizes.panels.saturating_add(packed.part_bytes(&(0..n)));
         let parts = packed.parts(CHUNK).into_iter();
         let largest = parts.map(|columns| packed.part_bytes(&columns)).max();
         sizes.chunk = sizes.chunk.max(largest.unwrap_or(0));
@@ -190,7 +190,7 @@ pub(super) fn packed_sizes(model: &TypedRunnableModel, pack: &Pack) -> Result<Si
     for product in products(model) {
         let weight = pack.weight(product.weight)?;
         for part in &weight.parts {
-            sizes.panels += part.panels.bytes();
+            sizes.panels = sizes.panels.saturating_add(part.panels.bytes());
             sizes.chunk = sizes.chunk.max(part.panels.bytes());
         }
         let columns = [&weight.scales, &weight.sums, &weight.bias];

@@ -15,9 +15,9 @@ pub struct Kind {
     /// What they take together in a pass.
     pub time: Duration,
     /// Bytes that they write in a pass.
-    pub written: usize,
+    pub written: u64,
     /// Multiply-accumulates of the products among them.
-    pub products: usize,
+    pub products: u64,
 }
 
 /// Times of nodes, added up over passes.
@@ -51,9 +51,9 @@ impl Profile {
         });
         kind.time += time;
         if self.passes == 1 {
-            let bytes = |output: &TValue| output.len() * output.datum_type().size_of();
+            let bytes = |output: &TValue| (output.len() * output.datum_type().size_of()) as u64;
             kind.nodes += 1;
-            kind.written += outputs.iter().map(bytes).sum::<usize>();
+            kind.written += outputs.iter().map(bytes).sum::<u64>();
             kind.products += products(model, node)?;
         }
         Ok(())
@@ -71,11 +71,11 @@ impl Profile {
 }
 
 /// Multiply-accumulates of a node, by tract's own reckoning.
-fn products(model: &Arc<TypedRunnableModel>, node: &TypedNode) -> TractResult<usize> {
+fn products(model: &Arc<TypedRunnableModel>, node: &TypedNode) -> TractResult<u64> {
     let facts = model.model().node_input_facts(node.id)?;
     let costs = node.op.cost(&facts)?;
     let multiply = costs
         .iter()
         .filter(|(cost, _)| matches!(cost, Cost::FMA(_)));
-    multiply.map(|(_, count)| Ok(count.to_usize()?)).sum()
+    multiply.map(|(_, count)| Ok(count.to_i64()? as u64)).sum()
 }

@@ -135,6 +135,11 @@ impl TensorSource {
         let available = file.metadata().map_err(unreadable)?.len();
         let end = length.map_or(Some(available), |length| offset.checked_add(length));
         match end {
+            Some(end) if offset <= end && usize::try_from(end - offset).is_err() => Err(format!(
+                "its {} bytes are more than a process of {} bits can have: run it on a 64-bit system",
+                end - offset,
+                usize::BITS
+            )),
             Some(end) if offset <= end && end <= available => Ok(TensorBytes::File {
                 file,
                 path,

@@ -101,7 +101,7 @@ impl Stream {
             next: next.clone(),
             read: storage.read.clone(),
             pace: storage.rate.map(Pace::new),
-            forget: is_more_than_fits(parts.iter().map(Block::bytes).sum()),
+            forget: is_more_than_fits(parts.iter().map(|part| part.bytes() as u64).sum()),
         };
         let thread = thread::Builder::new().name("weights".into());
         Ok(Self {
@@ -260,7 +260,8 @@ fn chunks(parts: &[Block]) -> (Vec<Chunk>, Vec<(usize, std::ops::Range<usize>)>)
         let joined = chunks.last_mut().and_then(|chunk| {
             let last = chunk.parts.last()?;
             let follows = last.is_followed_by(part);
-            let end = (part.offset().checked_sub(chunk.offset)?) as usize + part.bytes();
+            let start = usize::try_from(part.offset().checked_sub(chunk.offset)?).ok()?;
+            let end = start.checked_add(part.bytes())?;
             (follows && end <= CHUNK).then_some((chunk, end))
         });
         match joined {
@@ -282,11 +283,11 @@ fn chunks(parts: &[Block]) -> (Vec<Chunk>, Vec<(usize, std::ops::Range<usize>)>)
 }
 
 /// Whether so many bytes are more than half of the memory that the system could give.
-fn is_more_than_fits(bytes: usize) -> bool {
+fn is_more_than_fits(bytes: u64) -> bool {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let available = text.lines().find_map(|line| {
         let line = line.strip_prefix("MemAvailable:")?;
-        line.trim().strip_suffix(" kB")?.parse::<usize>().ok()
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
     });
     available.is_some_and(|kib| bytes / 512 > kib)
 }

@@ -1,5 +1,6 @@
 //! One file of a configuration, before it is joined with what it inherits.
 
+use super::parents::Parents;
 use super::{
     BoardSettings, BrokerSettings, Config, ConfigError, HistorySettings, InputsSettings,
     KioskSettings, LimitSettings, ModelSettings, PanelSettings, QueueSettings, Section,
@@ -10,8 +11,8 @@ use toml::{Table, Value};
 
 /// What one file says: checked, with its paths meant from its folder.
 pub(super) struct File {
-    /// The file that it adds to.
-    pub(super) inherits: Option<String>,
+    /// The files that it adds to.
+    pub(super) inherits: Parents,
     /// All else.
     pub(super) table: Table,
 }
@@ -37,7 +38,10 @@ impl File {
         // Into what it becomes at last: that finds unknown keys and wrong types while lines are known.
         let typed: Config = toml::from_str(text).map_err(|error| wrong(&error))?;
         let mut table: Table = toml::from_str(text).map_err(|error| wrong(&error))?;
-        check_inherits(file, text, typed.inherits.as_deref())?;
+        typed.inherits.check().map_err(|problem| {
+            let line = line_of_key(text, "inherits");
+            ConfigError::new(file, format!("{line}inherits: {problem}"))
+        })?;
         for_each_section!(check(file, text, &table));
         table.remove("inherits");
         for_each_section!(anchor(file, &mut table));
@@ -45,22 +49,6 @@ impl File {
             inherits: typed.inherits,
             table,
         })
-    }
-}
-
-/// Nothing that leads out of the folder.
-fn check_inherits(file: &Path, text: &str, name: Option<&str>) -> Result<(), ConfigError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    match name {
-        Some(name) if name.is_empty() || !name.chars().all(plain) => {
-            let line = line_of_key(text, "inherits");
-            let advice = "give the name of a file beside this one, without .toml";
-            Err(ConfigError::new(
-                file,
-                format!("{line}inherits: {name:?}: {advice}"),
-            ))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -1,13 +1,15 @@
 //! Board configurations: one TOML file a board.
 //!
-//! A file may say `inherits = "base"`, which is `base.toml` beside it; what it says itself goes before what it
-//! inherits, key by key. Each file's values are checked in that file, so that an error names the file and the line to
+//! A file may say `inherits = "base"`, which is `base.toml` beside it, or among the boards that easel comes with, or
+//! `inherits = ["panels/hdmi", "pi4"]`; what it says itself goes before what it inherits, and the first parent before the
+//! second, key by key. Each file's values are checked in that file, so that an error names the file and the line to
 //! mend; what must be there is checked on the whole. `docs/command-line.md` lists the keys. Each table is a
 //! [`Section`], which lives with the part that it configures.
 
 mod changes;
 mod effective;
 mod file;
+mod parents;
 mod section;
 
 pub use changes::{ConfigFiles, Reread, changed_keys};
@@ -20,6 +22,7 @@ use crate::kiosk::KioskSettings;
 use crate::mqtt::BrokerSettings;
 use crate::watch::LimitSettings;
 use file::File;
+use parents::Parents;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -35,9 +38,9 @@ pub struct ConfigError {
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The file that this one adds to; taken out when it is read.
+    /// The files that this one adds to; taken out when it is read.
     #[serde(skip_serializing)]
-    inherits: Option<String>,
+    inherits: Parents,
     /// What the board is.
     pub board: BoardSettings,
     /// What paints.
@@ -149,7 +152,12 @@ impl Config {
     /// A file that cannot be read, is no TOML, has a key that is unknown or a value that is wrong, by file, line and key;
     /// a chain of files that comes back to itself; a key that no file has.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
-        let whole = Self::table(file)?;
+        Self::read_in(file, &parents::installed())
+    }
+
+    /// As [`read`](Self::read), with parents from the folders of `installed`.
+    fn read_in(file: &Path, installed: &[PathBuf]) -> Result<Self, ConfigError> {
+        let whole = Self::table_in(file, installed)?;
         whole.try_into().map_err(|error: toml::de::Error| {
             // Each file was read into the same type, so this is a table that one file makes into something else.
             let problem = error.message().replace('\n', ", ");
@@ -173,31 +181,40 @@ impl Config {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn table(file: &Path) -> Result<toml::Table, ConfigError> {
-        let mut read = File::read(file)?;
-        let mut whole = read.table;
-        let mut chain = vec![file.to_owned()];
-        while let Some(name) = read.inherits.take() {
-            let child = chain.last().map_or(file, PathBuf::as_path);
-            let parent = child.with_file_name(format!("{name}.toml"));
-            let fail = |problem: String| ConfigError::new(child, format!("inherits: {problem}"));
-            if !parent.is_file() {
-                return Err(fail(format!(
-                    "there is no {}: correct the name",
-                    parent.display()
-                )));
-            }
-            if chain.iter().any(|seen| same_file(seen, &parent)) {
-                return Err(fail(format!(
-                    "{name:?} leads back to a file that inherits from this one: end the circle"
-                )));
-            }
-            read = File::read(&parent)?;
-            file::add_what_is_missing(&mut whole, std::mem::take(&mut read.table));
-            chain.push(parent);
-        }
+        Self::table_in(file, &parents::installed())
+    }
+
+    /// As [`table`](Self::table), with parents from the folders of `installed`.
+    fn table_in(file: &Path, installed: &[PathBuf]) -> Result<toml::Table, ConfigError> {
+        let whole = gather(file, installed, &mut Vec::new())?;
         file::require(file, &whole)?;
         Ok(whole)
     }
+}
+
+/// What `file` says, and what it inherits where it says nothing. `chain` is the files that lead here.
+fn gather(
+    file: &Path,
+    installed: &[PathBuf],
+    chain: &mut Vec<PathBuf>,
+) -> Result<toml::Table, ConfigError> {
+    let File {
+        inherits,
+        table: mut whole,
+    } = File::read(file)?;
+    chain.push(file.to_owned());
+    for name in inherits.0 {
+        let parent = parents::find(file, &name, installed)?;
+        if chain.iter().any(|seen| same_file(seen, &parent)) {
+            let problem = format!(
+                "inherits: {name:?} leads back to a file that inherits from this one: end the circle"
+            );
+            return Err(ConfigError::new(file, problem));
+        }
+        file::add_what_is_missing(&mut whole, gather(&parent, installed, chain)?);
+    }
+    chain.pop();
+    Ok(whole)
 }
 
 impl ConfigError {
@@ -217,5 +234,7 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
+#[cfg(test)]
+mod shipped_tests;
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,16 @@
 use super::*;
 use crate::display::PanelKind;
 
-fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../board-configs")
-}
-
-/// Writes the files and reads the first.
+/// Writes the files and reads the first; those of `installed/` are what easel comes with.
 fn read(files: &[(&str, &str)]) -> Result<Config, String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, text) in files {
-        std::fs::write(folder.path().join(name), text).expect("it can be written");
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("it can be made");
+        std::fs::write(file, text).expect("it can be written");
     }
-    Config::read(&folder.path().join(files[0].0)).map_err(|error| error.to_string())
+    let installed = [folder.path().join("installed")];
+    Config::read_in(&folder.path().join(files[0].0), &installed).map_err(|error| error.to_string())
 }
 
 fn refused(files: &[(&str, &str)], says: &[&str]) {
@@ -23,38 +22,6 @@ fn refused(files: &[(&str, &str)], says: &[&str]) {
 }
 
 const WHOLE: &str = "[board]\nname = 'frame'\n[panel]\nkind = 'png'\nwidth = 800\nheight = 480\n";
-
-#[test]
-fn every_shipped_file_is_right() {
-    let mut boards = 0;
-    for entry in std::fs::read_dir(shipped()).expect("board-configs/ is there") {
-        let path = entry.expect("it can be listed").path();
-        if path.is_dir() {
-            continue; // playlists
-        }
-        assert!(
-            path.extension().is_some_and(|e| e == "toml"),
-            "{} is no board",
-            path.display()
-        );
-        if path.file_stem().is_some_and(|stem| stem == "base") {
-            // What all boards have in common is not a board.
-            let error = Config::read(&path)
-                .expect_err("it has no panel")
-                .to_string();
-            assert!(error.contains("board.name: is missing"), "{error}");
-            continue;
-        }
-        let config = Config::read(&path).unwrap_or_else(|error| panic!("{error}"));
-        assert!(
-            !config.board.description.is_empty(),
-            "{}: say what it is",
-            path.display()
-        );
-        boards += 1;
-    }
-    assert!(boards > 0);
-}
 
 #[test]
 fn a_file_goes_before_what_it_inherits_key_by_key() {
@@ -73,6 +40,69 @@ fn a_file_goes_before_what_it_inherits_key_by_key() {
     assert_eq!(config.panel.as_mounted(), (480, 800));
     let dir = config.model.dir.expect("it is inherited");
     assert!(dir.is_absolute() && dir.ends_with("m"), "{}", dir.display());
+}
+
+#[test]
+fn of_several_parents_the_first_goes_before_the_second() {
+    let child = "inherits = ['panel', 'board']\n[board]\nname = 'frame'";
+    let panel = "[panel]\nkind = 'terminal'\nwidth = 9\nheight = 8";
+    let board = "inherits = 'base'\n[model]\nthreads = 2\n[panel]\nkind = 'png'\nrotation = 90";
+    let base = "[board]\nname = 'base'\n[model]\nthreads = 1\nmemory_mib = 300";
+    let files = [
+        ("child.toml", child),
+        ("panel.toml", panel),
+        ("board.toml", board),
+        ("base.toml", base),
+    ];
+    let config = read(&files).expect("it is right");
+    assert_eq!(config.board.name, "frame");
+    assert_eq!(config.panel.kind, PanelKind::Terminal);
+    assert_eq!(config.panel.as_mounted(), (8, 9));
+    assert_eq!(config.model.threads, Some(2));
+    assert_eq!(config.model.memory_mib, Some(300));
+}
+
+#[test]
+fn two_parents_may_have_one_parent() {
+    let child = "inherits = ['b', 'c']\n[board]\nname = 'frame'";
+    let base = "[panel]\nkind = 'png'\nwidth = 8\nheight = 8";
+    let files = [
+        ("a.toml", child),
+        ("b.toml", "inherits = 'base'"),
+        ("c.toml", "inherits = 'base'"),
+        ("base.toml", base),
+    ];
+    read(&files).expect("that is no circle");
+}
+
+#[test]
+fn a_parent_that_is_not_beside_is_one_that_easel_comes_with() {
+    let panel = "[panel]\nkind = 'png'\nwidth = 64\nheight = 48\nfile = 'frame.png'";
+    let files = [
+        ("a.toml", "inherits = ['panels/small', 'pi']"),
+        ("installed/panels/small.toml", panel),
+        ("installed/pi.toml", "inherits = 'base'"),
+        ("installed/base.toml", "[board]\nname = 'shipped'"),
+    ];
+    let config = read(&files).expect("it is right");
+    assert_eq!(config.board.name, "shipped");
+    let file = config.panel.file.expect("it is inherited");
+    assert!(
+        file.ends_with("installed/panels/frame.png"),
+        "{}",
+        file.display()
+    );
+
+    // One beside goes before it.
+    let own = ("base.toml", "[board]\nname = 'own'");
+    let config = read(&[&files[..], &[own]].concat()).expect("it is right");
+    assert_eq!(
+        config.board.name, "shipped",
+        "the board means what lies beside itself"
+    );
+    let own = ("pi.toml", "[board]\nname = 'own'");
+    let config = read(&[&files[..], &[own]].concat()).expect("it is right");
+    assert_eq!(config.board.name, "own");
 }
 
 #[test]
@@ -105,9 +135,17 @@ fn a_circle_is_found() {
 fn a_parent_is_a_file_beside() {
     refused(
         &[("a.toml", "inherits = 'b'")],
-        &["a.toml: inherits", "b.toml"],
+        &["a.toml: inherits", "b.toml", "installed/b.toml"],
     );
-    for name in ["../b", "", "b.toml", "/etc/b"] {
+    refused(
+        &[("a.toml", "inherits = ['b', 'b']")],
+        &["a.toml: line 1: inherits", "twice"],
+    );
+    refused(
+        &[("a.toml", "\ninherits = 3")],
+        &["a.toml: line 2", "a name or a list of names"],
+    );
+    for name in ["../b", "", "b.toml", "/etc/b", "b/", "b//c"] {
         let text = format!("inherits = '{name}'");
         refused(
             &[("a.toml", &text)],

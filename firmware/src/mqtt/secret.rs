@@ -40,7 +40,8 @@ impl PasswordPlaces {
     fn new(variable: impl Fn(&str) -> Option<String>, file: Option<&Path>) -> Self {
         let credential = variable("CREDENTIALS_DIRECTORY")
             .map(|folder| Path::new(&folder).join("mqtt-password"))
-            .filter(|path| path.exists());
+            // Empty, as the package makes it: there is none.
+            .filter(|path| path.metadata().is_ok_and(|file| file.len() > 0));
         Self {
             credential,
             variable: variable("EASEL_MQTT_PASSWORD").map(Password),
@@ -97,6 +98,8 @@ mod tests {
             found(&[variable, credentials]).as_deref(),
             Some("from environment")
         );
+        std::fs::write(folder.path().join("mqtt-password"), "").expect("written");
+        assert_eq!(found(&[credentials]).as_deref(), Some("from file"));
         std::fs::write(folder.path().join("mqtt-password"), "from systemd").expect("written");
         assert_eq!(
             found(&[variable, credentials]).as_deref(),

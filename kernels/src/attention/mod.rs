@@ -14,6 +14,16 @@
 //! f16, and f32 and bfloat16 with AVX-512; `pack` is how keys and values lie; `exp2` is the exponential; `output` is how threads
 //! share the result.
 
+#![cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(
+        dead_code,
+        unused_imports,
+        unused_variables,
+        reason = "processors without a kernel of their own have no products of int8"
+    )
+)]
+
 mod arithmetic;
 #[cfg(target_arch = "aarch64")]
 mod arm;

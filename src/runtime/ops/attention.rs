@@ -6,7 +6,7 @@ use easel_kernels::attention::{
 use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
-use super::{Engine, Operator, Scratch, floats, output};
+use super::{Engine, Operator, Scratch, floats, multiplied, output};
 
 /// Inputs: q, k, v, the mask if there is one, and any number of scalars to multiply the scores with.
 #[derive(Debug, Clone, PartialEq)]
@@ -222,10 +222,10 @@ impl Operator for Attention {
     }
 
     /// Those of queries with keys and of probabilities with values.
-    fn products(&self, inputs: &[&[usize]]) -> usize {
+    fn products(&self, inputs: &[&[usize]]) -> u64 {
         self.sizes(inputs).map_or(0, |shape| {
-            let scores = shape.batch * shape.heads * shape.queries * shape.keys;
-            scores * (shape.head_dim + shape.value_dim)
+            let scores = [shape.batch, shape.heads, shape.queries, shape.keys];
+            multiplied(&scores) * (shape.head_dim + shape.value_dim) as u64
         })
     }
 

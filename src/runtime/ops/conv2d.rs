@@ -6,7 +6,7 @@ use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
 use super::product::Product;
-use super::{Engine, Operator, Scratch, floats, list};
+use super::{Engine, Operator, Scratch, floats, list, multiplied};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runtime) struct Conv2d {
@@ -92,11 +92,11 @@ impl Operator for Conv2d {
         format!("{} {height}x{width} {}", Self::NAME, self.product.kind())
     }
 
-    fn products(&self, inputs: &[&[usize]]) -> usize {
+    fn products(&self, inputs: &[&[usize]]) -> u64 {
         let window = self.window(inputs[0]);
         window.map_or(0, |window| {
-            let pixels: usize = window.output().iter().product();
-            window.input[0] * pixels * window.depth() * self.product.columns
+            let sides = [window.input[0], window.depth(), self.product.columns];
+            multiplied(window.output().iter().chain(&sides))
         })
     }
 

@@ -12,7 +12,7 @@ use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
 use super::product::Product;
-use super::{Engine, Linear, Operator, Scratch, floats, fresh, scratch};
+use super::{Engine, Linear, Operator, Scratch, floats, fresh, multiplied, scratch};
 
 /// Hidden activations that are computed at once, bytes: enough rows for all threads, and no more than a third-level cache.
 pub(in crate::runtime) const HIDDEN: usize = 4 << 20;
@@ -107,10 +107,10 @@ impl Operator for FeedForward {
         format!("{}{gated} {kind}", Self::NAME)
     }
 
-    fn products(&self, inputs: &[&[usize]]) -> usize {
+    fn products(&self, inputs: &[&[usize]]) -> u64 {
         let products = Self::products(self);
-        let each = products.map(|product| product.depth * product.columns());
-        rows(inputs[0]) * each.iter().sum::<usize>()
+        let each = products.map(|product| multiplied(&[product.depth, product.columns()]));
+        rows(inputs[0]) as u64 * each.iter().sum::<u64>()
     }
 
     fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {

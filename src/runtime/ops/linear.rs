@@ -6,7 +6,7 @@ use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
 use super::product::Product;
-use super::{Engine, Operator, Scratch, floats};
+use super::{Engine, Operator, Scratch, floats, multiplied};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runtime) struct Linear {
@@ -59,8 +59,8 @@ impl Operator for Linear {
         format!("{}{gated} {}", Self::NAME, self.product.kind())
     }
 
-    fn products(&self, inputs: &[&[usize]]) -> usize {
-        inputs[0].iter().product::<usize>() * self.product.columns
+    fn products(&self, inputs: &[&[usize]]) -> u64 {
+        multiplied(inputs[0].iter().chain([&self.product.columns]))
     }
 
     fn run(&self, engine: &Engine, inputs: &mut [TValue]) -> TractResult<Tensor> {

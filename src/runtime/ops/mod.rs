@@ -63,7 +63,7 @@ pub(super) trait Operator: Debug + Clone + PartialEq + Send + Sync + 'static {
     }
 
     /// Multiply-accumulates of a run.
-    fn products(&self, _inputs: &[&[usize]]) -> usize {
+    fn products(&self, _inputs: &[&[usize]]) -> u64 {
         0
     }
 
@@ -178,10 +178,18 @@ impl<O: Operator> TypedOp for Node<O> {
 
     fn cost(&self, inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
         let products = self.0.products(&shapes(inputs)?);
-        Ok(tvec!((Cost::FMA(f32::datum_type()), products.into())))
+        Ok(tvec!((
+            Cost::FMA(f32::datum_type()),
+            (products as i64).into()
+        )))
     }
 
     as_op!();
+}
+
+/// A product of sides that has no number in 32 bits: a network's multiplications are counted in billions.
+fn multiplied<'a>(sides: impl IntoIterator<Item = &'a usize>) -> u64 {
+    sides.into_iter().map(|side| *side as u64).product()
 }
 
 fn shapes<'a>(facts: &[&'a TypedFact]) -> TractResult<Vec<&'a [usize]>> {

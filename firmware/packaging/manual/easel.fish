@@ -1,0 +1,83 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_easel_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_easel_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_easel_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_easel_using_subcommand
+    set -l cmd (__fish_easel_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c easel -n "__fish_easel_needs_command" -s h -l help -d 'Print help'
+complete -c easel -n "__fish_easel_needs_command" -s V -l version -d 'Print version'
+complete -c easel -n "__fish_easel_needs_command" -f -a "paint" -d 'Paint one picture from a prompt'
+complete -c easel -n "__fish_easel_needs_command" -f -a "bench" -d 'Time one network of a model'
+complete -c easel -n "__fish_easel_needs_command" -f -a "serve" -d 'Paint what comes over MQTT, from a playlist and from buttons, for years'
+complete -c easel -n "__fish_easel_needs_command" -f -a "plan" -d 'Show what painting takes of memory'
+complete -c easel -n "__fish_easel_needs_command" -f -a "doctor" -d 'Check a board\'s configuration, its model and this machine'
+complete -c easel -n "__fish_easel_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c easel -n "__fish_easel_using_subcommand paint" -l model -d 'Model directory [default: EASEL_MODEL, models/pocket, then the installed model]' -r -F
+complete -c easel -n "__fish_easel_using_subcommand paint" -l memory -d 'Memory that the process may take at most; weights that do not fit are read while they are needed' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l threads -d 'Worker threads [default: all cores]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l cache -d 'Folder for what is made of a model at its first start; `off` keeps nothing [default: EASEL_CACHE, then easel in the user\'s cache folder]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l out -d 'Where the picture goes [default: easel-SEED.png]' -r -F
+complete -c easel -n "__fish_easel_using_subcommand paint" -l negative -d 'What to keep out of the picture' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l size -d 'Picture size in pixels [default: the model\'s]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l steps -d 'Denoising steps [default: the model\'s]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l guidance -d 'How closely to follow the prompt; 1 turns guidance off and halves the work [default: the model\'s]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l guidance-rescale -d 'Pull contrast back after strong guidance, 0 to 1' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l scheduler -d 'ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm or flow-euler [default: the model\'s]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l seed -d 'The same seed gives the same picture [default: random, and printed]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l latents -d 'Initial noise, f32 [1,c,h/f,w/f], standard normal (f is the model\'s VAE factor)' -r -F
+complete -c easel -n "__fish_easel_using_subcommand paint" -l save-latents -d 'Save the final latents, before they become a picture' -r -F
+complete -c easel -n "__fish_easel_using_subcommand paint" -l json -d 'Print one line of JSON on standard output'
+complete -c easel -n "__fish_easel_using_subcommand paint" -l quiet -d 'No progress'
+complete -c easel -n "__fish_easel_using_subcommand paint" -s h -l help -d 'Print help'
+complete -c easel -n "__fish_easel_using_subcommand bench" -l model -d 'Model directory [default: EASEL_MODEL, models/pocket, then the installed model]' -r -F
+complete -c easel -n "__fish_easel_using_subcommand bench" -l memory -d 'Memory that the process may take at most; weights that do not fit are read while they are needed' -r
+complete -c easel -n "__fish_easel_using_subcommand bench" -l threads -d 'Worker threads [default: all cores]' -r
+complete -c easel -n "__fish_easel_using_subcommand bench" -l cache -d 'Folder for what is made of a model at its first start; `off` keeps nothing [default: EASEL_CACHE, then easel in the user\'s cache folder]' -r
+complete -c easel -n "__fish_easel_using_subcommand bench" -l component -d 'text_encoder, unet or vae_decoder' -r
+complete -c easel -n "__fish_easel_using_subcommand bench" -l size -d 'Picture size in pixels; the text encoder works alike for all [default: the model\'s]' -r
+complete -c easel -n "__fish_easel_using_subcommand bench" -l storage -d 'Read weights no faster than so, to see what a slower card would do' -r
+complete -c easel -n "__fish_easel_using_subcommand bench" -l repeat -d 'Passes to time, 1 to 10000, after one that is not timed' -r
+complete -c easel -n "__fish_easel_using_subcommand bench" -l guided -d 'Time passes of both halves of guidance, as painting makes them'
+complete -c easel -n "__fish_easel_using_subcommand bench" -l explain -d 'Also print where the time of a pass goes, by kind of node'
+complete -c easel -n "__fish_easel_using_subcommand bench" -l json -d 'Print one line of JSON on standard output'
+complete -c easel -n "__fish_easel_using_subcommand bench" -s h -l help -d 'Print help'
+complete -c easel -n "__fish_easel_using_subcommand serve" -l board -d 'The board\'s configuration' -r -F
+complete -c easel -n "__fish_easel_using_subcommand serve" -l state -d 'Folder for queue, history and settings [default: STATE_DIRECTORY, then easel in the user\'s state folder]' -r -F
+complete -c easel -n "__fish_easel_using_subcommand serve" -l cache -d 'Folder for what is made of a model at its first start; `off` keeps nothing [default: EASEL_CACHE, then easel in the user\'s cache folder]' -r
+complete -c easel -n "__fish_easel_using_subcommand serve" -s h -l help -d 'Print help'
+complete -c easel -n "__fish_easel_using_subcommand plan" -l model -d 'Model directory [default: EASEL_MODEL, models/pocket, then the installed model]' -r -F
+complete -c easel -n "__fish_easel_using_subcommand plan" -l memory -d 'Memory that the process may take at most; weights that do not fit are read while they are needed' -r
+complete -c easel -n "__fish_easel_using_subcommand plan" -l threads -d 'Worker threads [default: all cores]' -r
+complete -c easel -n "__fish_easel_using_subcommand plan" -l cache -d 'Folder for what is made of a model at its first start; `off` keeps nothing [default: EASEL_CACHE, then easel in the user\'s cache folder]' -r
+complete -c easel -n "__fish_easel_using_subcommand plan" -l size -d 'Picture size in pixels [default: the model\'s]' -r
+complete -c easel -n "__fish_easel_using_subcommand plan" -l component -d 'Of one network by itself, guided if it is the unet: text_encoder, unet or vae_decoder [default: a whole picture]' -r
+complete -c easel -n "__fish_easel_using_subcommand plan" -l json -d 'Print one line of JSON on standard output'
+complete -c easel -n "__fish_easel_using_subcommand plan" -s h -l help -d 'Print help'
+complete -c easel -n "__fish_easel_using_subcommand doctor" -l board -d 'The board\'s configuration' -r -F
+complete -c easel -n "__fish_easel_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "paint" -d 'Paint one picture from a prompt'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "bench" -d 'Time one network of a model'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "serve" -d 'Paint what comes over MQTT, from a playlist and from buttons, for years'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "plan" -d 'Show what painting takes of memory'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "doctor" -d 'Check a board\'s configuration, its model and this machine'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

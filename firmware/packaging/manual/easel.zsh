@@ -1,0 +1,229 @@
+#compdef easel
+
+autoload -U is-at-least
+
+_easel() {
+    typeset -A opt_args
+    typeset -a _arguments_options
+    local ret=1
+
+    if is-at-least 5.2; then
+        _arguments_options=(-s -S -C)
+    else
+        _arguments_options=(-s -C)
+    fi
+
+    local context curcontext="$curcontext" state line
+    _arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+'-V[Print version]' \
+'--version[Print version]' \
+":: :_easel_commands" \
+"*::: :->easel" \
+&& ret=0
+    case $state in
+    (easel)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:easel-command-$line[1]:"
+        case $line[1] in
+            (paint)
+_arguments "${_arguments_options[@]}" : \
+'--model=[Model directory \[default\: EASEL_MODEL, models/pocket, then the installed model\]]:DIR:_files' \
+'--memory=[Memory that the process may take at most; weights that do not fit are read while they are needed]:MIB:_default' \
+'--threads=[Worker threads \[default\: all cores\]]:N:_default' \
+'--cache=[Folder for what is made of a model at its first start; \`off\` keeps nothing \[default\: EASEL_CACHE, then easel in the user'\''s cache folder\]]:DIR:_default' \
+'--out=[Where the picture goes \[default\: easel-SEED.png\]]:FILE.png:_files' \
+'--negative=[What to keep out of the picture]:TEXT:_default' \
+'--size=[Picture size in pixels \[default\: the model'\''s\]]:WxH:_default' \
+'--steps=[Denoising steps \[default\: the model'\''s\]]:N:_default' \
+'--guidance=[How closely to follow the prompt; 1 turns guidance off and halves the work \[default\: the model'\''s\]]:G:_default' \
+'--guidance-rescale=[Pull contrast back after strong guidance, 0 to 1]:R:_default' \
+'--scheduler=[ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm or flow-euler \[default\: the model'\''s\]]:NAME:_default' \
+'--seed=[The same seed gives the same picture \[default\: random, and printed\]]:N:_default' \
+'--latents=[Initial noise, f32 \[1,c,h/f,w/f\], standard normal (f is the model'\''s VAE factor)]:IN.npy:_files' \
+'--save-latents=[Save the final latents, before they become a picture]:OUT.npy:_files' \
+'--json[Print one line of JSON on standard output]' \
+'--quiet[No progress]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':prompt -- What to paint; `-` reads it from standard input:_default' \
+&& ret=0
+;;
+(bench)
+_arguments "${_arguments_options[@]}" : \
+'--model=[Model directory \[default\: EASEL_MODEL, models/pocket, then the installed model\]]:DIR:_files' \
+'--memory=[Memory that the process may take at most; weights that do not fit are read while they are needed]:MIB:_default' \
+'--threads=[Worker threads \[default\: all cores\]]:N:_default' \
+'--cache=[Folder for what is made of a model at its first start; \`off\` keeps nothing \[default\: EASEL_CACHE, then easel in the user'\''s cache folder\]]:DIR:_default' \
+'--component=[text_encoder, unet or vae_decoder]:NAME:_default' \
+'--size=[Picture size in pixels; the text encoder works alike for all \[default\: the model'\''s\]]:WxH:_default' \
+'--storage=[Read weights no faster than so, to see what a slower card would do]:MB/S:_default' \
+'--repeat=[Passes to time, 1 to 10000, after one that is not timed]:N:_default' \
+'--guided[Time passes of both halves of guidance, as painting makes them]' \
+'--explain[Also print where the time of a pass goes, by kind of node]' \
+'--json[Print one line of JSON on standard output]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(serve)
+_arguments "${_arguments_options[@]}" : \
+'--board=[The board'\''s configuration]:FILE.toml:_files' \
+'--state=[Folder for queue, history and settings \[default\: STATE_DIRECTORY, then easel in the user'\''s state folder\]]:DIR:_files' \
+'--cache=[Folder for what is made of a model at its first start; \`off\` keeps nothing \[default\: EASEL_CACHE, then easel in the user'\''s cache folder\]]:DIR:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(plan)
+_arguments "${_arguments_options[@]}" : \
+'--model=[Model directory \[default\: EASEL_MODEL, models/pocket, then the installed model\]]:DIR:_files' \
+'--memory=[Memory that the process may take at most; weights that do not fit are read while they are needed]:MIB:_default' \
+'--threads=[Worker threads \[default\: all cores\]]:N:_default' \
+'--cache=[Folder for what is made of a model at its first start; \`off\` keeps nothing \[default\: EASEL_CACHE, then easel in the user'\''s cache folder\]]:DIR:_default' \
+'--size=[Picture size in pixels \[default\: the model'\''s\]]:WxH:_default' \
+'--component=[Of one network by itself, guided if it is the unet\: text_encoder, unet or vae_decoder \[default\: a whole picture\]]:NAME:_default' \
+'--json[Print one line of JSON on standard output]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+'--board=[The board'\''s configuration]:FILE.toml:_files' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_easel__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:easel-help-command-$line[1]:"
+        case $line[1] in
+            (paint)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(bench)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(serve)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(plan)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+}
+
+(( $+functions[_easel_commands] )) ||
+_easel_commands() {
+    local commands; commands=(
+'paint:Paint one picture from a prompt' \
+'bench:Time one network of a model' \
+'serve:Paint what comes over MQTT, from a playlist and from buttons, for years' \
+'plan:Show what painting takes of memory' \
+'doctor:Check a board'\''s configuration, its model and this machine' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'easel commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__bench_commands] )) ||
+_easel__subcmd__bench_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel bench commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__doctor_commands] )) ||
+_easel__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel doctor commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__help_commands] )) ||
+_easel__subcmd__help_commands() {
+    local commands; commands=(
+'paint:Paint one picture from a prompt' \
+'bench:Time one network of a model' \
+'serve:Paint what comes over MQTT, from a playlist and from buttons, for years' \
+'plan:Show what painting takes of memory' \
+'doctor:Check a board'\''s configuration, its model and this machine' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'easel help commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__help__subcmd__bench_commands] )) ||
+_easel__subcmd__help__subcmd__bench_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel help bench commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__help__subcmd__doctor_commands] )) ||
+_easel__subcmd__help__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel help doctor commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__help__subcmd__help_commands] )) ||
+_easel__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel help help commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__help__subcmd__paint_commands] )) ||
+_easel__subcmd__help__subcmd__paint_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel help paint commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__help__subcmd__plan_commands] )) ||
+_easel__subcmd__help__subcmd__plan_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel help plan commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__help__subcmd__serve_commands] )) ||
+_easel__subcmd__help__subcmd__serve_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel help serve commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__paint_commands] )) ||
+_easel__subcmd__paint_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel paint commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__plan_commands] )) ||
+_easel__subcmd__plan_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel plan commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__serve_commands] )) ||
+_easel__subcmd__serve_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel serve commands' commands "$@"
+}
+
+if [ "$funcstack[1]" = "_easel" ]; then
+    _easel "$@"
+else
+    compdef _easel easel
+fi
