@@ -73,7 +73,7 @@ _easel() {
             return 0
             ;;
         easel__subcmd__bench)
-            opts="-h --model --memory --threads --cache --component --size --guided --storage --repeat --explain --json --help"
+            opts="-h --model --memory --threads --cache --component --size --guided --storage --repeat --explain --report --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -119,13 +119,17 @@ _easel() {
             return 0
             ;;
         easel__subcmd__doctor)
-            opts="-h --board --help"
+            opts="-h --board --state --no-display --print-config --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --board)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -59,6 +59,7 @@ complete -c easel -n "__fish_easel_using_subcommand bench" -l storage -d 'Read w
 complete -c easel -n "__fish_easel_using_subcommand bench" -l repeat -d 'Passes to time, 1 to 10000, after one that is not timed' -r
 complete -c easel -n "__fish_easel_using_subcommand bench" -l guided -d 'Time passes of both halves of guidance, as painting makes them'
 complete -c easel -n "__fish_easel_using_subcommand bench" -l explain -d 'Also print where the time of a pass goes, by kind of node'
+complete -c easel -n "__fish_easel_using_subcommand bench" -l report -d 'Measure this machine with a fixed set of things and print what can be sent to easel\'s makers'
 complete -c easel -n "__fish_easel_using_subcommand bench" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand bench" -s h -l help -d 'Print help'
 complete -c easel -n "__fish_easel_using_subcommand serve" -l board -d 'The board\'s configuration' -r -F
@@ -74,6 +75,10 @@ complete -c easel -n "__fish_easel_using_subcommand plan" -l component -d 'Of on
 complete -c easel -n "__fish_easel_using_subcommand plan" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l board -d 'The board\'s configuration' -r -F
+complete -c easel -n "__fish_easel_using_subcommand doctor" -l state -d 'The state folder of `easel serve` [default: as easel serve]' -r -F
+complete -c easel -n "__fish_easel_using_subcommand doctor" -l no-display -d 'Show no test pattern'
+complete -c easel -n "__fish_easel_using_subcommand doctor" -l print-config -d 'Print the configuration as it is after inheritance, with all defaults, and check nothing'
+complete -c easel -n "__fish_easel_using_subcommand doctor" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "paint" -d 'Paint one picture from a prompt'
 complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "bench" -d 'Time one network of a model'

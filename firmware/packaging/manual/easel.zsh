@@ -63,6 +63,7 @@ _arguments "${_arguments_options[@]}" : \
 '--repeat=[Passes to time, 1 to 10000, after one that is not timed]:N:_default' \
 '--guided[Time passes of both halves of guidance, as painting makes them]' \
 '--explain[Also print where the time of a pass goes, by kind of node]' \
+'(--component --size --guided --storage --repeat --explain)--report[Measure this machine with a fixed set of things and print what can be sent to easel'\''s makers]' \
 '--json[Print one line of JSON on standard output]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -93,6 +94,10 @@ _arguments "${_arguments_options[@]}" : \
 (doctor)
 _arguments "${_arguments_options[@]}" : \
 '--board=[The board'\''s configuration]:FILE.toml:_files' \
+'--state=[The state folder of \`easel serve\` \[default\: as easel serve\]]:DIR:_files' \
+'--no-display[Show no test pattern]' \
+'(--json --no-display --state)--print-config[Print the configuration as it is after inheritance, with all defaults, and check nothing]' \
+'--json[Print one line of JSON on standard output]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
