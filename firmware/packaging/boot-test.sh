@@ -2,7 +2,7 @@
 # Boots the card's image on an emulated board, with a broker outside; cuts its power while it paints, and boots it again:
 #     firmware/packaging/boot-test.sh [easel_VERSION_arm64.deb]
 # Before a release, as root, on Debian 12 or newer. Makes the image with the package, or with the newest of target/debian.
-# Prints how long it took; emulated, a board is some ten times slower than a real one.
+# Prints how long it took; emulated time is none of a real board.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 begun=$SECONDS
