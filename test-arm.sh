@@ -43,7 +43,7 @@ export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc
 if [ "$only" = kernels ]; then build=(-p easel-kernels --lib)
 else build=(-p easel-kernels -p easel --lib --test schedulers --test tokenizer --test pipeline); fi
 section "build"
-built=$(cargo test --release --locked --target "$target" "${build[@]}" --no-run 2>&1 | tee /dev/stderr)
+built=$(cargo test --release --locked --target "$target" "${build[@]}" --no-run 2>&1 | tee >(cat >&2))
 if [ "$only" = all ]; then
     # A program of the library alone: the appliance would bring as many dependencies again.
     cargo build --release --locked --target "$target" -p easel-kernels -p easel --example paint_list
