@@ -29,9 +29,9 @@ cargo clippy --release --workspace --all-targets --locked -- -D warnings
 
 section "cargo deny"
 command -v cargo-deny >/dev/null || cargo install cargo-deny --version 0.20.2 --locked
-cargo deny --locked check licenses bans sources
+cargo deny --locked --workspace check licenses bans sources
 if timeout 60 git ls-remote -q https://github.com/RustSec/advisory-db HEAD >/dev/null 2>&1; then
-    cargo deny --locked check advisories
+    cargo deny --locked --workspace check advisories
 else
     echo "SKIPPED: advisories (the RustSec database cannot be reached from here)"; skipped=" (advisories not checked)"
 fi
