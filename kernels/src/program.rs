@@ -154,11 +154,20 @@ Swap:                  0 kB
     }
 
     #[test]
-    fn the_program_goes_on() {
+    fn the_program_goes_on_with_fewer_pages() {
+        let resident = || -> u64 {
+            let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("RssFile:"));
+            let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+            kib.expect("a line of KiB").parse().expect("a number")
+        };
         let own = std::fs::read_to_string("/proc/self/smaps").expect("Linux");
         assert!(!clean(&own).is_empty());
+        let before = resident();
         super::system::release();
-        let own = std::fs::read_to_string("/proc/self/smaps").expect("Linux");
-        assert!(!clean(&own).is_empty());
+        let after = resident();
+        assert!(after < before, "{before} KiB, then {after}");
     }
 }

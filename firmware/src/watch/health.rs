@@ -230,4 +230,4 @@ pub fn disk_free_mib(path: &Path) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -14,6 +14,8 @@ mod starts;
 pub use clock::{Clock, FIRST_CREDIBLE_YEAR, Moment, is_set};
 pub use disk::DiskState;
 pub use governor::{Governor, Pace};
+#[cfg(test)]
+pub(crate) use health::tests::tree;
 pub use health::{Health, Root, Throttling, disk_free_mib};
 pub use notify::Notifier;
 pub use pulse::{Beat, Pulse, Stuck};

@@ -1,16 +1,5 @@
 use super::*;
-
-/// A tree with these files.
-fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Root) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    for (file, text) in files {
-        let path = folder.path().join(file);
-        std::fs::create_dir_all(path.parent().expect("it has one")).expect("it can be made");
-        std::fs::write(path, text).expect("it can be written");
-    }
-    let root = Root::at(folder.path());
-    (folder, root)
-}
+use crate::watch::tree;
 
 const PI: &[(&str, &str)] = &[
     ("proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0"),

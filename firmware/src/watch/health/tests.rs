@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// A tree with these files.
-fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Root) {
+pub(crate) fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Root) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (file, text) in files {
         let path = folder.path().join(file);
