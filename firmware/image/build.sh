@@ -53,10 +53,16 @@ sources() {
     done
 }
 
+# What a new kernel starts, copies to a card and builds of ram disks, is left out. The one that raspi-firmware calls by name
+# does nothing.
+kernel_hooks='
+    mkdir -p "$1/boot/firmware" "$1/etc/kernel/postinst.d"
+    ln -s /bin/true "$1/etc/kernel/postinst.d/z50-raspi-firmware"'
+
 # The system without easel, as a tar archive whose name tells what it was made of.
 system() {
     local made_of
-    made_of=$(cat $here/packages <(declare -f system) | sha256sum | cut -c 1-12)
+    made_of=$(cat $here/packages <(declare -f system; echo "$kernel_hooks") | sha256sum | cut -c 1-12)
     system=$out/system-$made_of.tar.zst
     [ -z "$anew" ] || rm -f "$system"
     [ -e "$system" ] && return
@@ -67,7 +73,7 @@ system() {
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-        --dpkgopt='path-exclude=/etc/kernel/*.d/*' --essential-hook='mkdir -p "$1/boot/firmware"' \
+        --dpkgopt='path-exclude=/etc/kernel/*.d/*' --essential-hook="$kernel_hooks" \
         $suite "$system.new.zst" -
     mv "$system.new.zst" "$system"
 }
@@ -94,7 +100,7 @@ fill() {
     : > "$root/etc/machine-id"
     rm -rf "$root"/etc/ssh/ssh_host_* "$root"/var/lib/dbus/machine-id "$root"/var/lib/systemd/random-seed \
         "$root"/var/log/* "$root"/var/cache/* "$root"/var/lib/apt/lists/* "$root"/tmp/* "$root"/run/* "$root"/etc/*- \
-        "$root"/var/lib/dpkg/*-old
+        "$root"/var/lib/dpkg/*-old "$root"/etc/kernel/postinst.d
     install -d "$root/var/log/journal"
 }
 

@@ -8,9 +8,10 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 /// Prompts when nobody asks for minutes.
-const PROMPTS: usize = 60;
-/// Of an idle daemon, between the second quarter and the last.
-const MOST_GROWTH_KIB: u64 = 4096;
+const PROMPTS: usize = 120;
+/// Of an idle daemon, between the second quarter and the last. Not less: the heap grows by a megabyte or four at some early prompt,
+/// which one is chance, and then no more.
+const MOST_GROWTH_KIB: u64 = 8192;
 
 /// What an idle daemon takes of the machine.
 #[derive(Clone, Copy)]
