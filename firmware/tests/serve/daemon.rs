@@ -30,6 +30,28 @@ fn wait_for_subscription(broker: &Broker, topic: &str) {
     }
 }
 
+/// Waits until the log has this.
+pub(crate) fn log_says(folder: &Path, text: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+        if let Some(line) = log.lines().find(|line| line.contains(text)) {
+            return line.to_owned();
+        }
+        assert!(begun.elapsed() < LONG, "no {text:?} in {log}");
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// A daemon whose words go to `log`.
+pub(crate) fn logged(broker: &Broker, folder: &Path, variables: &[(&str, &Path)]) -> Daemon {
+    let log = std::fs::File::create(folder.join("log")).expect("it can be written");
+    Daemon::start_as(broker, folder, |command| {
+        command.stderr(Stdio::from(log));
+        command.envs(variables.iter().copied());
+    })
+}
+
 /// The board's file as every test begins.
 pub(crate) fn configuration(broker: &Broker) -> String {
     format!(

@@ -9,11 +9,12 @@ mod daemon;
 #[allow(dead_code, reason = "the broker's own tests use the rest")]
 #[path = "../mqtt/dashboard.rs"]
 mod dashboard;
+mod fleet;
 mod reload;
 mod soak;
 
 use broker::Broker;
-use daemon::{Daemon, Ear, say};
+use daemon::{Daemon, Ear, log_says, logged, say};
 use std::collections::HashMap;
 
 fn status(message: &serde_json::Value) -> (String, String) {
@@ -82,6 +83,30 @@ fn a_message_becomes_a_picture() {
         Ear::on(&broker, "easel/frame/availability").next_bytes(),
         b"offline"
     );
+}
+
+#[test]
+fn a_broker_that_hangs_for_a_minute_and_a_half_is_left_and_found_again() {
+    let broker = Broker::open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let daemon = logged(&broker, folder.path(), &[]);
+    let responses = Ear::on(&broker, "easel/frame/response");
+    let order = |id: &str| format!(r#"{{"prompt": "a cat", "id": "{id}", "steps": 300}}"#);
+    say(&broker, "easel/frame/paint", &order("before"));
+    assert_eq!(status(&responses.next_json()).1, "queued");
+    broker.signal("STOP");
+    // Not a wait for a condition: this is how long a board must bear it, three times the keep-alive.
+    std::thread::sleep(std::time::Duration::from_secs(90));
+    broker.signal("CONT");
+    // What was painted meanwhile is told, and the next prompt is heard.
+    while status(&responses.next_json()) != ("before".to_owned(), "done".to_owned()) {}
+    let availability = Ear::on(&broker, "easel/frame/availability");
+    while availability.next_bytes() != b"online" {}
+    say(&broker, "easel/frame/paint", &order("after"));
+    while status(&responses.next_json()) != ("after".to_owned(), "done".to_owned()) {}
+    let noticed = format!("broker 127.0.0.1:{}: the broker ", broker.port);
+    log_says(folder.path(), &noticed);
+    daemon.stop();
 }
 
 #[test]

@@ -1,33 +1,8 @@
 //! A configuration that is changed while the daemon runs.
 
 use super::broker::{Broker, LONG};
-use super::daemon::{Daemon, Ear, configuration, say};
+use super::daemon::{Ear, configuration, log_says, logged, say};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-
-/// Waits until the log has this.
-fn log_says(folder: &Path, text: &str) -> String {
-    let begun = Instant::now();
-    loop {
-        let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-        if let Some(line) = log.lines().find(|line| line.contains(text)) {
-            return line.to_owned();
-        }
-        assert!(begun.elapsed() < LONG, "no {text:?} in {log}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// A daemon whose words go to `log`.
-fn logged(broker: &Broker, folder: &Path, variables: &[(&str, &Path)]) -> Daemon {
-    let log = std::fs::File::create(folder.join("log")).expect("it can be written");
-    Daemon::start_as(broker, folder, |command| {
-        command.stderr(Stdio::from(log));
-        command.envs(variables.iter().copied());
-    })
-}
 
 /// The first message that has this value.
 fn wait_for(ear: &Ear, key: &str, value: &serde_json::Value) -> serde_json::Value {
