@@ -43,10 +43,10 @@ export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc
 if [ "$only" = kernels ]; then build=(-p easel-kernels --lib)
 else build=(-p easel-kernels -p easel --lib --test schedulers --test tokenizer --test pipeline); fi
 section "build"
-built=$(cargo test --release --locked --target "$target" "${build[@]}" --no-run 2>&1 | tee >(cat >&2))
+built=$(cargo test --profile emulated --locked --target "$target" "${build[@]}" --no-run 2>&1 | tee >(cat >&2))
 if [ "$only" = all ]; then
     # A program of the library alone: the appliance would bring as many dependencies again.
-    cargo build --release --locked --target "$target" -p easel-kernels -p easel --example paint_list
+    cargo build --profile emulated --locked --target "$target" -p easel-kernels -p easel --example paint_list
     env -u RUSTC CARGO_TARGET_DIR="$native" cargo build --release --workspace --locked --example paint_list
 fi
 program() { # what cargo said it built: "unittests src/lib.rs (target/arm/…/easel_kernels-0123)"
@@ -73,7 +73,7 @@ run $a76 . "$(program schedulers)" -q
 run $a76 . "$(program tokenizer)" -q
 section "pictures beside diffusers': max"; run $newest . "$(program pipeline)" -q
 
-paint_list=$(realpath "$CARGO_TARGET_DIR/$target/release/examples/paint_list")
+paint_list=$(realpath "$CARGO_TARGET_DIR/$target/emulated/examples/paint_list")
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 line() { # picture and steps
     echo "{\"prompt\": \"three red apples on a blue background\", \"seed\": 7, \"out\": \"$1\", \"steps\": $2}"

@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 newest_glibc=2.36 # Debian 12's
-most_mib=25
+most_mb=25
 out=target/cross
 
 fail() { echo "cross.sh: $*" >&2; exit 1; }
@@ -85,9 +85,9 @@ finish() { # architecture
     [ "$(printf '%s\n' "$glibc" "$newest_glibc" | sort -V | tail -n 1)" = "$newest_glibc" ] ||
         fail "$1: needs glibc $glibc, boards may have $newest_glibc: build on Debian 12, or in a container of it"
     bytes=$(stat -c %s "$built.new")
-    [ "$bytes" -le $((most_mib << 20)) ] || echo "cross.sh: $1: $bytes bytes are more than the $most_mib MiB that it should have" >&2
+    [ "$bytes" -le $((most_mb * 1000000)) ] || fail "$1: $bytes bytes, a program for boards has $most_mb MB at most"
     mv "$built.new" "$built"
-    echo "$built: $(((bytes + (1 << 19)) >> 20)) MiB, glibc $glibc or newer, needs$("${tools}objdump" -p "$built" | awk '/NEEDED/ {printf " %s", $2}')"
+    echo "$built: $(((bytes + 500000) / 1000000)) MB, glibc $glibc or newer, needs$("${tools}objdump" -p "$built" | awk '/NEEDED/ {printf " %s", $2}')"
 }
 
 [ $# -gt 0 ] || set -- arm64 armhf

@@ -92,8 +92,9 @@ done
 say "doctor and paint"
 in_root easel --version | grep -qx "easel $(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)"
 in_root easel doctor --board /etc/easel/board.toml || [ $? = 1 ] || fail "board.toml cannot be used" # 1: no screen, no broker
-printf 'inherits = ["panels/none", "%s"]\n[broker]\nenabled = false\n' "$board" > "$root/tmp/frame.toml"
-in_root easel doctor --board /tmp/frame.toml
+printf 'inherits = ["panels/none", "%s"]\n[broker]\nenabled = false\n' "$board" > "$root/etc/easel/frame.toml"
+in_root easel doctor --board /etc/easel/frame.toml
+rm "$root/etc/easel/frame.toml"
 paint() { in_root runuser -u easel -- easel paint "a red apple on a blue background" --steps 2 --seed 1 --threads 1 --cache off --quiet --out "/tmp/$1.png"; }
 in_root install -d -o easel -m 700 /var/lib/easel
 paint first

@@ -75,7 +75,7 @@ complete -c easel -n "__fish_easel_using_subcommand plan" -l component -d 'Of on
 complete -c easel -n "__fish_easel_using_subcommand plan" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l board -d 'The board\'s configuration' -r -F
-complete -c easel -n "__fish_easel_using_subcommand doctor" -l state -d 'The state folder of `easel serve` [default: as easel serve]' -r -F
+complete -c easel -n "__fish_easel_using_subcommand doctor" -l state -d 'The state folder of `easel serve` [default: as easel serve; for a board in /etc/easel /var/lib/easel]' -r -F
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l no-display -d 'Show no test pattern'
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l print-config -d 'Print the configuration as it is after inheritance, with all defaults, and check nothing'
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l json -d 'Print one line of JSON on standard output'

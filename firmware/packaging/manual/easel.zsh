@@ -94,7 +94,7 @@ _arguments "${_arguments_options[@]}" : \
 (doctor)
 _arguments "${_arguments_options[@]}" : \
 '--board=[The board'\''s configuration]:FILE.toml:_files' \
-'--state=[The state folder of \`easel serve\` \[default\: as easel serve\]]:DIR:_files' \
+'--state=[The state folder of \`easel serve\` \[default\: as easel serve; for a board in /etc/easel /var/lib/easel\]]:DIR:_files' \
 '--no-display[Show no test pattern]' \
 '(--json --no-display --state)--print-config[Print the configuration as it is after inheritance, with all defaults, and check nothing]' \
 '--json[Print one line of JSON on standard output]' \

@@ -37,7 +37,7 @@ pub(crate) struct DoctorArguments {
     /// The board's configuration
     #[arg(long, value_name = "FILE.toml")]
     board: PathBuf,
-    /// The state folder of `easel serve` [default: as easel serve]
+    /// The state folder of `easel serve` [default: as easel serve; for a board in /etc/easel /var/lib/easel]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Show no test pattern

@@ -36,7 +36,7 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
 
 /// Whether the state can be written, by writing.
 fn state(subject: &Subject) -> Finding {
-    let fix = "give the folder to the user of the service (sudo chown -R USER FOLDER), or another one with --state DIR";
+    let fix = "examine it with sudo; or give the folder to the user of the service (sudo chown -R USER FOLDER), or another one with --state DIR";
     let (Some(state), Some(there)) = (subject.state.as_deref(), subject.state_or_above()) else {
         return Finding::fail(
             "there is no home folder for the state",

@@ -24,6 +24,14 @@ pub(super) struct Subject {
     pub(super) model: OnceLock<Model>,
 }
 
+/// Where systemd keeps the state of the package's service, for the configuration that this is run with:
+/// `firmware/packaging/debian/easel.service`.
+fn of_the_service(file: &Path) -> Option<&'static Path> {
+    let file = std::path::absolute(file).ok()?;
+    let is_its = file.starts_with("/etc/easel");
+    is_its.then_some(Path::new("/var/lib/easel"))
+}
+
 /// A model that loads.
 pub(super) struct Model {
     pub(super) dir: PathBuf,
@@ -34,7 +42,7 @@ pub(super) struct Model {
 impl Subject {
     pub(super) fn new(config: Config, file: &Path, state: Option<&Path>) -> Self {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-        let state = state_folder(state, &stem);
+        let state = state_folder(state.or_else(|| of_the_service(file)), &stem);
         let queue = state.as_ref().map(|state| state.join("queue"));
         Self {
             is_served: queue.is_some_and(|queue| is_in_use(&queue)),
@@ -71,4 +79,17 @@ pub(super) fn subject(folder: &Path, text: &str) -> Subject {
     std::fs::write(&file, format!("{head}{panel}{text}")).expect("it can be written");
     let config = Config::read(&file).expect("it is right");
     Subject::new(config, &file, Some(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_of_the_package_is_that_of_its_service() {
+        let state = Some(Path::new("/var/lib/easel"));
+        assert_eq!(of_the_service(Path::new("/etc/easel/board.toml")), state);
+        assert_eq!(of_the_service(Path::new("/etc/easel.toml")), None);
+        assert_eq!(of_the_service(Path::new("board.toml")), None);
+    }
 }
