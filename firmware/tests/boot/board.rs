@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Pixels of the screen.
-pub(crate) const SCREEN: (u32, u32) = (800, 480);
+/// Pixels of the screen: those of board-configs/panels/hdmi.toml, whose mode is taken where a screen has it.
+pub(crate) const SCREEN: (u32, u32) = (1920, 1080);
 
 /// A start, or a picture, takes a minute or two on an emulated board that has the machine for itself.
 pub(crate) const AT_MOST: Duration = Duration::from_secs(15 * 60);
