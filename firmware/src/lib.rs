@@ -58,6 +58,9 @@ enum Command {
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn run() -> ExitCode {
+    if let Some(ended) = mqtt::embedded::tethered() {
+        return ended;
+    }
     easel::own_heap();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -2,10 +2,12 @@
 
 use super::backoff::Pace;
 use super::desk::{Action, Desk};
+use super::embedded::Embedded;
 use super::inbound::{Inbound, Ticket};
 use super::report::Outbound;
 use super::secret::PasswordPlaces;
 use super::{BrokerError, BrokerSettings, Identity, topics};
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use tokio::sync::mpsc::UnboundedSender;
 pub struct Client {
     actions: UnboundedSender<Action>,
     thread: JoinHandle<()>,
+    /// If the board has one.
+    own_broker: Option<Embedded>,
 }
 
 impl Client {
@@ -32,6 +36,22 @@ impl Client {
         Self::start_at_pace(settings, identity, Pace::default(), events)
     }
 
+    /// As [`start`](Self::start), with a broker of the board's own, which keeps its files in the state folder `state`
+    /// and ends with the client.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with_broker(
+        settings: &BrokerSettings,
+        identity: Identity,
+        state: &Path,
+        events: impl Fn(Inbound) + Send + Clone + 'static,
+    ) -> Result<Self, BrokerError> {
+        let pace = Pace::default();
+        let own = Embedded::start(settings, state, pace.clone(), events.clone())?;
+        Self::begin(settings, identity, pace, Some(own), events)
+    }
+
     /// As [`start`](Self::start), with other times between attempts.
     ///
     /// # Errors
@@ -40,6 +60,16 @@ impl Client {
         settings: &BrokerSettings,
         identity: Identity,
         pace: Pace,
+        events: impl Fn(Inbound) + Send + 'static,
+    ) -> Result<Self, BrokerError> {
+        Self::begin(settings, identity, pace, None, events)
+    }
+
+    fn begin(
+        settings: &BrokerSettings,
+        identity: Identity,
+        pace: Pace,
+        own_broker: Option<Embedded>,
         events: impl Fn(Inbound) + Send + 'static,
     ) -> Result<Self, BrokerError> {
         let address = settings.address().ok_or(BrokerError::NoHost)?;
@@ -54,8 +84,10 @@ impl Client {
             .enable_time()
             .build()
             .map_err(BrokerError::Thread)?;
+        let is_up = own_broker.as_ref().map(Embedded::is_up);
         let work = move || {
-            let desk = Desk::new(settings, address, identity, places, pace, Box::new(events));
+            let events = Box::new(events);
+            let desk = Desk::new(settings, address, identity, places, pace, is_up, events);
             runtime.block_on(desk.run(received));
             // A name look-up may hang for minutes in the system: nobody waits for it.
             runtime.shutdown_background();
@@ -64,7 +96,11 @@ impl Client {
             .name("connection".to_owned())
             .spawn(work)
             .map_err(BrokerError::Thread)?;
-        Ok(Self { actions, thread })
+        Ok(Self {
+            actions,
+            thread,
+            own_broker,
+        })
     }
 
     /// Says to the broker that a message has been taken care of. Each ticket is good for one message of one connection.
@@ -90,13 +126,18 @@ impl Client {
         self.act(Action::Forget);
     }
 
-    /// Publishes what waits and `offline`, disconnects and ends, within about `deadline`. `true`: all of it was done.
+    /// Publishes what waits and `offline`, disconnects and ends, within about `deadline`. `true`: all of it was done. After
+    /// that a broker of the board's own has as long again.
     pub fn stop(self, deadline: Duration) -> bool {
         let (done, is_done) = mpsc::channel();
         self.act(Action::Stop(deadline, done));
         let all = is_done.recv_timeout(deadline + Duration::from_secs(2));
         // Without an answer the thread hangs, and nobody waits for it.
-        all.is_ok_and(|all| self.thread.join().is_ok() && all)
+        let all = all.is_ok_and(|all| self.thread.join().is_ok() && all);
+        if let Some(own) = self.own_broker {
+            own.stop(deadline);
+        }
+        all
     }
 
     fn act(&self, action: Action) {

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -60,6 +61,7 @@ pub(super) struct Desk {
     pub(super) pace: Pace,
     address: (String, u16),
     places: PasswordPlaces,
+    own_broker: Option<watch::Receiver<bool>>,
     events: Box<dyn Fn(Inbound) + Send>,
     pub(super) lines: BTreeMap<Line, Connection>,
     news: UnboundedSender<(Line, News)>,
@@ -82,6 +84,7 @@ impl Desk {
         identity: Identity,
         places: PasswordPlaces,
         pace: Pace,
+        own_broker: Option<watch::Receiver<bool>>,
         events: Box<dyn Fn(Inbound) + Send>,
     ) -> Self {
         let (news, heard) = unbounded_channel();
@@ -93,6 +96,7 @@ impl Desk {
             pace,
             address,
             places,
+            own_broker,
             events,
             lines: BTreeMap::new(),
             news,
@@ -161,6 +165,7 @@ impl Desk {
             client_id,
             places: self.places.clone(),
             will,
+            own_broker: self.own_broker.clone(),
             receive_maximum: if line == Line::Own {
                 RECEIVE_MAXIMUM
             } else {

@@ -54,15 +54,20 @@ pub(super) fn open(
         let tell = |told| {
             let _ = news.send((line.clone(), told));
         };
-        run(events, &login, pace, tell).await;
+        run(events, login, pace, tell).await;
     });
     (client, task)
 }
 
-async fn run(mut events: EventLoop, login: &Login, pace: Pace, tell: impl Fn(News)) {
+async fn run(mut events: EventLoop, mut login: Login, pace: Pace, tell: impl Fn(News)) {
     let mut backoff = Backoff::new(pace.clone());
     let mut closings = 0;
     loop {
+        if login.may_connect().await {
+            // Neither the network nor another client was to blame.
+            backoff = Backoff::new(pace.clone());
+            closings = 0;
+        }
         let fault = match login.refresh(&mut events.options) {
             Ok(()) => {
                 let mut up = None;

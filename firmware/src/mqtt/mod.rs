@@ -6,6 +6,8 @@
 //! 2. `link`: a connection of `rumqttc`, made as `options` and `tls` say, that comes back after a `fault` as `backoff`
 //!    allows; a second one for the prompts of a group (`fleet`).
 //!
+//! A board in a house without a broker has one of its own (`embedded`).
+//!
 //! `docs/mqtt.md` describes topics and payloads.
 
 mod backoff;
@@ -13,6 +15,7 @@ mod client;
 mod desk;
 pub mod discovery;
 mod dispatch;
+pub(crate) mod embedded;
 mod fault;
 mod fleet;
 mod identity;
@@ -63,6 +66,12 @@ pub enum BrokerError {
         /// What to do.
         advice: &'static str,
     },
+    /// Credentials with which the embedded broker can do nothing.
+    #[error("{0}")]
+    Credentials(&'static str),
+    /// A program of the embedded broker.
+    #[error("{0}: is not installed: sudo apt install mosquitto")]
+    NotInstalled(&'static str),
     /// Certificates that cannot be used.
     #[error("{0}")]
     Tls(String),

@@ -6,9 +6,10 @@ use rumqttc::{
     AckMode, ConnectProperties, LastWill, MqttOptions, PersistedAckMode, PersistedSession, QoS,
     SessionStore, SessionStoreError, SessionStoreKey,
 };
-use std::future::{Future, ready};
+use std::future::{Future, pending, ready};
 use std::pin::Pin;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Seconds that the broker keeps session and messages for a board that is off.
 const SESSION_EXPIRY_S: u32 = 24 * 60 * 60;
@@ -25,6 +26,8 @@ pub(super) struct Login {
     pub(super) places: PasswordPlaces,
     /// The topic that says `offline` when the board is gone.
     pub(super) will: Option<String>,
+    /// Whether the board's own broker is up, if it has one: else there is nothing to connect to.
+    pub(super) own_broker: Option<watch::Receiver<bool>>,
     /// Messages that the broker may send before the first is acknowledged.
     pub(super) receive_maximum: u16,
 }
@@ -69,6 +72,19 @@ impl Login {
             ));
         }
         options
+    }
+
+    /// Waits for the board's own broker; another one is there or is not. Whether it has been away since the last time.
+    pub(super) async fn may_connect(&mut self) -> bool {
+        let Some(is_up) = &mut self.own_broker else {
+            return false;
+        };
+        let was_away = is_up.has_changed().unwrap_or(false);
+        if is_up.wait_for(|is_up| *is_up).await.is_err() {
+            // Nobody looks after it any more: it will not come.
+            pending::<()>().await;
+        }
+        was_away
     }
 
     /// Reads password and certificates anew: they may have been mended or renewed since the last attempt.

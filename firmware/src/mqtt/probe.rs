@@ -44,6 +44,7 @@ pub(crate) fn probe(
         client_id,
         places: PasswordPlaces::of_process(settings.password_file.as_deref()),
         will: None,
+        own_broker: None,
         receive_maximum: 16,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

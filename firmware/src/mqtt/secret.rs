@@ -49,6 +49,12 @@ impl PasswordPlaces {
         }
     }
 
+    /// A file and nothing else.
+    #[cfg(test)]
+    pub(super) fn in_file(file: Option<&Path>) -> Self {
+        Self::new(|_| None, file)
+    }
+
     /// Reads it anew, because a file may have been changed since.
     ///
     /// # Errors

@@ -9,11 +9,13 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BrokerSettings {
-    /// Whether the board talks to a broker at all; without a host it does not either.
+    /// Whether the board talks to a broker at all; without a host or one of its own it does not either.
     pub enabled: bool,
+    /// Whether easel starts a broker on this machine; it goes before a host that is inherited.
+    pub embedded: bool,
     /// Name or address; `None`: no broker.
     pub host: Option<String>,
-    /// TCP port; `None`: 8883 with TLS, 1883 without.
+    /// TCP port, of an embedded broker the one that it listens on; `None`: 8883 with TLS, 1883 without.
     pub port: Option<u16>,
     /// The board's name in topics; `None`: made of the host name and the machine id.
     pub device: Option<String>,
@@ -45,6 +47,7 @@ impl Default for BrokerSettings {
     fn default() -> Self {
         Self {
             enabled: true,
+            embedded: false,
             host: None,
             port: None,
             device: None,
@@ -68,15 +71,24 @@ impl BrokerSettings {
     #[must_use]
     pub fn uses_tls(&self) -> bool {
         let implied = self.ca_file.is_some() || self.certificate_file.is_some();
-        self.tls.unwrap_or(implied || self.port == Some(8883))
+        !self.embedded && self.tls.unwrap_or(implied || self.port == Some(8883))
     }
 
     /// Host and port to connect to; `None`: the board works alone.
     #[must_use]
     pub fn address(&self) -> Option<(String, u16)> {
-        let host = self.host.clone().filter(|_| self.enabled)?;
-        let port = if self.uses_tls() { 8883 } else { 1883 };
-        Some((host, self.port.unwrap_or(port)))
+        let host = if self.embedded {
+            Some("127.0.0.1".to_owned())
+        } else {
+            self.host.clone()
+        };
+        Some((host.filter(|_| self.enabled)?, self.port_or_default()))
+    }
+
+    /// The port as it is set, or MQTT's own.
+    pub(super) fn port_or_default(&self) -> u16 {
+        let default = if self.uses_tls() { 8883 } else { 1883 };
+        self.port.unwrap_or(default)
     }
 }
 
@@ -109,12 +121,34 @@ impl Section for BrokerSettings {
         }
         within("keep_alive_s", self.keep_alive_s, 5, 3600)?;
         within("max_packet_kib", self.max_packet_kib, 96, 16 * 1024)?;
-        self.check_certificates()?;
-        Ok(())
+        self.check_embedded()?;
+        self.check_certificates()
     }
 }
 
 impl BrokerSettings {
+    fn check_embedded(&self) -> Result<(), Wrong> {
+        if !self.embedded {
+            return Ok(());
+        }
+        if self.host.is_some() {
+            let advice = "is another broker than the embedded one: leave out one of them";
+            return Err(Wrong::new("host", advice));
+        }
+        let advice = "the embedded broker has no TLS: leave it out, or run Mosquitto yourself and name it as host";
+        for (key, is_set) in [
+            ("tls", self.tls == Some(true)),
+            ("ca_file", self.ca_file.is_some()),
+            ("certificate_file", self.certificate_file.is_some()),
+            ("key_file", self.key_file.is_some()),
+        ] {
+            if is_set {
+                return Err(Wrong::new(key, advice));
+            }
+        }
+        Ok(())
+    }
+
     fn check_certificates(&self) -> Result<(), Wrong> {
         match (&self.certificate_file, &self.key_file) {
             (Some(_), None) => {
@@ -163,6 +197,19 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_of_its_own_is_on_this_machine_and_without_tls() {
+        let own = |text| read(&format!("embedded = true\n{text}"));
+        let local = |port| Some(("127.0.0.1".to_owned(), port));
+        assert_eq!(own("").address(), local(1883));
+        assert_eq!(own("port = 99").address(), local(99));
+        assert_eq!(own("port = 8883").address(), local(8883));
+        assert!(!own("port = 8883").uses_tls());
+        // From a file that this one inherits from: the nearer one wins.
+        assert_eq!(own("host = 'b'\nca_file = 'x'").address(), local(1883));
+        assert_eq!(own("enabled = false").address(), None);
+    }
+
+    #[test]
     fn wrong_values_are_named() {
         for (text, key) in [
             ("host = 'mqtt://b'", "host"),
@@ -177,6 +224,10 @@ mod tests {
             ("key_file = 'x'", "certificate_file"),
             ("certificate_file = 'x'\nkey_file = 'y'", "ca_file"),
             ("tls = false\nca_file = 'x'", "tls"),
+            ("embedded = true\nhost = 'b'", "host"),
+            ("embedded = true\ntls = true", "tls"),
+            ("embedded = true\nca_file = 'x'", "ca_file"),
+            ("embedded = true\nkey_file = 'x'", "key_file"),
         ] {
             let wrong = read(text).check().expect_err(text);
             assert!(
@@ -185,5 +236,7 @@ mod tests {
             );
         }
         assert!(read("").check().is_ok());
+        let own = "embedded = true\ntls = false\nport = 99\nusername = 'a'\npassword_file = 'b'";
+        assert!(read(own).check().is_ok());
     }
 }

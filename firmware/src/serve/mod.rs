@@ -124,7 +124,7 @@ fn open(
         &config.board.description,
     );
     let address = format!("easel/{}/paint", identity.device);
-    let client = open_client(&config, identity, events)?;
+    let client = open_client(&config, identity, folder, events)?;
     let model_dir = find_model(config.model.dir.as_deref(), file);
     let reports = events.clone();
     let painter = Painter::start(
@@ -211,6 +211,7 @@ fn open_display(
 fn open_client(
     config: &Config,
     identity: Identity,
+    folder: &Path,
     events: &Sender<Event>,
 ) -> Result<Option<Client>, Failure> {
     if config.broker.address().is_none() {
@@ -219,11 +220,15 @@ fn open_client(
     }
     log(&format!("listens on easel/{}/paint", identity.device));
     let events = events.clone();
-    Client::start(&config.broker, identity, move |inbound| {
-        drop(events.send(Event::Broker(inbound)));
-    })
-    .map(Some)
-    .map_err(|error| Failure::Usage(error.to_string()))
+    let tell = move |inbound| drop(events.send(Event::Broker(inbound)));
+    let client = if config.broker.embedded {
+        Client::start_with_broker(&config.broker, identity, folder, tell)
+    } else {
+        Client::start(&config.broker, identity, tell)
+    };
+    client
+        .map(Some)
+        .map_err(|error| Failure::Usage(error.to_string()))
 }
 
 fn start_inputs(

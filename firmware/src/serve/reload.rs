@@ -230,6 +230,7 @@ mod tests {
             "panel.width",
             "panel.rotation_speed",
             "broker.host",
+            "broker.embedded",
             "model.memory_mib",
             "kiosks.a",
         ] {
