@@ -9,6 +9,7 @@ mod daemon;
 #[allow(dead_code, reason = "the broker's own tests use the rest")]
 #[path = "../mqtt/dashboard.rs"]
 mod dashboard;
+mod embedded;
 mod fleet;
 mod reload;
 mod soak;
