@@ -91,10 +91,11 @@ fill() {
     ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
     echo easel > "$root/etc/hostname"
     chroot "$root" systemctl --quiet enable easel-setup.service systemd-networkd.service
-    # The screen is the frame's; who needs a terminal has ssh. Upgrades are new images.
+    # The screen is the frame's; who needs a terminal has ssh. Upgrades are new images. A broker
+    # is easel's to start.
     chroot "$root" systemctl --quiet mask getty@tty1.service serial-getty@.service console-getty.service \
         systemd-firstboot.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
-        systemd-networkd-wait-online.service wpa_supplicant.service
+        systemd-networkd-wait-online.service wpa_supplicant.service mosquitto.service
     chroot "$root" dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' > $out/easel.packages
     # What no two machines, or no two builds, may have in common.
     : > "$root/etc/machine-id"

@@ -141,6 +141,20 @@ fn every_line_of_the_shipped_file_can_be_used() {
 }
 
 #[test]
+fn a_broker_of_the_frames_own_needs_a_user_and_a_password() {
+    let card = Card::new();
+    let own = "broker = embedded\nbroker_user = frame\n";
+    card.start_with(format!("{own}broker_password = secret\n"))
+        .unwrap();
+    let broker = card.toml()["broker"].clone();
+    assert_eq!(broker["embedded"].as_bool(), Some(true));
+    assert_eq!(broker["username"].as_str(), Some("frame"));
+    assert!(broker.get("host").is_none());
+    // The password that was applied is still there.
+    card.start_with(format!("{own}hostname = hall\n")).unwrap();
+}
+
+#[test]
 fn brokers_are_written_as_people_write_them() {
     for (text, host, port, tls) in [
         ("b", "b", None, None),
@@ -274,6 +288,11 @@ fn a_mistake_changes_nothing_and_is_named() {
         ("wifi_name = 123456789012345678901234567890123", "33 bytes"),
         ("wifi_country = Germany", "give two capital letters"),
         ("broker = http://x", "broker: http://x: give a name"),
+        ("broker = embedded", "broker_user: is missing: the embedded"),
+        (
+            "broker = embedded\nbroker_user = a",
+            "broker_password: is missing",
+        ),
         ("broker = a b", "broker: a b: give a name"),
         (
             "board = pi9",
