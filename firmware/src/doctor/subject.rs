@@ -24,12 +24,14 @@ pub(super) struct Subject {
     pub(super) model: OnceLock<Model>,
 }
 
-/// Where systemd keeps the state of the package's service, for the configuration that this is run with:
+/// Where the package's service has its state and its password: `StateDirectory=` and `LoadCredential=` of
 /// `firmware/packaging/debian/easel.service`.
-fn of_the_service(file: &Path) -> Option<&'static Path> {
-    let file = std::path::absolute(file).ok()?;
-    let is_its = file.starts_with("/etc/easel");
-    is_its.then_some(Path::new("/var/lib/easel"))
+const SERVICE_STATE: &str = "/var/lib/easel";
+const SERVICE_PASSWORD: &str = "/etc/easel/mqtt-password";
+
+/// Whether this is a configuration that the package's service is run with.
+fn is_the_services(file: &Path) -> bool {
+    std::path::absolute(file).is_ok_and(|file| file.starts_with("/etc/easel"))
 }
 
 /// A model that loads.
@@ -40,9 +42,16 @@ pub(super) struct Model {
 }
 
 impl Subject {
-    pub(super) fn new(config: Config, file: &Path, state: Option<&Path>) -> Self {
+    pub(super) fn new(mut config: Config, file: &Path, state: Option<&Path>) -> Self {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-        let state = state_folder(state.or_else(|| of_the_service(file)), &stem);
+        let service = is_the_services(file);
+        let state = state.or(service.then_some(Path::new(SERVICE_STATE)));
+        let state = state_folder(state, &stem);
+        // systemd hands it to the service alone.
+        let password = Path::new(SERVICE_PASSWORD);
+        if service && password.metadata().is_ok_and(|file| file.len() > 0) {
+            config.broker.password_file = Some(password.to_owned());
+        }
         let queue = state.as_ref().map(|state| state.join("queue"));
         Self {
             is_served: queue.is_some_and(|queue| is_in_use(&queue)),
@@ -87,9 +96,8 @@ mod tests {
 
     #[test]
     fn a_board_of_the_package_is_that_of_its_service() {
-        let state = Some(Path::new("/var/lib/easel"));
-        assert_eq!(of_the_service(Path::new("/etc/easel/board.toml")), state);
-        assert_eq!(of_the_service(Path::new("/etc/easel.toml")), None);
-        assert_eq!(of_the_service(Path::new("board.toml")), None);
+        assert!(is_the_services(Path::new("/etc/easel/board.toml")));
+        assert!(!is_the_services(Path::new("/etc/easel.toml")));
+        assert!(!is_the_services(Path::new("board.toml")));
     }
 }
