@@ -81,7 +81,8 @@ END
 
 for arch in "$@"; do
     program=${EASEL_PROGRAM:-target/cross/easel-$arch}
-    [ -n "${EASEL_PROGRAM:-}" ] || firmware/packaging/cross.sh "$arch"
+    # Without the time, which would have crates with C in them compiled anew at each commit.
+    [ -n "${EASEL_PROGRAM:-}" ] || env -u SOURCE_DATE_EPOCH firmware/packaging/cross.sh "$arch"
     root=target/debian/$arch
     rm -rf "$root"
     fill "$program"
