@@ -1,5 +1,6 @@
 //! An emulated board with a card in it: 64-bit Arm, a screen, a network.
 
+use crate::broker::free_port;
 use crate::monitor::Monitor;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -78,6 +79,8 @@ pub(crate) struct Board {
     console: PathBuf,
     /// When its power was switched on.
     pub(crate) begun: Instant,
+    /// Where this machine reaches the port of MQTT on the board.
+    pub(crate) mqtt: u16,
 }
 
 impl Board {
@@ -89,6 +92,7 @@ impl Board {
         let monitor = folder.join("monitor");
         let _ = fs::remove_file(&monitor);
         let (width, height) = SCREEN;
+        let mqtt = free_port();
         let begun = Instant::now();
         let qemu = Command::new("qemu-system-aarch64")
             .args(["-nodefaults", "-no-reboot", "-display", "none"])
@@ -109,12 +113,9 @@ impl Board {
                 "-device",
                 &format!("virtio-gpu-pci,xres={width},yres={height}"),
             ])
-            .args([
-                "-netdev",
-                "user,id=net",
-                "-device",
-                "virtio-net-pci,netdev=net,romfile=",
-            ])
+            .arg("-netdev")
+            .arg(format!("user,id=net,hostfwd=tcp:127.0.0.1:{mqtt}-:1883"))
+            .args(["-device", "virtio-net-pci,netdev=net,romfile="])
             .args(["-device", "virtio-rng-pci"])
             .arg("-serial")
             .arg(format!("file:{}", console.display()))
@@ -128,6 +129,7 @@ impl Board {
             monitor: Monitor::open(folder),
             console,
             begun,
+            mqtt,
         }
     }
 
