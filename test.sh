@@ -54,8 +54,8 @@ section "test models"
 section "rust tests"
 cargo test --release --workspace --locked
 
-section "arm kernels, emulated"   # all of test-arm.sh is for before a release: it builds tract for Arm
-./test-arm.sh kernels
+section "arm, emulated"   # with its own build of tract
+./test-arm.sh
 
 section "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --locked
