@@ -63,6 +63,7 @@ fn a_card_becomes_a_picture_frame() {
 
     let log = card.read("easel-setup.log");
     assert!(log.contains("easel.txt is applied"), "{log}");
+    assert!(!log.contains("forgotten"), "{log}");
     let left = card.read("easel.txt");
     assert!(!left.contains(PASSWORD), "{left}");
 

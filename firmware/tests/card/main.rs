@@ -223,6 +223,19 @@ fn passwords_are_taken_out_of_the_file_and_kept() {
 }
 
 #[test]
+fn a_card_that_forgets_keeps_the_passwords_in_the_file() {
+    let card = Card::new();
+    fs::create_dir(card.0.path().join("run")).unwrap();
+    card.write("run/easel-forgets", "");
+    let text = "broker = house\nbroker_user = frame\nbroker_password = hunter2\n";
+    let log = card.start_with(text).unwrap();
+    assert!(log.contains("is applied"), "{log}");
+    assert!(log.contains("take another card"), "{log}");
+    assert_eq!(card.read("boot/easel.txt"), text);
+    assert_eq!(card.read("etc/easel/mqtt-password").trim(), "hunter2");
+}
+
+#[test]
 fn what_was_applied_is_left_alone() {
     let card = Card::new();
     card.start_with("hostname = hall\nbroker_password = secret\n")
