@@ -106,6 +106,8 @@ fn configuration(folder: &Path, settings: &BrokerSettings, access: &Access) -> V
             line("password_file", file.as_os_str().as_bytes());
         }
     }
+    // Else a prompt may wait 40 ms for the acknowledgement of what was sent before it.
+    line("set_tcp_nodelay", b"true");
     line("max_connections", b"100");
     line("max_packet_size", largest.to_string().as_bytes());
     // For each client that is away; a board has little memory.
