@@ -13,7 +13,9 @@ section() { echo; echo "== $1 [previous stage: $((SECONDS - stage_begun)) s]"; s
 case ${1-landing} in landing | release) what=${1-landing} ;; *) echo "test-arm.sh: $1: give release or nothing" >&2; exit 2 ;; esac
 
 packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
-if rustup target list --installed 2>/dev/null | grep -qx "$target"; then
+has_target() { rustup target list --installed 2>/dev/null | grep -qx "$target"; }
+has_target || ! command -v rustup >/dev/null || timeout 300 rustup target add "$target" || true
+if has_target; then
     echo "compiler: rustup's, with its Arm target"
 else
     # Debian has a compiler of its own, whose Arm standard library comes as a package.
