@@ -62,6 +62,22 @@ pub(crate) fn configuration(broker: &Broker) -> String {
     )
 }
 
+/// What `easel doctor --json` says of the daemon's board in this folder.
+pub(crate) fn examine(folder: &Path, more: &[&str]) -> String {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
+    let examined = Command::new(env!("CARGO_BIN_EXE_easel"))
+        .args(["doctor", "--json", "--board"])
+        .arg(folder.join("board.toml"))
+        .arg("--state")
+        .arg(folder)
+        .args(more)
+        .env("EASEL_MODEL", model)
+        .output()
+        .expect("easel starts");
+    assert!(examined.status.success(), "{examined:?}");
+    String::from_utf8_lossy(&examined.stdout).into_owned()
+}
+
 pub(crate) struct Daemon {
     process: Child,
     panel: PathBuf,

@@ -1,7 +1,7 @@
 //! A board alone, with a broker of its own.
 
 use super::broker::{LONG, free_port};
-use super::daemon::{Daemon, log_says};
+use super::daemon::{Daemon, examine, log_says};
 use super::dashboard::Dashboard;
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -252,23 +252,11 @@ fn a_memory_that_is_damaged_is_set_aside() {
 #[test]
 fn the_doctor_asks_the_boards_own_broker() {
     let folder = tempfile::tempdir().expect("a folder");
-    let examine = || {
-        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
-        let examined = Command::new(env!("CARGO_BIN_EXE_easel"))
-            .args(["doctor", "--json", "--no-display", "--board"])
-            .arg(folder.path().join("board.toml"))
-            .arg("--state")
-            .arg(folder.path())
-            .env("EASEL_MODEL", model)
-            .output()
-            .expect("easel starts");
-        String::from_utf8_lossy(&examined.stdout).into_owned()
-    };
     let daemon = start_online(free_port(), "", folder.path());
-    let report = examine();
+    let report = examine(folder.path(), &["--no-display"]);
     assert!(report.contains("there and back"), "{report}");
     daemon.stop();
-    let report = examine();
+    let report = examine(folder.path(), &["--no-display"]);
     assert!(
         report.contains("easel serve will start mosquitto"),
         "{report}"

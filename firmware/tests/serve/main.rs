@@ -15,7 +15,7 @@ mod reload;
 mod soak;
 
 use broker::Broker;
-use daemon::{Daemon, Ear, log_says, logged, say};
+use daemon::{Daemon, Ear, examine, log_says, logged, say};
 use std::collections::HashMap;
 
 fn status(message: &serde_json::Value) -> (String, String) {
@@ -150,17 +150,7 @@ fn the_doctor_sees_that_a_board_is_served_and_disturbs_nothing() {
     let daemon = Daemon::start(&broker, folder.path());
     let availability = Ear::on(&broker, "easel/frame/availability");
     assert_eq!(availability.next_bytes(), b"online");
-    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
-    let examined = std::process::Command::new(env!("CARGO_BIN_EXE_easel"))
-        .args(["doctor", "--json", "--board"])
-        .arg(folder.path().join("board.toml"))
-        .arg("--state")
-        .arg(folder.path())
-        .env("EASEL_MODEL", model)
-        .output()
-        .expect("easel starts");
-    assert!(examined.status.success(), "{examined:?}");
-    let report = String::from_utf8_lossy(&examined.stdout);
+    let report = examine(folder.path(), &[]);
     assert!(report.contains("and easel serve runs"), "{report}");
     assert!(report.contains("there and back"), "{report}");
     assert!(
