@@ -92,7 +92,7 @@ fn devices_that_are_not_there_are_told_and_threads_end() {
     // A node that is no device is left alone.
     std::fs::write(folder.path().join("event0"), "").unwrap();
     let (sender, told) = channel();
-    let inputs = start_in(&settings, folder.path(), move |event| {
+    let inputs = start_in(&settings, folder.path(), &Pulse::default(), move |event| {
         let _ = sender.send(event);
     })
     .unwrap();
@@ -119,6 +119,6 @@ fn devices_that_are_not_there_are_told_and_threads_end() {
 
 #[test]
 fn nothing_is_waited_for_without_inputs() {
-    let inputs = start(&InputsSettings::default(), |_| {}).unwrap();
+    let inputs = start(&InputsSettings::default(), &Pulse::default(), |_| {}).unwrap();
     assert!(inputs.threads.is_empty());
 }

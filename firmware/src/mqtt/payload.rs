@@ -29,7 +29,7 @@ pub struct WrongPayload {
 }
 
 impl WrongPayload {
-    fn new(code: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
         let text = text.into();
         Self {
             id: None,

@@ -11,7 +11,7 @@ use crate::inputs::{InputEvent, Inputs};
 use crate::jobs::{History, Job, JobId, NewJob, Order, Outcome, Queue, Source};
 use crate::kiosk::{Kiosk, Playlist, PlaylistFile, Wish};
 use crate::mqtt::{Client, Inbound, Outbound, State, Ticket};
-use crate::watch::{Clock, Moment};
+use crate::watch::{Clock, Moment, Pulse, Stuck};
 use easel::{ModelDefaults, Stage};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -30,6 +30,8 @@ pub(super) enum Event {
     ReadAgain,
     /// The system wants the board to stop.
     Stop,
+    /// A thread does not get on.
+    Stuck(Stuck),
 }
 
 /// After a failure of the model the next job waits so long, twice as long each time.
@@ -37,6 +39,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// An error stays on the panel so long before the picture comes back.
 pub(super) const ERROR_STAYS: Duration = Duration::from_secs(20);
+/// With its model loaded, a board waits so long for its broker before it is ready without.
+const BROKER_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two previews of one picture, at least.
 const PREVIEW_EVERY: Duration = Duration::from_secs(1);
 /// The house looks after itself at least so often.
@@ -48,6 +52,8 @@ pub(super) struct House {
     pub(super) in_force: InForce,
     /// Buttons and the like at work.
     pub(super) inputs: Option<Inputs>,
+    /// Watches over whatever is started later.
+    pub(super) pulse: Pulse,
     /// Where whatever is started later tells what it hears.
     pub(super) events: Sender<Event>,
     pub(super) queue: Queue,
@@ -80,7 +86,7 @@ pub(super) struct Situation {
     /// What is being painted.
     pub(super) work: Option<Work>,
     /// It failed once.
-    failed: Option<JobId>,
+    pub(super) failed: Option<JobId>,
     /// What became of the last job, as long as the disk does not take it.
     pub(super) end: Option<End>,
     /// What the file of playlists said when it could be read last.
@@ -92,6 +98,12 @@ pub(super) struct Situation {
     /// Prompts of the group that came when there was no room.
     pub(super) held: Vec<(NewJob, Ticket)>,
     pub(super) online: bool,
+    /// What the broker does not let the board hear, as it was told last; `None`: there has been no connection yet.
+    pub(super) refused: Option<Vec<String>>,
+    /// Why the panel does not work, as the log has it.
+    pub(super) panel_said: Option<String>,
+    /// Since when there is a model.
+    pub(super) model_since: Option<Instant>,
     /// Why there is no connection, as it was said last.
     pub(super) offline: Option<String>,
     pub(super) dark: bool,
@@ -103,6 +115,8 @@ pub(super) struct Situation {
     pub(super) minute: u64,
     pub(super) last_duration: Option<Duration>,
     pub(super) stopping: bool,
+    /// Why the program ends, if nobody has told it to.
+    pub(super) gives_up: Option<String>,
 }
 
 /// Why nothing is painted.
@@ -154,7 +168,8 @@ impl House {
             Event::Painter(report) => self.hear_painter(report),
             Event::Input(input) => self.hear_input(input),
             Event::ReadAgain => self.reload(),
-            Event::Stop => self.stop(),
+            Event::Stop => self.stop(true),
+            Event::Stuck(stuck) => self.give_up(stuck),
         }
     }
 
@@ -173,6 +188,8 @@ impl House {
         self.expire();
         self.show_what_is_due();
         self.set_room();
+        self.say_when_ready();
+        self.say_panel();
         self.say_state();
         self.keep_settings();
         let kiosk = self.kiosk.next_due(&now).unwrap_or(LONGEST_SLEEP);
@@ -192,6 +209,27 @@ impl House {
             .max(Duration::from_millis(10))
     }
 
+    /// Ready is a board that paints and hears: its model is loaded, its panel was opened or has failed, and the broker knows what
+    /// it listens to. One whose broker is away is ready as well: it paints from its playlist, and nobody may wait for ever.
+    fn say_when_ready(&mut self) {
+        let Some(since) = self.at.model_since else {
+            return;
+        };
+        let hears = self.client.is_none() || self.at.online;
+        if hears || self.at.offline.is_some() || since.elapsed() >= BROKER_PATIENCE {
+            self.guard.ready(hears);
+        }
+    }
+
+    /// Says once what is wrong with the panel, and when that changes.
+    fn say_panel(&mut self) {
+        let trouble = self.panel_trouble();
+        if trouble != self.at.panel_said {
+            log(trouble.as_deref().unwrap_or("panel: it works again"));
+            self.at.panel_said = trouble;
+        }
+    }
+
     fn until(&self, due: Option<Instant>) -> Duration {
         due.map_or(LONGEST_SLEEP, |due| {
             due.saturating_duration_since(Instant::now())
@@ -203,7 +241,7 @@ impl House {
             Report::Ready(defaults) => {
                 self.at.model = Some(*defaults);
                 self.at.trouble = None;
-                self.guard.ready();
+                self.at.model_since.get_or_insert_with(Instant::now);
                 self.say_info();
             }
             Report::Unready(reason) => {
@@ -375,8 +413,7 @@ impl House {
     }
 
     fn look_after_itself(&mut self) {
-        let pulse = self.painter.pulse();
-        if let Some(bytes) = self.guard.look(self.at.work.is_some(), pulse) {
+        if let Some(bytes) = self.guard.look() {
             self.make_room(bytes);
         }
         self.painter.set_pace(self.guard.pace());
@@ -409,11 +446,24 @@ impl House {
         }
     }
 
-    fn stop(&mut self) {
+    /// Ends the program, since a thread of it does not get on. The job at work is not to blame, unless it is the painter.
+    fn give_up(&mut self, stuck: Stuck) {
+        self.at.gives_up = Some(super::watchdog::farewell(&stuck));
+        if stuck.name == "connection" {
+            self.at.online = false;
+        }
+        let excused = stuck.name != "painter";
+        self.guard.is_stuck(stuck);
+        self.say_state();
+        self.stop(excused);
+    }
+
+    /// `excused`: what is painted now counts as not attempted.
+    fn stop(&mut self, excused: bool) {
         if !self.at.stopping {
             self.at.stopping = true;
-            self.guard.stopping();
-            if let Some(work) = &self.at.work
+            self.guard.stopping(self.at.gives_up.is_none());
+            if let Some(work) = self.at.work.as_ref().filter(|_| excused)
                 && let Err(error) = self.queue.excuse(&work.job.id)
             {
                 self.guard.complain("queue", &error.to_string());
@@ -422,9 +472,9 @@ impl House {
         }
     }
 
-    /// Whether it has stopped: nothing is on the painter's desk any more.
+    /// Whether it has stopped: nothing is on the painter's desk any more, or nobody waits for that.
     pub(super) fn is_done(&self) -> bool {
-        self.at.stopping && self.at.work.is_none()
+        self.at.stopping && (self.at.work.is_none() || self.at.gives_up.is_some())
     }
 
     fn keep_settings(&mut self) {

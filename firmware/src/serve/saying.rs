@@ -83,10 +83,15 @@ impl House {
         }
         let panel = self.panel_trouble().map(|text| ("panel", text));
         let file = self.in_force.problem.clone().map(|text| ("config", text));
-        panel.or(file).map(|(code, text)| Problem::new(code, text))
+        let refused = self.at.refused.iter().flatten().next().cloned();
+        let refused = refused.map(|text| ("broker", text));
+        panel
+            .or(file)
+            .or(refused)
+            .map(|(code, text)| Problem::new(code, text))
     }
 
-    fn panel_trouble(&self) -> Option<String> {
+    pub(super) fn panel_trouble(&self) -> Option<String> {
         let health = self.display.as_ref().map(Display::health);
         let error = health.and_then(|health| health.error);
         error.or_else(|| self.panel_problem.clone())

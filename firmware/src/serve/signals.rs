@@ -1,20 +1,22 @@
 //! What the system asks of the daemon.
 
 use super::house::Event;
+use crate::watch::Pulse;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
-/// Tells the house of signals, from a thread of its own, until the process ends.
+/// Tells the house of signals, from a thread of its own, which `pulse` watches, until the process ends.
 ///
 /// # Errors
 /// What the system says.
-pub(super) fn listen(events: Sender<Event>) -> io::Result<()> {
+pub(super) fn listen(events: Sender<Event>, pulse: &Pulse) -> io::Result<()> {
     // On a terminal, SIGHUP says that it was closed: nobody looks after the process any more.
     let on_terminal = io::stdin().is_terminal();
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
-    let hear = move || {
+    let hear = move |_: &_| {
         for signal in signals.forever() {
             let event = match signal {
                 SIGHUP if !on_terminal => Event::ReadAgain,
@@ -25,6 +27,6 @@ pub(super) fn listen(events: Sender<Event>) -> io::Result<()> {
             }
         }
     };
-    let thread = std::thread::Builder::new().name("signals".to_owned());
-    thread.spawn(hear).map(drop)
+    // It rests all its life: nothing that it does can take long.
+    pulse.spawn("signals", Duration::MAX, hear).map(drop)
 }

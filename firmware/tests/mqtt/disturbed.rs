@@ -231,6 +231,34 @@ fn two_boards_with_one_name_say_so_and_do_not_fight() {
 }
 
 #[test]
+fn a_broker_that_is_restarted_often_is_no_other_board() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // One that remembers, so that a session is resumed as after a takeover.
+    let lines = format!(
+        "allow_anonymous true\npersistence true\npersistence_location {}/\n",
+        folder.path().display()
+    );
+    let mut broker = Broker::with(folder, &lines);
+    let board = Board::start("frame", &at(broker.port));
+    board.online();
+    for round in 0..8 {
+        if round % 2 == 0 {
+            broker.stop();
+        } else {
+            broker.kill();
+        }
+        broker.start();
+        board.online();
+    }
+    let mut reasons = board.events.try_iter().chain(board.passed());
+    let wrong = reasons.find(|event| match event {
+        Inbound::Offline { reason } => reason.contains("another"),
+        _ => false,
+    });
+    assert!(wrong.is_none(), "{wrong:?}");
+}
+
+#[test]
 fn what_the_broker_finds_too_large_is_given_up_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let broker = Broker::with(folder, "allow_anonymous true\nmax_packet_size 20000\n");
