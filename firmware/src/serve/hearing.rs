@@ -48,7 +48,7 @@ impl House {
             }
             Inbound::Generate => self.generate(),
             Inbound::Cancel(None) if self.at.work.is_none() => {
-                let problem = mqtt::Problem::new("nothing_to_cancel", "nothing is painted now");
+                let problem = mqtt::Problem::new("not_painting", "nothing is being painted");
                 self.answer(None, Status::Rejected, Some(problem), None);
             }
             Inbound::Cancel(id) => self.cancel(id),
