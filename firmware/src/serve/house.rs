@@ -41,6 +41,8 @@ pub(super) const ERROR_STAYS: Duration = Duration::from_secs(20);
 const PREVIEW_EVERY: Duration = Duration::from_secs(1);
 /// The house looks after itself at least so often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(20);
+/// A painter that is told to stop has so long before it is said, or, when all stops, before it is left behind.
+pub(super) const PAINTER_STOPS: Duration = Duration::from_secs(2);
 
 /// What the house has.
 pub(super) struct House {
@@ -79,6 +81,8 @@ pub(super) struct Situation {
     pub(super) trouble: Option<Trouble>,
     /// What is being painted.
     pub(super) work: Option<Work>,
+    /// Since when the painter has been told to stop a job that is over: until it has, it can take no other.
+    pub(super) leaving: Option<Instant>,
     /// It failed once.
     failed: Option<JobId>,
     /// What became of the last job, as long as the disk does not take it.
@@ -102,7 +106,8 @@ pub(super) struct Situation {
     /// The minute on the panel.
     pub(super) minute: u64,
     pub(super) last_duration: Option<Duration>,
-    pub(super) stopping: bool,
+    /// Since when all stops.
+    pub(super) stopping: Option<Instant>,
 }
 
 /// Why nothing is painted.
@@ -184,10 +189,11 @@ impl House {
             Duration::from_secs(1)
         };
         let configuration = self.in_force.due().unwrap_or(LONGEST_SLEEP);
-        [LONGEST_SLEEP, kiosk, notice, trouble, expiry, configuration]
+        let told_to_stop = [self.at.leaving, self.at.stopping].into_iter().flatten();
+        let painter = self.until(told_to_stop.map(|since| since + PAINTER_STOPS).max());
+        [kiosk, notice, trouble, expiry, configuration, painter]
             .into_iter()
-            .min()
-            .unwrap_or(LONGEST_SLEEP)
+            .fold(LONGEST_SLEEP, Duration::min)
             // A due time that is over and changes nothing must not make it spin.
             .max(Duration::from_millis(10))
     }
@@ -252,6 +258,8 @@ impl House {
     }
 
     fn ended(&mut self, ending: Ending) {
+        self.at.leaving = None;
+        // Of a job that was cancelled nothing counts any more.
         let Some(Work { job, .. }) = self.at.work.take() else {
             return;
         };
@@ -261,11 +269,8 @@ impl House {
                 self.at.trouble = None;
                 self.painted(job, *painting);
             }
-            Ending::Stopped if self.at.stopping => self.end(End::new(job, How::Again)),
-            Ending::Stopped => {
-                self.end(End::new(job, How::Over(Outcome::Cancelled)));
-                self.show_latest();
-            }
+            // Whoever cancels has ended the job before.
+            Ending::Stopped => self.end(End::new(job, How::Again)),
             Ending::Refused(reason) => self.failed(job, "refused", &reason),
             // Once may be the weather: a card that was moved, a file that was being replaced.
             Ending::Failed(reason) if !failed_before => {
@@ -299,8 +304,8 @@ impl House {
     }
 
     /// Starts the next job, if painting may begin; `prompts`: those of people too.
-    fn start_the_next(&mut self, prompts: bool) {
-        if self.at.stopping || self.at.work.is_some() || self.at.end.is_some() {
+    pub(super) fn start_the_next(&mut self, prompts: bool) {
+        if self.at.stopping.is_some() || self.is_busy() {
             return;
         }
         let in_trouble = self.at.trouble.as_ref();
@@ -316,7 +321,7 @@ impl House {
         let Some(job) = self.take() else {
             return;
         };
-        if self.history.get(&job.id).is_some() {
+        if self.has_painted(&job) {
             // The power went between the picture and its record.
             let end = End::new(job, How::Over(Outcome::Done));
             self.show_kept(&end.job.id);
@@ -331,12 +336,30 @@ impl House {
         self.at.work = Some(Work::new(job));
     }
 
+    /// Whether no job can be put on the painter's desk.
+    fn is_busy(&self) -> bool {
+        self.painter_works() || self.at.end.is_some()
+    }
+
+    fn painter_works(&self) -> bool {
+        self.at.work.is_some() || self.at.leaving.is_some()
+    }
+
+    /// Whether the history has the picture of this job, and not one that had its name before.
+    fn has_painted(&self, job: &Job) -> bool {
+        let found = self.history.details(&job.id);
+        found.is_ok_and(|painted| {
+            let given = job.given.clone().unwrap_or_else(|| job.order.given());
+            painted.came_of(&job.order.only(&given))
+        })
+    }
+
     fn ask_the_kiosk(&mut self, now: &Moment) {
-        let busy = self.at.work.is_some() || self.at.end.is_some() || !self.queue.is_empty();
+        let busy = self.is_busy() || !self.queue.is_empty();
         let may_paint = self.at.trouble.is_none()
             && self.guard.refusal().is_none()
             && !self.guard.is_cautious()
-            && !self.at.stopping;
+            && self.at.stopping.is_none();
         match self.kiosk.poll(now, busy || !may_paint) {
             None => {}
             Some(Wish::Paint(order)) => self.paint_for_the_kiosk(order, Source::Kiosk),
@@ -353,8 +376,9 @@ impl House {
     /// A prompt goes before the playlist: what the playlist paints now makes way, and comes again another time.
     pub(super) fn make_way(&mut self) {
         let work = self.at.work.as_ref();
-        if work.is_some_and(|work| work.job.source == Source::Kiosk) {
-            self.painter.cancel();
+        let of_kiosk = work.filter(|work| work.job.source == Source::Kiosk);
+        if let Some(id) = of_kiosk.map(|work| work.job.id.clone()) {
+            self.cancel(Some(id));
         }
     }
 
@@ -376,7 +400,7 @@ impl House {
 
     fn look_after_itself(&mut self) {
         let pulse = self.painter.pulse();
-        if let Some(bytes) = self.guard.look(self.at.work.is_some(), pulse) {
+        if let Some(bytes) = self.guard.look(self.painter_works(), pulse) {
             self.make_room(bytes);
         }
         self.painter.set_pace(self.guard.pace());
@@ -410,21 +434,32 @@ impl House {
     }
 
     fn stop(&mut self) {
-        if !self.at.stopping {
-            self.at.stopping = true;
-            self.guard.stopping();
-            if let Some(work) = &self.at.work
-                && let Err(error) = self.queue.excuse(&work.job.id)
-            {
-                self.guard.complain("queue", &error.to_string());
-            }
+        if self.at.stopping.is_none() {
+            self.at.stopping = Some(Instant::now());
             self.painter.cancel();
+            self.guard.stopping();
         }
     }
 
-    /// Whether it has stopped: nothing is on the painter's desk any more.
+    /// Whether it has stopped: nothing is on the painter's desk any more, or what is there does not stop.
     pub(super) fn is_done(&self) -> bool {
-        self.at.stopping && self.at.work.is_none()
+        self.at
+            .stopping
+            .is_some_and(|since| !self.painter_works() || since.elapsed() >= PAINTER_STOPS)
+    }
+
+    /// Ends with what is still on the painter's desk: it is painted after the next start.
+    pub(super) fn leave_the_painter(&mut self) {
+        let Some(Work { job, .. }) = self.at.work.take() else {
+            return;
+        };
+        log(&format!(
+            "{}: painting it did not stop: it is left, and begun again after the next start",
+            job.id
+        ));
+        if let Err(error) = self.queue.unstopped(&job.id) {
+            self.guard.complain("queue", &error.to_string());
+        }
     }
 
     fn keep_settings(&mut self) {

@@ -25,7 +25,7 @@ use crate::{engine, failure::Failure, inputs, model_lookup, report};
 use clap::Args;
 use easel::LoadOptions;
 use guard::Guard;
-use house::{Event, House, Situation, log};
+use house::{Event, House, PAINTER_STOPS, Situation, log};
 use live::LiveFile;
 use painter::Painter;
 use reload::InForce;
@@ -34,8 +34,10 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// Saying goodbye to the broker and on the panel takes so long at most.
+/// Saying goodbye to the broker and on the panel takes so long at most, as long as the painter leaves as much.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// A stop takes so long in all, whatever does not end.
+const LONGEST_STOP: Duration = Duration::from_millis(3500);
 
 /// What `easel serve` is told.
 #[derive(Args)]
@@ -252,9 +254,11 @@ fn find_model(dir: Option<&Path>, file: &Path) -> Result<PathBuf, String> {
     found.map_err(|failure| failure.text().to_owned())
 }
 
-/// Ends the threads, those that others see first.
+/// Ends the threads. None is waited for without end: what is left of them ends with the process.
 fn leave(mut house: House) {
-    let begun = Instant::now();
+    let begun = house.at.stopping.unwrap_or_else(Instant::now);
+    let left = |most: Duration| most.saturating_sub(begun.elapsed());
+    house.leave_the_painter();
     house.work();
     let House {
         painter,
@@ -262,12 +266,17 @@ fn leave(mut house: House) {
         client,
         ..
     } = house;
-    painter.stop();
-    if client.is_some_and(|client| !client.stop(FAREWELL)) {
-        log("broker: not all that was to be said could be said");
+    if !painter.stop(left(PAINTER_STOPS)) {
+        log("the painter does not stop: it ends with the process");
     }
+    let farewell = left(LONGEST_STOP).min(FAREWELL);
+    // Side by side, so that neither takes the other's time.
+    let said = client.map(|client| std::thread::spawn(move || client.stop(farewell)));
     if let Some(display) = display {
-        let _ = display.stop(FAREWELL);
+        let _ = display.stop(farewell);
+    }
+    if said.is_some_and(|said| !said.join().unwrap_or_default()) {
+        log("broker: not all that was to be said could be said");
     }
     log(&format!("stopped in {} ms", begun.elapsed().as_millis()));
 }

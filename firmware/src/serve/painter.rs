@@ -60,6 +60,8 @@ pub(crate) struct Painter {
     control: Arc<Control>,
     pulse: Pulse,
     thread: JoinHandle<()>,
+    /// Says nothing, and is hung up when the thread ends.
+    ended: Receiver<()>,
 }
 
 /// What the house tells a painter at work.
@@ -120,6 +122,7 @@ impl Painter {
         let (work, jobs) = channel();
         let control = Arc::<Control>::default();
         let pulse = options.pulse.clone();
+        let (alive, ended) = channel();
         let mut studio = Studio {
             find: Box::new(find),
             options,
@@ -130,12 +133,16 @@ impl Painter {
         };
         let thread = std::thread::Builder::new()
             .name("painter".to_owned())
-            .spawn(move || studio.work(&jobs))?;
+            .spawn(move || {
+                let _alive: Sender<()> = alive;
+                studio.work(&jobs);
+            })?;
         Ok(Self {
             work,
             control,
             pulse,
             thread,
+            ended,
         })
     }
 
@@ -146,7 +153,7 @@ impl Painter {
         let _ = self.work.send(request);
     }
 
-    /// Stops the job within a pass of the denoiser.
+    /// Asks it to stop the job; it says when it has.
     pub(crate) fn cancel(&self) {
         self.control.state().cancel.cancel();
         self.control.changed.notify_all();
@@ -165,11 +172,15 @@ impl Painter {
         self.pulse.count()
     }
 
-    /// Cancels what it does and waits until it is gone.
-    pub(crate) fn stop(self) {
+    /// Cancels what it does and waits until it is gone, but no longer than that. Returns whether it is.
+    pub(crate) fn stop(self, within: Duration) -> bool {
         self.cancel();
         drop(self.work);
-        let _ = self.thread.join();
+        let gone = self.ended.recv_timeout(within) == Err(RecvTimeoutError::Disconnected);
+        if gone {
+            let _ = self.thread.join();
+        }
+        gone
     }
 }
 
@@ -230,6 +241,10 @@ impl Studio {
     }
 
     fn paint(&mut self, request: &PaintRequest) -> Ending {
+        let cancel = self.control.state().cancel.clone();
+        if cancel.is_cancelled() {
+            return Ending::Stopped;
+        }
         if self.pipeline.is_none()
             && let Err(reason) = self.load()
         {
@@ -238,7 +253,6 @@ impl Studio {
         let Some(mut pipeline) = self.pipeline.take() else {
             return Ending::Failed("the model is not loaded".to_owned());
         };
-        let cancel = self.control.state().cancel.clone();
         let mut begun = Instant::now();
         let paint = || {
             pipeline.paint(request, &cancel, &mut |progress| {
@@ -364,6 +378,51 @@ mod tests {
         painter.paint(PaintRequest::new("a cat"));
         assert!(matches!(next(), Report::Unready(_)));
         assert!(matches!(next(), Report::Ended(Ending::Failed(reason)) if reason == "model: none"));
-        painter.stop();
+        assert!(painter.stop(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_painter_that_does_not_stop() {
+        let (finish, wait) = channel::<()>();
+        let wait = Mutex::new(wait);
+        let painter = Painter::start(
+            move || {
+                let _ = wait.lock().map(|wait| wait.recv());
+                Err("model: none".to_owned())
+            },
+            LoadOptions::default(),
+            |_| {},
+        )
+        .expect("a thread");
+        painter.paint(PaintRequest::new("a cat"));
+        assert!(!painter.stop(Duration::from_millis(10)));
+        drop(finish);
+    }
+
+    #[test]
+    fn a_job_that_is_cancelled_before_it_begins_is_not_begun() {
+        let (finish, wait) = channel::<()>();
+        let wait = Mutex::new(wait);
+        let (reports, heard) = channel();
+        let painter = Painter::start(
+            move || {
+                let _ = wait.lock().map(|wait| wait.recv());
+                Err("model: none".to_owned())
+            },
+            LoadOptions::default(),
+            move |report| drop(reports.send(report)),
+        )
+        .expect("a thread");
+        painter.paint(PaintRequest::new("a cat"));
+        painter.cancel();
+        drop(finish);
+        let next = || {
+            heard
+                .recv_timeout(Duration::from_secs(60))
+                .expect("a report")
+        };
+        assert!(matches!(next(), Report::Unready(_)));
+        assert!(matches!(next(), Report::Ended(Ending::Stopped)));
+        assert!(painter.stop(Duration::from_secs(60)));
     }
 }
