@@ -5,6 +5,7 @@ use super::live::{Live, LiveFile};
 use super::orders::{End, How};
 use super::painter::{Ending, Painter, Report, Step};
 use super::reload::InForce;
+use super::size::Needs;
 use crate::board::Config;
 use crate::display::{Display, Screen};
 use crate::inputs::{InputEvent, Inputs};
@@ -77,6 +78,8 @@ pub(super) struct House {
 pub(super) struct Situation {
     /// The model's defaults, once it is loaded.
     pub(super) model: Option<ModelDefaults>,
+    /// What its pictures take of memory.
+    pub(super) needs: Option<Needs>,
     /// Why nothing is painted.
     pub(super) trouble: Option<Trouble>,
     /// What is being painted.
@@ -106,6 +109,8 @@ pub(super) struct Situation {
     /// The minute on the panel.
     pub(super) minute: u64,
     pub(super) last_duration: Option<Duration>,
+    /// The playlist asked for what cannot be painted, and is not asked again before.
+    kiosk_rests: Option<Instant>,
     /// Since when all stops.
     pub(super) stopping: Option<Instant>,
 }
@@ -208,9 +213,15 @@ impl House {
         match report {
             Report::Ready(defaults) => {
                 self.at.model = Some(*defaults);
+                self.at.needs = None;
                 self.at.trouble = None;
                 self.guard.ready();
                 self.say_info();
+                self.refuse_what_does_not_fit();
+            }
+            Report::Needs(needs) => {
+                self.at.needs = Some(needs);
+                self.refuse_what_does_not_fit();
             }
             Report::Unready(reason) => {
                 log(&reason);
@@ -308,6 +319,10 @@ impl House {
         if self.at.stopping.is_some() || self.is_busy() {
             return;
         }
+        // As long as the model loads, nothing is taken: it may turn out that this model cannot paint it.
+        if self.at.model.is_none() && self.at.trouble.is_none() {
+            return;
+        }
         let in_trouble = self.at.trouble.as_ref();
         let waits = in_trouble.is_some_and(|trouble| Instant::now() < trouble.until);
         let next_is_persons = self
@@ -327,6 +342,10 @@ impl House {
             self.show_kept(&end.job.id);
             return self.end(end);
         }
+        // It was accepted before the model was known, or by another version.
+        if let Some(text) = self.size_refusal(&job.order) {
+            return self.failed(job, "invalid_size", &text);
+        }
         let seed = job.order.seed.unwrap_or_default();
         self.painter.paint(job.order.request(seed));
         self.show(Screen::Caption {
@@ -336,27 +355,11 @@ impl House {
         self.at.work = Some(Work::new(job));
     }
 
-    /// Whether no job can be put on the painter's desk.
-    fn is_busy(&self) -> bool {
-        self.painter_works() || self.at.end.is_some()
-    }
-
-    fn painter_works(&self) -> bool {
-        self.at.work.is_some() || self.at.leaving.is_some()
-    }
-
-    /// Whether the history has the picture of this job, and not one that had its name before.
-    fn has_painted(&self, job: &Job) -> bool {
-        let found = self.history.details(&job.id);
-        found.is_ok_and(|painted| {
-            let given = job.given.clone().unwrap_or_else(|| job.order.given());
-            painted.came_of(&job.order.only(&given))
-        })
-    }
-
     fn ask_the_kiosk(&mut self, now: &Moment) {
         let busy = self.is_busy() || !self.queue.is_empty();
+        let rests = self.at.kiosk_rests;
         let may_paint = self.at.trouble.is_none()
+            && rests.is_none_or(|until| until <= Instant::now())
             && self.guard.refusal().is_none()
             && !self.guard.is_cautious()
             && self.at.stopping.is_none();
@@ -382,7 +385,13 @@ impl House {
         }
     }
 
+    /// Paints what the playlist has next. Where it cannot be painted, the playlist rests: its next may be as wrong.
     pub(super) fn paint_for_the_kiosk(&mut self, order: Order, source: Source) {
+        if let Some(text) = self.size_refusal(&order) {
+            log(&format!("playlist: {text}"));
+            self.show_error(&text);
+            self.at.kiosk_rests = Some(Instant::now() + FIRST_PAUSE);
+        }
         self.push(NewJob::new(order, source), None);
         self.start_the_next(true);
     }
@@ -430,35 +439,6 @@ impl House {
                 display.set_dark(dark);
             }
             self.say_settings();
-        }
-    }
-
-    fn stop(&mut self) {
-        if self.at.stopping.is_none() {
-            self.at.stopping = Some(Instant::now());
-            self.painter.cancel();
-            self.guard.stopping();
-        }
-    }
-
-    /// Whether it has stopped: nothing is on the painter's desk any more, or what is there does not stop.
-    pub(super) fn is_done(&self) -> bool {
-        self.at
-            .stopping
-            .is_some_and(|since| !self.painter_works() || since.elapsed() >= PAINTER_STOPS)
-    }
-
-    /// Ends with what is still on the painter's desk: it is painted after the next start.
-    pub(super) fn leave_the_painter(&mut self) {
-        let Some(Work { job, .. }) = self.at.work.take() else {
-            return;
-        };
-        log(&format!(
-            "{}: painting it did not stop: it is left, and begun again after the next start",
-            job.id
-        ));
-        if let Err(error) = self.queue.unstopped(&job.id) {
-            self.guard.complain("queue", &error.to_string());
         }
     }
 

@@ -1,5 +1,6 @@
 //! `easel serve`: the daemon. It starts the parts, and then the house decides.
 
+mod desk;
 mod folder;
 mod guard;
 mod hearing;
@@ -12,6 +13,7 @@ mod pictures;
 mod reload;
 mod saying;
 mod signals;
+mod size;
 
 pub(crate) use folder::choose_folder as state_folder;
 
@@ -115,8 +117,8 @@ fn open(
     recovered.problems().iter().for_each(|text| log(text));
     let history =
         History::open(&folder.join("history"), &config.history).map_err(|error| failed(&error))?;
-    let (live_file, live, problem) = LiveFile::open(folder);
-    problem.iter().for_each(|text| log(text));
+    let (live_file, live, problems) = LiveFile::open(folder);
+    problems.iter().for_each(|text| log(text));
     let guard = Guard::new(&config.limits, folder);
     let kiosk = open_kiosk(&config, &live, &guard);
     let (display, panel_problem) = open_display(&config, &live, folder);

@@ -1,11 +1,13 @@
 //! The house's dealings with jobs: taken in, answered, ended. What must last is on the disk before anybody is told.
 
 use super::house::{House, log};
+use super::size;
 use crate::display::Screen;
 use crate::jobs::{
     Cancel, HistoryError, Job, JobId, JournalError, NewJob, Order, Outcome, Painted, Pushed,
     Rejection, Reply, Source, Status,
 };
+use crate::memory;
 use crate::mqtt::{Problem, Ticket};
 use easel::Painting;
 use std::time::{Instant, SystemTime};
@@ -19,6 +21,7 @@ pub(super) struct End {
     how: How,
     /// What else its answer says.
     problem: Option<Problem>,
+    warnings: Vec<String>,
 }
 
 /// Whether a job is over.
@@ -44,8 +47,12 @@ fn not_written(error: &JournalError) -> Problem {
 
 impl End {
     pub(super) fn new(job: Job, how: How) -> Self {
-        let problem = None;
-        Self { job, how, problem }
+        Self {
+            job,
+            how,
+            problem: None,
+            warnings: Vec::new(),
+        }
     }
 }
 
@@ -116,18 +123,16 @@ impl House {
         if let Some(reason) = self.guard.refusal() {
             return Some(("disk_full", reason));
         }
-        let factor = self.at.model.as_ref()?.vae_factor;
-        let (width, height) = new.order.size?;
-        let fits =
-            |side: u32| side.is_multiple_of(factor) && (1..=easel::LARGEST_SIDE).contains(&side);
-        if fits(width) && fits(height) {
-            return None;
-        }
-        let most = easel::LARGEST_SIDE;
-        let text = format!(
-            "size: {width}x{height}: this model paints multiples of {factor}, at most {most}"
-        );
+        let text = self.size_refusal(&new.order)?;
         Some(("invalid_size", text))
+    }
+
+    /// Why a picture of this size cannot be painted. As long as no model is loaded, any may be.
+    pub(super) fn size_refusal(&self, order: &Order) -> Option<String> {
+        let model = self.at.model.as_ref()?;
+        let budget = self.config.model.memory_mib.map(|mib| (mib as u64) << 20);
+        let available = memory::within_reach().into_iter().chain(budget).min();
+        size::size_refusal(model, self.at.needs, order.size?, available)
     }
 
     pub(super) fn acknowledge(&self, ticket: Option<Ticket>) {
@@ -192,6 +197,7 @@ impl House {
             kept = self.history.add(&painting.picture, &painted);
         }
         let mut end = End::new(job, How::Over(Outcome::Done));
+        end.warnings.clone_from(&painted.warnings);
         if let Err(error) = kept {
             log(&format!("{}: the picture is not kept: {error}", painted.id));
             let text = format!("the picture is shown, but not kept: {error}");
@@ -231,7 +237,7 @@ impl House {
             (Ok(()), How::Again) => {}
             (Ok(()), How::Over(outcome)) => {
                 let Job { id, reply, .. } = end.job;
-                self.answer(Some(id), outcome.status(), end.problem, reply);
+                self.answer_with(end.warnings, Some(id), outcome.status(), end.problem, reply);
             }
             (Err(error), how) => {
                 self.cannot_write(&error);

@@ -1,5 +1,6 @@
 //! The thread that paints. It owns the model; the house sends it jobs and hears how they go.
 
+use super::size::Needs;
 use crate::watch::Pace;
 use easel::{
     CancelToken, LoadOptions, ModelDefaults, PaintRequest, Painting, Picture, Pipeline, Progress,
@@ -20,6 +21,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(20);
 pub(crate) enum Report {
     /// A model is loaded, with these defaults.
     Ready(Box<ModelDefaults>),
+    /// What its pictures take of memory.
+    Needs(Needs),
     /// There is no model that loads; it is tried again when its files change.
     Unready(String),
     /// The job goes on.
@@ -225,7 +228,14 @@ impl Studio {
             catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| Err(words(&*panic)));
         match loaded {
             Ok(pipeline) => {
-                (self.report)(Report::Ready(Box::new(pipeline.defaults().clone())));
+                let defaults = pipeline.defaults().clone();
+                let size = defaults.size;
+                (self.report)(Report::Ready(Box::new(defaults)));
+                // A plan that cannot be made is a matter of the first picture.
+                let plan = catch_unwind(AssertUnwindSafe(|| pipeline.memory_plan(None).ok()));
+                if let Ok(Some(plan)) = plan {
+                    (self.report)(Report::Needs(Needs::of(&plan, size)));
+                }
                 self.pipeline = Some(pipeline);
                 Ok(())
             }

@@ -27,10 +27,23 @@ impl House {
         error: Option<Problem>,
         reply: Option<Reply>,
     ) {
+        self.answer_with(Vec::new(), id, status, error, reply);
+    }
+
+    /// The same, and what people should know of the picture.
+    pub(super) fn answer_with(
+        &self,
+        warnings: Vec<String>,
+        id: Option<JobId>,
+        status: Status,
+        error: Option<Problem>,
+        reply: Option<Reply>,
+    ) {
         let response = Response {
             id,
             status,
             error,
+            warnings,
             queue: self.queue.len(),
         };
         self.publish(Outbound::Response(response, reply));

@@ -13,6 +13,7 @@ mod embedded;
 mod fleet;
 mod reload;
 mod soak;
+mod unrest;
 
 use broker::Broker;
 use daemon::{Daemon, Ear, examine, log_says, logged, say};
