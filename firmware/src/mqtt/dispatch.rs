@@ -68,10 +68,9 @@ pub(super) fn paint(publish: &Publish, source: Source) -> Read {
             let reply = reply(publish.properties.as_ref());
             Read::Paint(NewJob {
                 id,
-                order,
                 reply,
                 ttl,
-                source,
+                ..NewJob::new(order, source)
             })
         }
         Err(error) => wrong(publish, error),

@@ -47,15 +47,23 @@ impl House {
                 self.acknowledge(Some(ticket));
             }
             Inbound::Generate => self.generate(),
-            Inbound::Cancel(None) if self.at.work.is_none() => {
-                let problem = mqtt::Problem::new("not_painting", "nothing is being painted");
-                self.answer(None, Status::Rejected, Some(problem), None);
-            }
-            Inbound::Cancel(id) => self.cancel(id),
+            Inbound::Cancel(id) => self.cancel_asked(id),
             Inbound::Show(show) => self.show_asked(show),
             Inbound::Set(setting) => self.set(setting),
             Inbound::Birth => {}
             Inbound::Note(note) => log(&format!("broker: {note}")),
+        }
+    }
+
+    fn cancel_asked(&mut self, id: Option<JobId>) {
+        if id.is_none() {
+            // What came before this may be what is meant.
+            let prompts = self.kiosk.night(&self.clock.now()).prompts;
+            self.start_the_next(prompts);
+        }
+        if !self.cancel(id) {
+            let problem = mqtt::Problem::new("not_painting", "nothing is being painted");
+            self.answer(None, Status::Rejected, Some(problem), None);
         }
     }
 
@@ -201,7 +209,9 @@ impl House {
         match action {
             Action::Next => self.show_beside(true),
             Action::Previous => self.show_beside(false),
-            Action::Cancel => self.cancel(None),
+            Action::Cancel => {
+                self.cancel(None);
+            }
             Action::Paint => {
                 let now = self.clock.now();
                 if let Some(order) = self.kiosk.draw(&now) {

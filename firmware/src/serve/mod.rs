@@ -1,5 +1,6 @@
 //! `easel serve`: the daemon. It starts the parts, and then the house decides.
 
+mod desk;
 mod folder;
 mod guard;
 mod hearing;
@@ -12,6 +13,7 @@ mod pictures;
 mod reload;
 mod saying;
 mod signals;
+mod size;
 mod watchdog;
 
 pub(crate) use folder::choose_folder as state_folder;
@@ -26,7 +28,7 @@ use crate::{engine, failure::Failure, inputs, model_lookup, report};
 use clap::Args;
 use easel::LoadOptions;
 use guard::Guard;
-use house::{Event, House, Situation, log};
+use house::{Event, House, PAINTER_STOPS, Situation, log};
 use live::LiveFile;
 use painter::Painter;
 use reload::InForce;
@@ -39,8 +41,10 @@ use std::time::{Duration, Instant};
 /// The one that decides waits for nothing but the disk, which a dying card may make slow.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Saying goodbye to the broker and on the panel takes so long at most.
+/// Saying goodbye to the broker and on the panel takes so long at most, as long as the painter leaves as much.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// A stop takes so long in all, whatever does not end.
+const LONGEST_STOP: Duration = Duration::from_millis(3500);
 
 /// What `easel serve` is told.
 #[derive(Args)]
@@ -152,8 +156,8 @@ fn open(
     recovered.problems().iter().for_each(|text| log(text));
     let history =
         History::open(&folder.join("history"), &config.history).map_err(|error| failed(&error))?;
-    let (live_file, live, problem) = LiveFile::open(folder);
-    problem.iter().for_each(|text| log(text));
+    let (live_file, live, problems) = LiveFile::open(folder);
+    problems.iter().for_each(|text| log(text));
     let guard = Guard::new(&config.limits, folder, Arc::clone(notifier));
     let kiosk = open_kiosk(&config, &live, &guard);
     let (display, panel_problem) = open_display(&config, &live, folder, pulse);
@@ -299,9 +303,11 @@ fn find_model(dir: Option<&Path>, file: &Path) -> Result<PathBuf, String> {
     found.map_err(|failure| failure.text().to_owned())
 }
 
-/// Ends the threads, those that others see first.
+/// Ends the threads. None is waited for without end: what is left of them ends with the process.
 fn leave(mut house: House) {
-    let begun = Instant::now();
+    let begun = house.at.stopping.unwrap_or_else(Instant::now);
+    let left = |most: Duration| most.saturating_sub(begun.elapsed());
+    house.leave_the_painter();
     house.work();
     let House {
         painter,
@@ -309,14 +315,19 @@ fn leave(mut house: House) {
         client,
         ..
     } = house;
-    painter.stop();
-    if client.is_some_and(|client| !client.stop(FAREWELL)) {
-        log("broker: not all that was to be said could be said");
+    if !painter.stop(left(PAINTER_STOPS)) {
+        log("the painter does not stop: it ends with the process");
     }
+    let farewell = left(LONGEST_STOP).min(FAREWELL);
+    // Side by side, so that neither takes the other's time.
+    let said = client.map(|client| std::thread::spawn(move || client.stop(farewell)));
     if let Some(display) = display {
-        if !display.stop(FAREWELL) {
+        if !display.stop(farewell) {
             log("panel: it does not take its last screen in time");
         }
+    }
+    if said.is_some_and(|said| !said.join().unwrap_or_default()) {
+        log("broker: not all that was to be said could be said");
     }
     log(&format!("stopped in {} ms", begun.elapsed().as_millis()));
 }

@@ -1,5 +1,6 @@
 //! The thread that paints. It owns the model; the house sends it jobs and hears how they go.
 
+use super::size::Needs;
 use crate::watch::{self, Beat, Pace, words_of};
 use easel::{
     CancelToken, LoadOptions, ModelDefaults, PaintRequest, Painting, Picture, Pipeline, Progress,
@@ -33,6 +34,8 @@ const LOADING_PATIENCE: Duration = Duration::from_secs(1800);
 pub(crate) enum Report {
     /// A model is loaded, with these defaults.
     Ready(Box<ModelDefaults>),
+    /// What its pictures take of memory.
+    Needs(Needs),
     /// There is no model that loads; it is tried again when its files change, and for the next job.
     Unready(String),
     /// The job goes on.
@@ -73,6 +76,8 @@ pub(crate) struct Painter {
     control: Arc<Control>,
     beat: Beat,
     thread: JoinHandle<()>,
+    /// Says nothing, and is hung up when the thread ends.
+    ended: Receiver<()>,
 }
 
 /// What the house tells a painter at work.
@@ -134,6 +139,7 @@ impl Painter {
         let (work, jobs) = channel();
         let control = Arc::<Control>::default();
         let operators = options.pulse.clone();
+        let (alive, ended) = channel();
         let mut studio = Studio {
             find: Box::new(find),
             options,
@@ -144,6 +150,7 @@ impl Painter {
             changing: None,
         };
         let (beat, thread) = pulse.spawn("painter", PATIENCE, move |beat| {
+            let _alive: Sender<()> = alive;
             beat.count(move || operators.count());
             studio.work(&jobs, beat);
         })?;
@@ -152,6 +159,7 @@ impl Painter {
             control,
             beat,
             thread,
+            ended,
         })
     }
 
@@ -164,7 +172,7 @@ impl Painter {
         }
     }
 
-    /// Stops the job within a pass of the denoiser.
+    /// Asks it to stop the job; it says when it has.
     pub(crate) fn cancel(&self) {
         self.control.state().cancel.cancel();
         self.control.changed.notify_all();
@@ -178,11 +186,15 @@ impl Painter {
         }
     }
 
-    /// Cancels what it does and waits until it is gone.
-    pub(crate) fn stop(self) {
+    /// Cancels what it does and waits until it is gone, but no longer than that. Returns whether it is.
+    pub(crate) fn stop(self, within: Duration) -> bool {
         self.cancel();
         drop(self.work);
-        let _ = self.thread.join();
+        let gone = self.ended.recv_timeout(within) == Err(RecvTimeoutError::Disconnected);
+        if gone {
+            let _ = self.thread.join();
+        }
+        gone
     }
 }
 
@@ -211,6 +223,7 @@ impl Studio {
                     (self.report)(Report::Ended(ending));
                 }
                 Err(RecvTimeoutError::Timeout) => {
+                    beat.work();
                     let files = self.files();
                     if files == self.looked_at {
                         self.changing = None;
@@ -240,7 +253,14 @@ impl Studio {
             catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| Err(words(&*panic)));
         match loaded {
             Ok(pipeline) => {
-                (self.report)(Report::Ready(Box::new(pipeline.defaults().clone())));
+                let defaults = pipeline.defaults().clone();
+                let size = defaults.size;
+                (self.report)(Report::Ready(Box::new(defaults)));
+                // A plan that cannot be made is a matter of the first picture.
+                let plan = catch_unwind(AssertUnwindSafe(|| pipeline.memory_plan(None).ok()));
+                if let Ok(Some(plan)) = plan {
+                    (self.report)(Report::Needs(Needs::of(&plan, size)));
+                }
                 self.pipeline = Some(pipeline);
                 Ok(())
             }
@@ -256,6 +276,11 @@ impl Studio {
     }
 
     fn paint(&mut self, request: &PaintRequest, beat: &Beat) -> Ending {
+        let cancel = self.control.state().cancel.clone();
+        if cancel.is_cancelled() {
+            return Ending::Stopped;
+        }
+        beat.work_for(PATIENCE);
         let is_another = self.files() != self.looked_at;
         if (self.pipeline.is_none() || is_another)
             && let Err(reason) = self.load(beat)
@@ -266,7 +291,6 @@ impl Studio {
             return Ending::Failed("the model is not loaded".to_owned());
         };
         beat.work_for(PATIENCE);
-        let cancel = self.control.state().cancel.clone();
         let mut begun = Instant::now();
         let paint = || {
             pipeline.paint(request, &cancel, &mut |progress| {
@@ -392,6 +416,89 @@ mod tests {
         painter.paint(PaintRequest::new("a cat"));
         assert!(matches!(next(), Report::Unready(_)));
         assert!(matches!(next(), Report::Ended(Ending::Failed(reason)) if reason == "model: none"));
-        painter.stop();
+        assert!(painter.stop(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_painter_that_does_not_stop() {
+        let (finish, wait) = channel::<()>();
+        let wait = Mutex::new(wait);
+        let painter = Painter::start(
+            move || {
+                let _ = wait.lock().map(|wait| wait.recv());
+                Err("model: none".to_owned())
+            },
+            LoadOptions::default(),
+            &watch::Pulse::default(),
+            |_| {},
+        )
+        .expect("a thread");
+        painter.paint(PaintRequest::new("a cat"));
+        assert!(!painter.stop(Duration::from_millis(10)));
+        drop(finish);
+    }
+
+    #[test]
+    fn a_job_that_is_cancelled_before_it_begins_is_not_begun() {
+        let (finish, wait) = channel::<()>();
+        let wait = Mutex::new(wait);
+        let (reports, heard) = channel();
+        let painter = Painter::start(
+            move || {
+                let _ = wait.lock().map(|wait| wait.recv());
+                Err("model: none".to_owned())
+            },
+            LoadOptions::default(),
+            &watch::Pulse::default(),
+            move |report| drop(reports.send(report)),
+        )
+        .expect("a thread");
+        painter.paint(PaintRequest::new("a cat"));
+        painter.cancel();
+        drop(finish);
+        let next = || {
+            heard
+                .recv_timeout(Duration::from_secs(60))
+                .expect("a report")
+        };
+        assert!(matches!(next(), Report::Unready(_)));
+        assert!(matches!(next(), Report::Ended(Ending::Stopped)));
+        assert!(painter.stop(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_painter_that_panics_or_hangs_is_seen() {
+        let second = Duration::from_secs;
+        let pulse = watch::Pulse::default();
+        let none = || Err("model: none".to_owned());
+        let report = |_| panic!("as it should");
+        let painter = Painter::start(none, LoadOptions::default(), &pulse, report);
+        let painter = painter.expect("a thread");
+        pulse.wait(second(3600));
+        let stuck = pulse.check(second(0)).expect_err("it has panicked");
+        assert_eq!(stuck.to_string(), "painter: has panicked: as it should");
+        painter.paint(PaintRequest::new("a cat"));
+        assert!(painter.stop(second(60)), "it is gone");
+
+        let pulse = watch::Pulse::default();
+        let (finish, wait) = channel::<()>();
+        let (begun, begins) = channel();
+        let hangs = Mutex::new((begun, wait));
+        let find = move || {
+            // Held until the test is over.
+            let hangs = hangs.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = hangs.0.send(());
+            let _ = hangs.1.recv();
+            Err("model: none".to_owned())
+        };
+        let painter = Painter::start(find, LoadOptions::default(), &pulse, |_| {});
+        begins.recv().expect("it begins");
+        // It looks for its files before it loads: that is no rest either.
+        assert_eq!(pulse.check(second(10)), Ok(()));
+        assert_eq!(pulse.check(second(10) + LOADING_PATIENCE), Ok(()));
+        let stuck = pulse.check(second(11) + LOADING_PATIENCE);
+        let stuck = stuck.expect_err("it hangs").to_string();
+        assert_eq!(stuck, "painter: no progress for 1801 s");
+        drop((finish, painter));
     }
 }

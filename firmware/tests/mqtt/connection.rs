@@ -13,6 +13,7 @@ fn response(status: Status) -> Response {
         id: Some("a-1".parse().expect("an id")),
         status,
         error: None,
+        warnings: Vec::new(),
         queue: 1,
     }
 }

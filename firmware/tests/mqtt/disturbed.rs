@@ -14,6 +14,7 @@ fn answer(board: &Board, id: &str) {
         id,
         status: Status::Done,
         error: None,
+        warnings: Vec::new(),
         queue: 0,
     };
     board.client.publish(Outbound::Response(response, None));

@@ -173,6 +173,21 @@ impl Daemon {
         self.process.wait().expect("it was started here");
     }
 
+    /// As systemd would, at any moment: it may not yet hear of it in its own way.
+    pub(crate) fn stop_within(mut self, most: std::time::Duration) {
+        let begun = Instant::now();
+        self.signal("TERM");
+        while self
+            .process
+            .try_wait()
+            .expect("it was started here")
+            .is_none()
+        {
+            assert!(begun.elapsed() < most, "it does not stop");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     /// As systemd would.
     pub(crate) fn stop(mut self) {
         self.signal("TERM");

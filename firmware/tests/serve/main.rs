@@ -18,6 +18,7 @@ mod refused;
 mod reload;
 mod soak;
 mod threads;
+mod unrest;
 
 use broker::Broker;
 use daemon::{Daemon, Ear, examine, log_says, logged, say};
