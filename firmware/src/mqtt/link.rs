@@ -100,12 +100,10 @@ async fn run(mut events: EventLoop, mut login: Login, pace: Pace, tell: impl Fn(
                 {
                     closings = 0;
                 }
-                if fault.silent && up.is_some() {
-                    closings = if is_listening(&login.address).await {
-                        closings + 1
-                    } else {
-                        0
-                    };
+                closings += u32::from(fault.silent && up.is_some());
+                if closings > 1 && !is_listening(&login.address).await {
+                    backoff = Backoff::new(pace.clone());
+                    closings = 0;
                 }
                 if fault.silent && closings > 1 {
                     Fault::again_and_again()
