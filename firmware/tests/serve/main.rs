@@ -12,6 +12,7 @@ mod dashboard;
 mod embedded;
 mod fleet;
 mod reload;
+mod requests;
 mod soak;
 mod unrest;
 
