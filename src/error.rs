@@ -36,6 +36,11 @@ pub enum Error {
     /// The memory budget is too small.
     #[error(transparent)]
     Memory(#[from] TooSmall),
+    /// Something in the model was met that nobody had thought of.
+    #[error(
+        "a fault of easel's, or a file that it cannot read ({0}): copy the model again, and report it if that does not help"
+    )]
+    Unforeseen(String),
     /// Somebody cancelled.
     #[error("cancelled")]
     Cancelled,

@@ -26,6 +26,7 @@
 
 mod autoencoder;
 mod bench;
+mod contained;
 mod denoiser;
 mod error;
 mod files;
@@ -36,6 +37,7 @@ mod model_dir;
 pub mod noise;
 mod picture;
 mod pipeline;
+mod process_memory;
 mod progress;
 pub mod prompt;
 mod request;
@@ -47,6 +49,7 @@ mod weights;
 
 pub use autoencoder::Tile;
 pub use bench::{BenchRequest, Benchmark, Component, UnknownComponent, bench, component_plan};
+pub use contained::report_panics_in_one_line;
 pub use easel_kernels::heap::own as own_heap;
 pub use easel_kernels::isa::{Isa, IsaError};
 pub use error::Error;

@@ -7,6 +7,7 @@ mod cache;
 mod cut;
 mod footprint;
 mod fusion;
+mod gate;
 mod ops;
 mod order;
 mod packing;
@@ -26,6 +27,8 @@ use prost::Message as _;
 use tract_core::prelude::{DatumType, Tensor, TypedRunnableModel};
 use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 
+use crate::contained::{Stopped, catch, on_own_thread};
+use crate::progress::CancelToken;
 use crate::weights::{Pack, read_network};
 pub(crate) use cut::Section;
 use ops::scratch::Kept;
@@ -86,6 +89,10 @@ impl Network {
     pub(crate) fn open(model_dir: &Path, component: &str) -> Result<Self, RuntimeError> {
         let path = model_dir.join(component).join("model.onnx");
         let proto = parse(&path)?;
+        let proto = within(&path, &CancelToken::new(), move || {
+            gate::check_structure(&proto)?;
+            Ok(proto)
+        })?;
         let graph = proto.graph.as_ref().expect("parse() checks for a graph");
         let constants: std::collections::HashSet<&str> =
             graph.initializer.iter().map(|i| i.name.as_str()).collect();
@@ -113,6 +120,15 @@ impl Network {
         }
     }
 
+    /// Bytes of all files in its folder; 0 where that cannot be told.
+    pub(crate) fn file_bytes(&self) -> usize {
+        let folder = self.path.parent().map(std::fs::read_dir);
+        let files = folder.into_iter().flatten().flatten().flatten();
+        let lengths = files.filter_map(|file| std::fs::metadata(file.path()).ok());
+        let sum = lengths.fold(0_u64, |sum, file| sum.saturating_add(file.len()));
+        usize::try_from(sum).unwrap_or(usize::MAX)
+    }
+
     /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), all but the weights. With
     /// `output`, only what that output needs is kept.
     pub(crate) fn prepare(
@@ -124,7 +140,7 @@ impl Network {
     ) -> Result<Prepared, RuntimeError> {
         self.check(shapes)?;
         let isa = Isa::chosen().map_err(|error| self.error(error.to_string()))?;
-        let mut proto = parse(&self.path)?;
+        let proto = parse(&self.path)?;
         let cache = workers.cache().map(|folder| {
             let how = format!("{precision:?} {}", output.unwrap_or_default());
             Place {
@@ -133,18 +149,20 @@ impl Network {
             }
         });
         let elements = self.inputs.iter().map(|input| input.element);
-        let inputs: Vec<_> = elements.zip(shapes.iter().cloned()).collect();
-        let fine = (precision == Precision::Fine).then(|| finest(&shapes[0]));
-        let import = |proto| {
-            prepared::import(proto, &inputs, output, fine)
-                .map_err(|error| self.error(chain(&error)))
-        };
+        let aim = Arc::new(Aim {
+            inputs: elements.zip(shapes.iter().cloned()).collect(),
+            output: output.map(str::to_owned),
+            fine: (precision == Precision::Fine).then(|| finest(&shapes[0])),
+            most: workers.most(),
+        });
         let prepared = |model, source| Prepared {
             path: self.path.clone(),
             model,
             isa,
             cache: None,
             source,
+            most: workers.most(),
+            cancel: workers.cancel().clone(),
         };
         let open = cache.as_ref().and_then(|cache| {
             let pack = Pack::open(&cache.path, &cache.key)?;
@@ -152,22 +170,28 @@ impl Network {
             Some((pack, ModelProto::decode(&graph[..]).ok()?))
         });
         if let Some((pack, graph)) = open {
-            let model = import(graph)?;
+            let aim = aim.clone();
+            let model = self.within(workers, move || prepared::import(graph, &aim))?;
             if packing::fits(&model, &pack) {
                 return Ok(prepared(model, Source::Cache(Arc::new(pack))));
             }
         }
-        let weights = passes::run(&mut proto, &self.path).map_err(|problem| self.error(problem))?;
         // For the cache, and for who may cut the network into sections.
         let wanted = cache.is_some() || precision == Precision::Fine;
-        let graph = if wanted {
-            proto.encode_to_vec()
-        } else {
-            Vec::new()
-        };
-        let graph = Arc::new(graph);
-        let weights = Arc::new(weights);
-        let model = import(proto)?;
+        let path = self.path.clone();
+        let made = self.within(workers, move || {
+            let mut proto = proto;
+            gate::check_structure(&proto)?;
+            let weights = passes::run(&mut proto, &path)?;
+            let graph = if wanted {
+                proto.encode_to_vec()
+            } else {
+                Vec::new()
+            };
+            let model = prepared::import(proto, &aim)?;
+            Ok((model, Arc::new(weights), Arc::new(graph)))
+        });
+        let (model, weights, graph) = made?;
         Ok(Prepared {
             cache,
             ..prepared(model, Source::File { weights, graph })
@@ -185,6 +209,15 @@ impl Network {
             self.prepare(workers, &[shape.to_vec()], None, precision)?,
             shape,
         )
+    }
+
+    /// Does something that only a sensible network is sure to survive, for as long as the work that `workers` do is wanted.
+    fn within<R: Send + 'static>(
+        &self,
+        workers: &Workers,
+        what: impl FnOnce() -> Result<R, String> + Send + 'static,
+    ) -> Result<R, RuntimeError> {
+        within(&self.path, workers.cancel(), what)
     }
 
     /// Whether the file can take these shapes.
@@ -232,10 +265,12 @@ impl Plan {
         workers: &Workers,
         inputs: Vec<Tensor>,
     ) -> Result<Vec<Tensor>, RuntimeError> {
-        let outputs = workers.run(&self.model, &self.takes, &self.kept, inputs);
-        outputs.map_err(|error| RuntimeError {
+        let outputs = catch(|| workers.run(&self.model, &self.takes, &self.kept, inputs));
+        let outputs = outputs.map_err(|panic| unforeseen(&panic));
+        let outputs = outputs.and_then(|outputs| outputs.map_err(|error| chain(&error)));
+        outputs.map_err(|problem| RuntimeError {
             path: self.path.clone(),
-            problem: chain(&error),
+            problem,
         })
     }
 
@@ -244,6 +279,42 @@ impl Plan {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.forget();
     }
+}
+
+/// What a network is built for.
+#[derive(Debug)]
+pub(super) struct Aim {
+    /// Type and shape of each.
+    pub(super) inputs: Vec<(DatumType, Vec<usize>)>,
+    /// The only value that is wanted, if not all outputs.
+    pub(super) output: Option<String>,
+    /// See [`fusion::run`].
+    pub(super) fine: Option<usize>,
+    /// Bytes that a tensor may have.
+    pub(super) most: usize,
+}
+
+/// Does something that only a sensible network is sure to survive, on a thread of its own.
+fn within<R: Send + 'static>(
+    path: &Path,
+    cancel: &CancelToken,
+    what: impl FnOnce() -> Result<R, String> + Send + 'static,
+) -> Result<R, RuntimeError> {
+    let made = match on_own_thread(cancel, what) {
+        Ok(made) => made,
+        Err(Stopped::Cancelled) => Err("cancelled".into()),
+        Err(Stopped::TooLong) => Err("takes minutes to build: it is no network that paints".into()),
+        Err(Stopped::Panicked(panic)) => Err(unforeseen(&panic)),
+    };
+    made.map_err(|problem| RuntimeError {
+        path: path.to_owned(),
+        problem,
+    })
+}
+
+/// What is wrong with a network that passed all checks, and that something stumbled over.
+fn unforeseen(panic: &str) -> String {
+    format!("is no network that easel can run ({panic}): copy or export it again")
 }
 
 /// Pixels of images up to which a network that is to be fine computes finely: twice as high and wide as its input `[n, c, h, w]`.

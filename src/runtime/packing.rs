@@ -15,7 +15,7 @@ use tract_core::prelude::TypedRunnableModel;
 use super::ops::product::{Packed, Panels, Product, Weights};
 use super::ops::{Conv2d, FeedForward, Linear, Node};
 use super::passes::{Values, Weight};
-use crate::progress::Pulse;
+use crate::progress::Watched;
 use crate::weights::{
     Block, CHUNK, Pack, PackError, PackWriter, PackedPart, PackedWeight, Storage, Stream, to_f32,
 };
@@ -59,10 +59,10 @@ pub(super) fn pack(
     isa: Isa,
     threads: &Threads,
     weights: &[Weight],
-    pulse: &Pulse,
+    watched: &Watched,
 ) -> Result<(), String> {
     for product in products(model) {
-        pulse.beat();
+        watched.beat().map_err(|error| error.to_string())?;
         let mut packer = Packer::new(isa, threads, &weights[product.weight], product.gated)?;
         let all = 0..packer.weights.columns();
         let mut panels = Memory::zeroed(packer.weights.part_bytes(&all));
@@ -84,7 +84,7 @@ pub(super) fn write(
     weights: &[Weight],
     graph: &[u8],
     (path, key): (&Path, &str),
-    pulse: &Pulse,
+    watched: &Watched,
 ) -> std::io::Result<()> {
     let mut writer = PackWriter::create(path, key, weights.len())?;
     let graph = writer.block(graph)?;
@@ -103,7 +103,7 @@ pub(super) fn write(
             }
             packer.pack(columns.clone(), &mut panels[..bytes]);
             // On a slow card the first start takes minutes.
-            pulse.beat();
+            watched.beat().map_err(std::io::Error::other)?;
             parts.push(PackedPart {
                 columns,
                 panels: writer.block(&panels[..bytes])?,

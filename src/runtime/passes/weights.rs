@@ -128,14 +128,18 @@ impl<'g> Product<'g> {
                     let Some(found) = ints(node, name).filter(|values| !values.is_empty()) else {
                         return Some(integers(name, default));
                     };
-                    let values = found.iter().map(|v| usize::try_from(*v).ok());
+                    // Others are not for a network that paints, and sums of them might have no number.
+                    let values = found
+                        .iter()
+                        .map(|v| u16::try_from(*v).ok().map(usize::from));
                     let values: Vec<usize> = values.collect::<Option<_>>()?;
                     (values.len() == default.len()).then(|| integers(name, &values))
                 };
+                let positive = |list: &AttributeProto| !list.ints.contains(&0);
                 let attributes = vec![
                     integers("kernel", &[height, width]),
-                    list("strides", &[1, 1])?,
-                    list("dilations", &[1, 1])?,
+                    list("strides", &[1, 1]).filter(positive)?,
+                    list("dilations", &[1, 1]).filter(positive)?,
                     list("pads", &[0, 0, 0, 0])?,
                 ];
                 Some(Self {
