@@ -47,6 +47,13 @@ pub struct RuntimeError {
     problem: String,
 }
 
+impl RuntimeError {
+    /// Whether a file is not what the model's checksums say.
+    pub(crate) fn is_changed_file(&self) -> bool {
+        self.problem.ends_with(crate::files::ANEW)
+    }
+}
+
 /// One input as the file declares it.
 #[derive(Debug, Clone)]
 pub(crate) struct InputSpec {
@@ -125,12 +132,16 @@ impl Network {
         self.check(shapes)?;
         let isa = Isa::chosen().map_err(|error| self.error(error.to_string()))?;
         let mut proto = parse(&self.path)?;
-        let cache = workers.cache().map(|folder| {
-            let how = format!("{precision:?} {}", output.unwrap_or_default());
-            Place {
-                path: cache::path(folder, &self.path, isa),
-                key: cache::key(&proto, &self.path, isa, &how),
+        let mut distrust = None;
+        let cache = workers.cache().and_then(|folder| {
+            let path = cache::path(folder, &self.path, isa);
+            distrust = cache::distrust(folder, &path);
+            if distrust.is_some() {
+                return None;
             }
+            let how = format!("{precision:?} {}", output.unwrap_or_default());
+            let key = cache::key(&proto, &self.path, isa, &how);
+            Some(Place { path, key })
         });
         let elements = self.inputs.iter().map(|input| input.element);
         let inputs: Vec<_> = elements.zip(shapes.iter().cloned()).collect();
@@ -144,16 +155,21 @@ impl Network {
             model,
             isa,
             cache: None,
+            distrust: None,
             source,
         };
         let open = cache.as_ref().and_then(|cache| {
-            let pack = Pack::open(&cache.path, &cache.key)?;
+            let pack = Pack::open(&cache.path, &cache.key);
+            let pack = pack.unwrap_or_else(|why| {
+                distrust = Some(why);
+                None
+            })?;
             let graph = pack.graph().ok()?;
             Some((pack, ModelProto::decode(&graph[..]).ok()?))
         });
         if let Some((pack, graph)) = open {
             let model = import(graph)?;
-            if packing::fits(&model, &pack) {
+            if packing::fits(&model, isa, &pack) {
                 return Ok(prepared(model, Source::Cache(Arc::new(pack))));
             }
         }
@@ -170,6 +186,7 @@ impl Network {
         let model = import(proto)?;
         Ok(Prepared {
             cache,
+            distrust,
             ..prepared(model, Source::File { weights, graph })
         })
     }
@@ -233,10 +250,17 @@ impl Plan {
         inputs: Vec<Tensor>,
     ) -> Result<Vec<Tensor>, RuntimeError> {
         let outputs = workers.run(&self.model, &self.takes, &self.kept, inputs);
-        outputs.map_err(|error| RuntimeError {
+        let fail = |problem| RuntimeError {
             path: self.path.clone(),
-            problem: chain(&error),
-        })
+            problem,
+        };
+        let outputs = outputs.map_err(|error| fail(chain(&error)))?;
+        if outputs.iter().all(is_finite) {
+            return Ok(outputs.into_iter().collect());
+        }
+        Err(fail(
+            "gives values that are no numbers: the model or its quantization is damaged; copy or export it again".into(),
+        ))
     }
 
     /// Lets go of the scratch memory that is kept from one run to the next.
@@ -244,6 +268,21 @@ impl Plan {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.forget();
     }
+}
+
+/// Whether a tensor of floats has neither NaN nor infinities. In pieces, so that a vector at once is looked at.
+fn is_finite(tensor: &Tensor) -> bool {
+    let plain = tensor.try_as_plain_ram();
+    let values = plain
+        .as_ref()
+        .ok()
+        .and_then(|plain| plain.as_slice::<f32>().ok());
+    let mut pieces = values.unwrap_or_default().chunks(1 << 12);
+    pieces.all(|piece| {
+        piece
+            .iter()
+            .fold(true, |all, value| all & value.is_finite())
+    })
 }
 
 /// Pixels of images up to which a network that is to be fine computes finely: twice as high and wide as its input `[n, c, h, w]`.

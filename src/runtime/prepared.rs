@@ -16,6 +16,7 @@ use super::footprint::{self, Footprint};
 use super::ops::scratch::Kept;
 use super::passes::{self, Weight};
 use super::{Plan, Residency, RuntimeError, Sizes, Workers, chain, fusion, ops, order, packing};
+use crate::files;
 use crate::weights::Pack;
 
 /// A network that only lacks its weights.
@@ -25,6 +26,8 @@ pub(crate) struct Prepared {
     pub(super) isa: Isa,
     /// Where a cache is to be written.
     pub(super) cache: Option<Place>,
+    /// Why a cache was not believed.
+    pub(super) distrust: Option<String>,
     pub(super) source: Source,
 }
 
@@ -104,6 +107,7 @@ impl Prepared {
             model,
             isa: self.isa,
             cache: None,
+            distrust: None,
             source: self.source.clone(),
         }
     }
@@ -114,6 +118,15 @@ impl Prepared {
         workers: &Workers,
         residency: Residency,
     ) -> Result<Option<String>, RuntimeError> {
+        let distrust = self.distrust.take().map(|why| {
+            format!("cache: {why}: what another user may have written is not used; take it away, or name another folder")
+        });
+        if let (Some(problem), None) = (&distrust, &self.cache)
+            && residency != Residency::Whole
+        {
+            return Err(self.error(problem));
+        }
+        self.check_sums(workers)?;
         if let (Source::File { weights, graph }, Some(place)) = (&self.source, &self.cache) {
             match self.store(workers, weights, graph, place) {
                 Ok(pack) => self.source = Source::Cache(Arc::new(pack)),
@@ -121,7 +134,17 @@ impl Prepared {
                 Err(problem) => return Err(self.error(problem)),
             }
         }
-        Ok(None)
+        Ok(distrust)
+    }
+
+    /// Compares what the network is made of with the model's checksums. What is in a cache was, when it was made.
+    fn check_sums(&self, workers: &Workers) -> Result<(), RuntimeError> {
+        let Source::File { .. } = self.source else {
+            return Ok(());
+        };
+        let component = self.path.parent().unwrap_or(&self.path);
+        let checked = files::check_component(component, || workers.pulse().beat());
+        checked.map_err(|(path, problem)| RuntimeError { path, problem })
     }
 
     /// Brings the weights, and writes the cache if there is to be one and it is not there. With a warning if that fails and need not.
@@ -198,7 +221,8 @@ impl Prepared {
             ErrorKind::Other => error.to_string(),
             _ => failed(&error),
         })?;
-        Pack::open(path, key).ok_or_else(|| failed(&"it is not there afterwards"))
+        let opened = Pack::open(path, key).map_err(|why| failed(&why))?;
+        opened.ok_or_else(|| failed(&"it is not there afterwards"))
     }
 
     pub(super) fn error(&self, problem: impl std::fmt::Display) -> RuntimeError {
