@@ -59,12 +59,13 @@ impl Error {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         use SchedulerError::{Family, Steps, UnknownName};
-        matches!(
-            self,
-            Self::Request(_)
-                | Self::Memory(_)
-                | Self::Npy(_)
-                | Self::Scheduler(Steps { .. } | UnknownName { .. } | Family { .. })
-        )
+        match self {
+            Self::Request(_) | Self::Memory(_) | Self::Npy(_) => true,
+            Self::Scheduler(error) => {
+                matches!(error, Steps { .. } | UnknownName { .. } | Family { .. })
+            }
+            Self::Runtime(error) => error.is_changed_file(),
+            _ => false,
+        }
     }
 }

@@ -26,10 +26,13 @@
 
 mod autoencoder;
 mod bench;
+mod config;
 mod contained;
 mod denoiser;
 mod error;
-mod files;
+pub mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guidance;
 mod latents;
 mod memory;
@@ -43,6 +46,7 @@ pub mod prompt;
 mod request;
 mod runtime;
 pub mod scheduler;
+mod text;
 mod text_encoder;
 pub mod tokenizer;
 mod weights;
@@ -57,11 +61,12 @@ pub use files::write_atomically;
 pub use latents::{Latents, NpyError};
 pub use memory::{MemoryPlan, StagePlan, TooSmall};
 pub use model_dir::{ModelDefaults, ModelDirError};
-pub use picture::{Picture, PictureError};
+pub use picture::{Parameters, Picture, PictureError};
 pub use pipeline::{LoadOptions, Painting, Pipeline, Timings};
 pub use progress::{CancelToken, Progress, Pulse, Stage};
 pub use request::{LARGEST_SIDE, LONGEST_PROMPT, PaintRequest, RequestError};
 pub use runtime::{Kind as NodeKind, RuntimeError};
 pub use scheduler::SchedulerKind;
+pub use text::one_line;
 pub use text_encoder::TextEmbedding;
 pub use tokenizer::{Chunk, TokenIds, Tokenizer, TokenizerError};

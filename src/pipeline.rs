@@ -19,7 +19,7 @@ use crate::noise::{NoiseSource, PhiloxNoise};
 use crate::picture::Picture;
 use crate::process_memory;
 use crate::progress::{CancelToken, Progress, Pulse, Stage};
-use crate::request::{LARGEST_SIDE, PaintRequest, RequestError};
+use crate::request::{PaintRequest, RequestError};
 use crate::runtime::Workers;
 use crate::scheduler::{self, SchedulerKind};
 use crate::text_encoder::{TextEncoder, TextShape};
@@ -412,14 +412,7 @@ pub(crate) fn blank_latents(
 ) -> Result<Latents, RequestError> {
     let (width, height) = size.unwrap_or(defaults.size);
     let factor = defaults.vae_factor;
-    let fits = |side: u32| (1..=LARGEST_SIDE).contains(&side) && side.is_multiple_of(factor);
-    if !fits(width) || !fits(height) {
-        return Err(RequestError::Size {
-            width,
-            height,
-            factor,
-        });
-    }
+    defaults.check_size((width, height))?;
     let (rows, columns) = ((height / factor) as usize, (width / factor) as usize);
     Ok(Latents::zeros(defaults.latent_channels, rows, columns))
 }

@@ -142,7 +142,9 @@ impl Pipeline {
     pub(super) fn leave(&mut self, component: Component, warnings: &mut Vec<String>) {
         let keeps = self.memory.as_ref().is_none_or(|(_, plan)| plan.keeps);
         let slot = self.slot(component);
-        warnings.extend(slot.take_warning());
+        // Three networks may have the same to say of their folder.
+        let warning = slot.take_warning();
+        warnings.extend(warning.filter(|warning| !warnings.contains(warning)));
         if !keeps {
             slot.unload();
         }

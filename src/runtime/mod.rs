@@ -50,6 +50,13 @@ pub struct RuntimeError {
     problem: String,
 }
 
+impl RuntimeError {
+    /// Whether a file is not what the model's checksums say.
+    pub(crate) fn is_changed_file(&self) -> bool {
+        self.problem.ends_with(crate::files::ANEW)
+    }
+}
+
 /// One input as the file declares it.
 #[derive(Debug, Clone)]
 pub(crate) struct InputSpec {
@@ -141,12 +148,16 @@ impl Network {
         self.check(shapes)?;
         let isa = Isa::chosen().map_err(|error| self.error(error.to_string()))?;
         let proto = parse(&self.path)?;
-        let cache = workers.cache().map(|folder| {
-            let how = format!("{precision:?} {}", output.unwrap_or_default());
-            Place {
-                path: cache::path(folder, &self.path, isa),
-                key: cache::key(&proto, &self.path, isa, &how),
+        let mut distrust = None;
+        let cache = workers.cache().and_then(|folder| {
+            let path = cache::path(folder, &self.path, isa);
+            distrust = cache::distrust(folder, &path);
+            if distrust.is_some() {
+                return None;
             }
+            let how = format!("{precision:?} {}", output.unwrap_or_default());
+            let key = cache::key(&proto, &self.path, isa, &how);
+            Some(Place { path, key })
         });
         let elements = self.inputs.iter().map(|input| input.element);
         let aim = Arc::new(Aim {
@@ -160,19 +171,24 @@ impl Network {
             model,
             isa,
             cache: None,
+            distrust: None,
             source,
             most: workers.most(),
             cancel: workers.cancel().clone(),
         };
         let open = cache.as_ref().and_then(|cache| {
-            let pack = Pack::open(&cache.path, &cache.key)?;
+            let pack = Pack::open(&cache.path, &cache.key);
+            let pack = pack.unwrap_or_else(|why| {
+                distrust = Some(why);
+                None
+            })?;
             let graph = pack.graph().ok()?;
             Some((pack, ModelProto::decode(&graph[..]).ok()?))
         });
         if let Some((pack, graph)) = open {
             let aim = aim.clone();
             let model = self.within(workers, move || prepared::import(graph, &aim))?;
-            if packing::fits(&model, &pack) {
+            if packing::fits(&model, isa, &pack) {
                 return Ok(prepared(model, Source::Cache(Arc::new(pack))));
             }
         }
@@ -194,6 +210,7 @@ impl Network {
         let (model, weights, graph) = made?;
         Ok(Prepared {
             cache,
+            distrust,
             ..prepared(model, Source::File { weights, graph })
         })
     }
@@ -268,10 +285,17 @@ impl Plan {
         let outputs = catch(|| workers.run(&self.model, &self.takes, &self.kept, inputs));
         let outputs = outputs.map_err(|panic| unforeseen(&panic));
         let outputs = outputs.and_then(|outputs| outputs.map_err(|error| chain(&error)));
-        outputs.map_err(|problem| RuntimeError {
+        let fail = |problem| RuntimeError {
             path: self.path.clone(),
             problem,
-        })
+        };
+        let outputs = outputs.map_err(fail)?;
+        if outputs.iter().all(is_finite) {
+            return Ok(outputs);
+        }
+        Err(fail(
+            "gives values that are no numbers: the model or its quantization is damaged; copy or export it again".into(),
+        ))
     }
 
     /// Lets go of the scratch memory that is kept from one run to the next.
@@ -315,6 +339,21 @@ fn within<R: Send + 'static>(
 /// What is wrong with a network that passed all checks, and that something stumbled over.
 fn unforeseen(panic: &str) -> String {
     format!("is no network that easel can run ({panic}): copy or export it again")
+}
+
+/// Whether a tensor of floats has neither NaN nor infinities. In pieces, so that a vector at once is looked at.
+fn is_finite(tensor: &Tensor) -> bool {
+    let plain = tensor.try_as_plain_ram();
+    let values = plain
+        .as_ref()
+        .ok()
+        .and_then(|plain| plain.as_slice::<f32>().ok());
+    let mut pieces = values.unwrap_or_default().chunks(1 << 12);
+    pieces.all(|piece| {
+        piece
+            .iter()
+            .fold(true, |all, value| all & value.is_finite())
+    })
 }
 
 /// Pixels of images up to which a network that is to be fine computes finely: twice as high and wide as its input `[n, c, h, w]`.

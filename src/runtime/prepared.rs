@@ -18,6 +18,7 @@ use super::passes::{self, Weight};
 use super::{
     Aim, Plan, Residency, RuntimeError, Sizes, Workers, chain, fusion, gate, ops, order, packing,
 };
+use crate::files;
 use crate::process_memory;
 use crate::progress::CancelToken;
 use crate::weights::Pack;
@@ -29,6 +30,8 @@ pub(crate) struct Prepared {
     pub(super) isa: Isa,
     /// Where a cache is to be written.
     pub(super) cache: Option<Place>,
+    /// Why a cache was not believed.
+    pub(super) distrust: Option<String>,
     pub(super) source: Source,
     /// Bytes that a tensor may have.
     pub(super) most: usize,
@@ -111,6 +114,7 @@ impl Prepared {
             model,
             isa: self.isa,
             cache: None,
+            distrust: None,
             source: self.source.clone(),
             most: self.most,
             cancel: self.cancel.clone(),
@@ -123,6 +127,15 @@ impl Prepared {
         workers: &Workers,
         residency: Residency,
     ) -> Result<Option<String>, RuntimeError> {
+        let distrust = self.distrust.take().map(|why| {
+            format!("cache: {why}: what another user may have written is not used; take it away, or name another folder")
+        });
+        if let (Some(problem), None) = (&distrust, &self.cache)
+            && residency != Residency::Whole
+        {
+            return Err(self.error(problem));
+        }
+        self.check_sums(workers)?;
         if let (Source::File { weights, graph }, Some(place)) = (&self.source, &self.cache) {
             match self.store(workers, weights, graph, place) {
                 Ok(pack) => self.source = Source::Cache(Arc::new(pack)),
@@ -130,7 +143,17 @@ impl Prepared {
                 Err(problem) => return Err(self.error(problem)),
             }
         }
-        Ok(None)
+        Ok(distrust)
+    }
+
+    /// Compares what the network is made of with the model's checksums. What is in a cache was, when it was made.
+    fn check_sums(&self, workers: &Workers) -> Result<(), RuntimeError> {
+        let Source::File { .. } = self.source else {
+            return Ok(());
+        };
+        let component = self.path.parent().unwrap_or(&self.path);
+        let checked = files::check_component(component, || workers.pulse().beat());
+        checked.map_err(|(path, problem)| RuntimeError { path, problem })
     }
 
     /// Brings the weights, and writes the cache if there is to be one and it is not there. With a warning if that fails and need not.
@@ -231,7 +254,8 @@ impl Prepared {
             ErrorKind::Other => error.to_string(),
             _ => failed(&error),
         })?;
-        Pack::open(path, key).ok_or_else(|| failed(&"it is not there afterwards"))
+        let opened = Pack::open(path, key).map_err(|why| failed(&why))?;
+        opened.ok_or_else(|| failed(&"it is not there afterwards"))
     }
 
     /// Does something that only a sensible network is sure to survive.

@@ -3,9 +3,12 @@
 
 use crate::jobs::Order;
 use crate::kiosk::KioskState;
-use easel::SchedulerKind;
+use easel::{SchedulerKind, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// Bytes that the file may have: two prompts, and where the playlists are.
+const LONGEST: u64 = 4 << 20;
 
 /// What was set. `None` is the configuration's or the model's choice.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -52,7 +55,7 @@ impl LiveFile {
     /// Reads what was set before. A file that cannot be read is set aside and reported: people set it again.
     pub(super) fn open(folder: &Path) -> (Self, Live, Option<String>) {
         let path = folder.join("settings.json");
-        let (live, problem) = match std::fs::read(&path) {
+        let (live, problem) = match files::read_file(&path, LONGEST) {
             Ok(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(live) => (live, None),
                 Err(error) => {
@@ -85,7 +88,7 @@ impl LiveFile {
             return Ok(());
         }
         let json = serde_json::to_vec_pretty(live).expect("plain data with text for keys");
-        easel::write_atomically(&self.path, &json)
+        files::write_privately(&self.path, &json)
             .map_err(|error| format!("settings: {}: {error}", self.path.display()))?;
         self.kept = live.clone();
         Ok(())

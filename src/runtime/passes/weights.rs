@@ -90,6 +90,9 @@ impl<'g> Product<'g> {
         let dims: Vec<usize> = dims
             .map(|d| usize::try_from(*d).ok())
             .collect::<Option<_>>()?;
+        // More than can be counted is no weight.
+        let mut sizes = dims.iter();
+        sizes.try_fold(size_of::<f32>(), |all, dim| all.checked_mul(*dim))?;
         let bias = node.input.get(2).filter(|name| !name.is_empty());
         let bias = bias.map(String::as_str);
         match (node.op_type.as_str(), &dims[..]) {
@@ -335,8 +338,7 @@ fn bytes(
 
 /// The values of a small int8 or uint8 tensor.
 fn small_integers(tensors: &mut TensorSource, tensor: &TensorProto) -> Result<Vec<i32>, String> {
-    let bytes = tensors.bytes(tensor)?;
-    let bytes = bytes.read()?;
+    let bytes = tensors.bring(tensor)?;
     let bytes = bytes.iter();
     match DataType::try_from(tensor.data_type) {
         Ok(DataType::Int8 | DataType::Uint8) if bytes.len() == 0 => Ok(tensor.int32_data.clone()),
