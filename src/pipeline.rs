@@ -19,6 +19,7 @@ use crate::noise::{NoiseSource, PhiloxNoise};
 use crate::picture::Picture;
 use crate::process_memory;
 use crate::progress::{CancelToken, Progress, Pulse, Stage};
+use crate::prompt;
 use crate::request::{PaintRequest, RequestError};
 use crate::runtime::Workers;
 use crate::scheduler::{self, SchedulerKind};
@@ -392,13 +393,21 @@ impl Pipeline {
         scale: f32,
         warnings: &mut Vec<String>,
     ) -> Result<Vec<TokenIds>, Error> {
-        let mut positive = self.tokenizer.encode(&request.prompt)?;
-        let mut negative = self.tokenizer.encode(&request.negative)?;
+        let (prompt, not_for_us) = prompt::leave_out(&request.prompt);
+        warnings.extend(not_for_us.into_iter().map(|w| format!("prompt: {w}")));
+        let mut positive = self.tokenizer.encode(&prompt)?;
+        let (prompt, not_for_us) = prompt::leave_out(&request.negative);
+        let mut negative = self.tokenizer.encode(&prompt)?;
         let guided = scale != 1.0;
         warnings.extend(positive.warning().map(|w| format!("prompt: {w}")));
         if !guided {
             return Ok(vec![positive]);
         }
+        warnings.extend(
+            not_for_us
+                .into_iter()
+                .map(|w| format!("negative prompt: {w}")),
+        );
         warnings.extend(negative.warning().map(|w| format!("negative prompt: {w}")));
         self.tokenizer.match_lengths(&mut positive, &mut negative);
         Ok(vec![positive, negative])

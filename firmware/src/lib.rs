@@ -10,6 +10,7 @@ pub mod display;
 mod doctor;
 mod engine;
 mod failure;
+mod fields;
 pub mod inputs;
 mod interrupt;
 pub mod jobs;

@@ -1,6 +1,7 @@
 //! `easel paint`: one prompt, one picture.
 
 use crate::engine::EngineArguments;
+use crate::fields::{self, Number};
 use crate::{failure::Failure, interrupt, progress::Reporter, report};
 use clap::Args;
 use easel::{Latents, PaintRequest, Painting, Parameters, Pipeline, SchedulerKind};
@@ -33,10 +34,10 @@ pub(crate) struct PaintArguments {
     )]
     negative: String,
     /// Picture size in pixels [default: the model's]
-    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    #[arg(long, value_name = "WxH", value_parser = parse_size, allow_hyphen_values = true)]
     size: Option<(u32, u32)>,
     /// Denoising steps [default: the model's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_steps, allow_negative_numbers = true)]
     steps: Option<usize>,
     /// How closely to follow the prompt; 1 turns guidance off and halves the work [default: the model's]
     #[arg(long, value_name = "G", allow_negative_numbers = true)]
@@ -53,7 +54,7 @@ pub(crate) struct PaintArguments {
     #[arg(long, value_name = "NAME")]
     scheduler: Option<SchedulerKind>,
     /// The same seed gives the same picture [default: random, and printed]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_seed, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Initial noise, f32 [1,c,h/f,w/f], standard normal (f is the model's VAE factor)
     #[arg(long, value_name = "IN.npy")]
@@ -81,6 +82,7 @@ struct Report<'a> {
     timings_ms: TimingsMs,
     peak_rss_mib: Option<u64>,
     kernel: &'static str,
+    warnings: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -197,6 +199,7 @@ fn say(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<()
             },
             peak_rss_mib,
             kernel: report::kernel()?,
+            warnings: &painting.warnings,
         };
         serde_json::to_string(&report)
             .map_err(|error| Failure::Failed(format!("report: {error}")))?
@@ -229,6 +232,18 @@ fn prompt(argument: &str) -> Result<String, Failure> {
         Failure::Usage(format!("prompt: standard input: {error}: {advice}"))
     })?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// The range is the library's to check.
+fn parse_steps(text: &str) -> Result<usize, String> {
+    let steps = Number::Text(text.to_owned()).whole();
+    let steps = steps.and_then(|steps| usize::try_from(steps).ok());
+    steps.ok_or_else(|| fields::STEPS.to_owned())
+}
+
+fn parse_seed(text: &str) -> Result<u64, String> {
+    let seed = Number::Text(text.to_owned()).whole();
+    seed.ok_or_else(|| "seeds are 0 to 2^64-1; leave it out for a random one".to_owned())
 }
 
 /// Reads `WxH`.
