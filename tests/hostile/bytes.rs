@@ -44,17 +44,33 @@ pub(crate) fn mangled() -> Vec<Case> {
             cases.push(with(format!("{file}: cut to {to}"), file, cut));
             let mut twice = network.clone();
             twice.extend(&network[from..to]);
-            cases.push(with(format!("{file}: bytes {from} to {to} again"), file, twice));
+            cases.push(with(
+                format!("{file}: bytes {from} to {to} again"),
+                file,
+                twice,
+            ));
             let mut without = network.clone();
             without.drain(from..to);
-            cases.push(with(format!("{file}: without bytes {from} to {to}"), file, without));
+            cases.push(with(
+                format!("{file}: without bytes {from} to {to}"),
+                file,
+                without,
+            ));
             let mut ones = network.clone();
             ones[from..to].fill(0xff);
-            cases.push(with(format!("{file}: ones from {from} to {to}"), file, ones));
+            cases.push(with(
+                format!("{file}: ones from {from} to {to}"),
+                file,
+                ones,
+            ));
             let other = self::network(NETWORKS[number as usize % 3]);
             let mut spliced = network[..from].to_vec();
             spliced.extend(&other[to.min(other.len())..]);
-            cases.push(with(format!("{file}: {from} bytes, then another from {to}"), file, spliced));
+            cases.push(with(
+                format!("{file}: {from} bytes, then another from {to}"),
+                file,
+                spliced,
+            ));
         }
         let twice = [&network[..], &network].concat();
         cases.push(with(format!("{file}: twice"), file, twice));
@@ -111,10 +127,14 @@ pub(crate) fn exported() -> Vec<Case> {
                 }));
             }
         }
-        cases.push(Case::new(format!("{kind} as it is"), Right::Paints, move |folder| {
-            copy(&tiny(kind), folder);
-            one_step(folder);
-        }));
+        cases.push(Case::new(
+            format!("{kind} as it is"),
+            Right::Paints,
+            move |folder| {
+                copy(&tiny(kind), folder);
+                one_step(folder);
+            },
+        ));
     }
     cases
 }

@@ -46,5 +46,9 @@ pub(crate) fn network_case(
         micro::write(folder);
         micro::put(folder, file, network.encode_to_vec());
     };
-    Case::new(name, right, make).saying(if right == Right::Refused { std::slice::from_ref(&file) } else { &[] })
+    Case::new(name, right, make).saying(if right == Right::Refused {
+        std::slice::from_ref(&file)
+    } else {
+        &[]
+    })
 }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto,
-    TrainingInfoProto,
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto,
+    TensorProto, TrainingInfoProto,
 };
 
 use crate::crafted::{crafted, network_case, text};
@@ -119,8 +119,14 @@ pub(crate) fn doubled() -> Vec<Case> {
         ("Sum(FROM, FROM, FROM)", Right::Either),
         ("Div(FROM, FROM)", Right::Either),
         ("Pow(FROM, FROM)", Right::Either),
-        ("Resize(FROM, , {1.0,1.0,2.0,2.0}) mode=\"nearest\"", Right::Refused),
-        ("ConvTranspose(FROM, {~4x4x2x2}) strides=[2,2]", Right::Refused),
+        (
+            "Resize(FROM, , {1.0,1.0,2.0,2.0}) mode=\"nearest\"",
+            Right::Refused,
+        ),
+        (
+            "ConvTranspose(FROM, {~4x4x2x2}) strides=[2,2]",
+            Right::Refused,
+        ),
     ] {
         for first in ["x", "moved"] {
             let name = format!("64 of {link} from {first}");
@@ -219,7 +225,11 @@ pub(crate) fn doubled() -> Vec<Case> {
         for levels in [8, 64] {
             let mut lines = String::new();
             for n in 1..=levels {
-                let before = if n == 1 { "x".to_owned() } else { format!("v{}", n - 1) };
+                let before = if n == 1 {
+                    "x".to_owned()
+                } else {
+                    format!("v{}", n - 1)
+                };
                 let line = level.replace('$', &format!("_{n}"));
                 let line = line.replace("w =", &format!("v{n} ="));
                 let line = line.replace("(v", &format!("({before}"));
@@ -237,11 +247,20 @@ pub(crate) fn doubled() -> Vec<Case> {
         ("Mul(FROM, FROM)", Right::Refused),
         ("Sub(FROM, {#1})", Right::Refused),
     ] {
-        for reads in ["y = ConstantOfShape(v64)", "y = Reshape(x, v64)", "y = Expand(x, v64)"] {
+        for reads in [
+            "y = ConstantOfShape(v64)",
+            "y = Reshape(x, v64)",
+            "y = Expand(x, v64)",
+        ] {
             let mut snippet = chain(link, "shape", 64);
             let end = Snippet::of("end", reads);
             snippet.nodes.extend(end.nodes);
-            cases.push(crafted(format!("64 of {link} of a shape, {reads}"), right, snippet, "y"));
+            cases.push(crafted(
+                format!("64 of {link} of a shape, {reads}"),
+                right,
+                snippet,
+                "y",
+            ));
         }
     }
     cases
@@ -268,7 +287,11 @@ pub(crate) fn long() -> Vec<Case> {
             (60_000, Right::Either),
             (300_000, Right::Refused),
         ] {
-            let right = if right == Right::Paints && link.contains("Conv") { Right::Either } else { right };
+            let right = if right == Right::Paints && link.contains("Conv") {
+                Right::Either
+            } else {
+                right
+            };
             let end: &'static str = match count {
                 1000 => "v1000",
                 10_000 => "v10000",
@@ -282,7 +305,11 @@ pub(crate) fn long() -> Vec<Case> {
                 micro::put(folder, UNET, network.encode_to_vec());
             };
             let case = Case::new(format!("{count} of {link}"), right, make);
-            cases.push(if right == Right::Refused { case.saying(&[UNET]) } else { case });
+            cases.push(if right == Right::Refused {
+                case.saying(&[UNET])
+            } else {
+                case
+            });
         }
     }
     // Backwards, so that a list in order is none.
@@ -290,14 +317,24 @@ pub(crate) fn long() -> Vec<Case> {
         let mut chain = chain("Relu(FROM)", "x", count);
         chain.nodes.reverse();
         let end = if count == 60_000 { "v60000" } else { "v300000" };
-        cases.push(crafted(format!("{count} nodes backwards"), right, chain, end));
+        cases.push(crafted(
+            format!("{count} nodes backwards"),
+            right,
+            chain,
+            end,
+        ));
     }
     // Whole numbers: folded while the graph is made.
     for count in [1000, 60_000] {
         let mut chain = chain("Add(FROM, {#0})", "shape", count);
         let end = Snippet::of("end", &format!("y = Reshape(x, v{count})"));
         chain.nodes.extend(end.nodes);
-        cases.push(crafted(format!("{count} sums of a shape"), Right::Either, chain, "y"));
+        cases.push(crafted(
+            format!("{count} sums of a shape"),
+            Right::Either,
+            chain,
+            "y",
+        ));
     }
     let many = |name: &str, right, change: fn(&mut ModelProto)| {
         let make = move |folder: &std::path::Path| {
@@ -315,11 +352,15 @@ pub(crate) fn long() -> Vec<Case> {
     cases.extend([
         many("a million constants", Right::Either, |network| {
             let constant = |n| tensor(&format!("n{n}"), "#1.0");
-            graph(network).initializer.extend((0..1_000_000).map(constant));
+            graph(network)
+                .initializer
+                .extend((0..1_000_000).map(constant));
         }),
         many("a million constant nodes", Right::Refused, |network| {
             let node = |n: usize| {
-                let mut node = Snippet::of("", "y = Constant() value={#1.0}").nodes.remove(0);
+                let mut node = Snippet::of("", "y = Constant() value={#1.0}")
+                    .nodes
+                    .remove(0);
                 node.output = vec![format!("n{n}")];
                 node
             };
@@ -341,13 +382,17 @@ pub(crate) fn long() -> Vec<Case> {
             let mut node = Snippet::of("", "s = Sum(x)").nodes.remove(0);
             node.input = vec!["x".into(); 100_000];
             graph(network).node.push(node);
-            graph(network).output.push(declared("s", DataType::Float, &[]));
+            graph(network)
+                .output
+                .push(declared("s", DataType::Float, &[]));
         }),
         many("a node of 100 000 outputs", Right::Refused, |network| {
             let mut node = Snippet::of("", "s = Split(x) axis=1").nodes.remove(0);
             node.output = (0..100_000).map(|n| format!("s{n}")).collect();
             graph(network).node.push(node);
-            graph(network).output.push(declared("s0", DataType::Float, &[]));
+            graph(network)
+                .output
+                .push(declared("s0", DataType::Float, &[]));
         }),
         many("a node of 100 000 attributes", Right::Either, |network| {
             let node = graph(network).node.last_mut().expect("a node");
@@ -390,15 +435,23 @@ pub(crate) fn names() -> Vec<Case> {
         };
         fn bad(network: &mut ModelProto) -> &mut NodeProto {
             let mut nodes = network.graph.as_mut().expect("it has one").node.iter_mut();
-            nodes.find(|node| node.op_type == "Reshape" && node.output == ["y"]).expect("it is there")
+            nodes
+                .find(|node| node.op_type == "Reshape" && node.output == ["y"])
+                .expect("it is there")
         }
-        add("a node's name", &|network| name.clone_into(&mut bad(network).name));
-        add("an operator's name", &|network| name.clone_into(&mut bad(network).op_type));
+        add("a node's name", &|network| {
+            name.clone_into(&mut bad(network).name)
+        });
+        add("an operator's name", &|network| {
+            name.clone_into(&mut bad(network).op_type)
+        });
         add("a domain", &|network| {
             bad(network).op_type = "Foo".into();
             name.clone_into(&mut bad(network).domain);
         });
-        add("what a node reads", &|network| name.clone_into(&mut bad(network).input[0]));
+        add("what a node reads", &|network| {
+            name.clone_into(&mut bad(network).input[0])
+        });
         add("an input's name", &|network| {
             let graph = network.graph.as_mut().expect("it has one");
             graph.input.push(declared(name, DataType::Float, &[1]));
@@ -416,13 +469,22 @@ pub(crate) fn names() -> Vec<Case> {
         add("a constant's name", &|network| {
             let constant = tensor(name, "3,-1,-1");
             bad(network).input[1] = name.to_owned();
-            network.graph.as_mut().expect("it has one").initializer.push(constant);
+            network
+                .graph
+                .as_mut()
+                .expect("it has one")
+                .initializer
+                .push(constant);
         });
         add("a dimension's name", &|network| {
             use tract_onnx::pb::{tensor_shape_proto::dimension, type_proto};
             let graph = network.graph.as_mut().expect("it has one");
-            let Some(kind) = &mut graph.input[0].r#type else { return };
-            let Some(type_proto::Value::TensorType(kind)) = &mut kind.value else { return };
+            let Some(kind) = &mut graph.input[0].r#type else {
+                return;
+            };
+            let Some(type_proto::Value::TensorType(kind)) = &mut kind.value else {
+                return;
+            };
             let shape = kind.shape.as_mut().expect("it has one");
             shape.dim[0].value = Some(dimension::Value::DimParam(name.to_owned()));
         });
@@ -441,17 +503,25 @@ pub(crate) fn declarations() -> Vec<Case> {
         ("no constants", Right::Refused, |_, g| g.initializer.clear()),
         ("no opset", Right::Refused, |m, _| m.opset_import.clear()),
         ("no IR version", Right::Either, |m, _| m.ir_version = 0),
-        ("IR version 10^9", Right::Either, |m, _| m.ir_version = 1_000_000_000),
+        ("IR version 10^9", Right::Either, |m, _| {
+            m.ir_version = 1_000_000_000
+        }),
         ("IR version -1", Right::Either, |m, _| m.ir_version = -1),
-        ("opset 10^9", Right::Either, |m, _| m.opset_import[0].version = 1_000_000_000),
+        ("opset 10^9", Right::Either, |m, _| {
+            m.opset_import[0].version = 1_000_000_000
+        }),
         ("two opsets", Right::Either, |m, _| {
             let mut again = m.opset_import[0].clone();
             again.version = 1;
             m.opset_import.push(again);
         }),
-        ("an opset of another domain alone", Right::Refused, |m, _| {
-            m.opset_import[0].domain = "elsewhere".into();
-        }),
+        (
+            "an opset of another domain alone",
+            Right::Refused,
+            |m, _| {
+                m.opset_import[0].domain = "elsewhere".into();
+            },
+        ),
         ("the last node twice", Right::Refused, |_, g| {
             let last = g.node[g.node.len() - 1].clone();
             g.node.push(last);
@@ -469,7 +539,10 @@ pub(crate) fn declarations() -> Vec<Case> {
         }),
         ("nodes named like others' outputs", Right::Either, |_, g| {
             let names: Vec<_> = g.node.iter().map(|node| node.output[0].clone()).collect();
-            g.node.iter_mut().zip(names.into_iter().rev()).for_each(|(node, name)| node.name = name);
+            g.node
+                .iter_mut()
+                .zip(names.into_iter().rev())
+                .for_each(|(node, name)| node.name = name);
         }),
         ("a constant twice", Right::Refused, |_, g| {
             let again = TensorProto {
@@ -478,15 +551,23 @@ pub(crate) fn declarations() -> Vec<Case> {
             };
             g.initializer.push(again);
         }),
-        ("a constant named like a node's output", Right::Refused, |_, g| {
-            g.initializer.push(tensor("x", "7.0"));
-        }),
+        (
+            "a constant named like a node's output",
+            Right::Refused,
+            |_, g| {
+                g.initializer.push(tensor("x", "7.0"));
+            },
+        ),
         ("a constant named like an input", Right::Refused, |_, g| {
             g.initializer.push(tensor("sample", "~1x4x4x4"));
         }),
-        ("an input named like a node's output", Right::Refused, |_, g| {
-            g.input.push(declared("x", DataType::Float, &[1]));
-        }),
+        (
+            "an input named like a node's output",
+            Right::Refused,
+            |_, g| {
+                g.input.push(declared("x", DataType::Float, &[1]));
+            },
+        ),
         ("an input twice", Right::Refused, |_, g| {
             let again = g.input[0].clone();
             g.input.push(again);
@@ -495,7 +576,8 @@ pub(crate) fn declarations() -> Vec<Case> {
             g.input.push(declared("", DataType::Float, &[1]));
         }),
         ("a node that makes an input", Right::Refused, |_, g| {
-            g.node.extend(Snippet::of("k", "sample = Identity(x)").nodes);
+            g.node
+                .extend(Snippet::of("k", "sample = Identity(x)").nodes);
         }),
         ("an output twice", Right::Either, |_, g| {
             let again = g.output[0].clone();
@@ -518,7 +600,8 @@ pub(crate) fn declarations() -> Vec<Case> {
             g.output[0] = declared("out_sample", DataType::Int64, &[1, 2, 3]);
         }),
         ("an output of whole numbers", Right::Either, |_, g| {
-            g.node.extend(Snippet::of("k", "numbers2 = Cast(out_sample) to=7").nodes);
+            g.node
+                .extend(Snippet::of("k", "numbers2 = Cast(out_sample) to=7").nodes);
             g.output[0].name = "numbers2".into();
         }),
         ("an output of text", Right::Refused, |_, g| {
@@ -527,8 +610,12 @@ pub(crate) fn declarations() -> Vec<Case> {
             g.initializer.extend(text.constants);
             g.output[0].name = "text2".into();
         }),
-        ("an output of another shape", Right::Refused, |_, g| g.output[0].name = "tokens".into()),
-        ("an output of one number", Right::Refused, |_, g| g.output[0].name = "slow".into()),
+        ("an output of another shape", Right::Refused, |_, g| {
+            g.output[0].name = "tokens".into()
+        }),
+        ("an output of one number", Right::Refused, |_, g| {
+            g.output[0].name = "slow".into()
+        }),
         ("inputs without a type", Right::Refused, |_, g| {
             g.input.iter_mut().for_each(|input| input.r#type = None);
         }),
@@ -585,7 +672,9 @@ pub(crate) fn declarations() -> Vec<Case> {
         ("a batch of a million", Right::Refused, |_, g| {
             g.input[0] = declared("sample", DataType::Float, &[1_000_000, 4, 0, 0]);
         }),
-        ("metadata of a megabyte", Right::Either, |m, _| m.doc_string = "d".repeat(1 << 20)),
+        ("metadata of a megabyte", Right::Either, |m, _| {
+            m.doc_string = "d".repeat(1 << 20)
+        }),
         ("a graph in training", Right::Either, |m, g| {
             m.training_info.push(TrainingInfoProto {
                 algorithm: Some(g.clone()),
@@ -598,15 +687,19 @@ pub(crate) fn declarations() -> Vec<Case> {
                 ..SparseTensorProto::default()
             });
         }),
-        ("a sparse constant of a vast shape", Right::Refused, |_, g| {
-            g.node.extend(Snippet::of("k", "z = Add(x, sparse)").nodes);
-            g.output[0].name = "z".into();
-            g.sparse_initializer.push(SparseTensorProto {
-                values: Some(tensor("sparse", "1.0,2.0")),
-                indices: Some(tensor("at", "0,4611686018427387903")),
-                dims: vec![1 << 62],
-            });
-        }),
+        (
+            "a sparse constant of a vast shape",
+            Right::Refused,
+            |_, g| {
+                g.node.extend(Snippet::of("k", "z = Add(x, sparse)").nodes);
+                g.output[0].name = "z".into();
+                g.sparse_initializer.push(SparseTensorProto {
+                    values: Some(tensor("sparse", "1.0,2.0")),
+                    indices: Some(tensor("at", "0,4611686018427387903")),
+                    dims: vec![1 << 62],
+                });
+            },
+        ),
         ("nodes backwards", Right::Either, |_, g| g.node.reverse()),
         ("a node without a name", Right::Either, |_, g| {
             g.node.iter_mut().for_each(|node| node.name.clear());
@@ -628,10 +721,20 @@ pub(crate) fn declarations() -> Vec<Case> {
             }
             change(&mut network, &mut graph);
             network.graph = Some(graph);
-            cases.push(network_case(format!("{file}: {what}"), right, file, network));
+            cases.push(network_case(
+                format!("{file}: {what}"),
+                right,
+                file,
+                network,
+            ));
         }
         let empty = ModelProto::default();
-        cases.push(network_case(format!("{file}: nothing"), Right::Refused, file, empty));
+        cases.push(network_case(
+            format!("{file}: nothing"),
+            Right::Refused,
+            file,
+            empty,
+        ));
     }
     cases
 }
@@ -645,20 +748,42 @@ pub(crate) fn nested() -> Vec<Case> {
         for _ in 0..depth {
             // Both branches would double each level: only one is deep.
             let mut outer = branch(leaf());
-            outer.nodes[0].attribute[0].g.as_mut().expect("a graph").node = nested.nodes;
+            outer.nodes[0].attribute[0]
+                .g
+                .as_mut()
+                .expect("a graph")
+                .node = nested.nodes;
             let constants = nested.constants;
-            outer.nodes[0].attribute[0].g.as_mut().expect("a graph").initializer = constants;
+            outer.nodes[0].attribute[0]
+                .g
+                .as_mut()
+                .expect("a graph")
+                .initializer = constants;
             nested = outer;
         }
-        let right = if depth > 40 { Right::Refused } else { Right::Either };
-        cases.push(crafted(format!("{depth} branches in branches"), right, nested, "y"));
+        let right = if depth > 40 {
+            Right::Refused
+        } else {
+            Right::Either
+        };
+        cases.push(crafted(
+            format!("{depth} branches in branches"),
+            right,
+            nested,
+            "y",
+        ));
     }
     for levels in [3, 10, 16] {
         let mut nested = leaf();
         for _ in 0..levels {
             nested = branch(nested);
         }
-        cases.push(crafted(format!("{levels} levels of two branches"), Right::Either, nested, "y"));
+        cases.push(crafted(
+            format!("{levels} levels of two branches"),
+            Right::Either,
+            nested,
+            "y",
+        ));
     }
     // Branches that differ, miss, or read what is not there.
     type Change = fn(&mut NodeProto);
@@ -670,19 +795,27 @@ pub(crate) fn nested() -> Vec<Case> {
             n.attribute.pop();
         }),
         ("no branches", Right::Refused, |n| n.attribute.clear()),
-        ("a branch without a graph", Right::Refused, |n| n.attribute[0].g = None),
-        ("a branch without outputs", Right::Refused, |n| graph(n, 0).output.clear()),
+        ("a branch without a graph", Right::Refused, |n| {
+            n.attribute[0].g = None
+        }),
+        ("a branch without outputs", Right::Refused, |n| {
+            graph(n, 0).output.clear()
+        }),
         ("both branches without outputs", Right::Refused, |n| {
             graph(n, 0).output.clear();
             graph(n, 1).output.clear();
         }),
-        ("a branch without nodes", Right::Refused, |n| graph(n, 0).node.clear()),
+        ("a branch without nodes", Right::Refused, |n| {
+            graph(n, 0).node.clear()
+        }),
         ("both branches without nodes", Right::Refused, |n| {
             graph(n, 0).node.clear();
             graph(n, 1).node.clear();
         }),
         ("a branch with inputs", Right::Either, |n| {
-            graph(n, 0).input.push(declared("in", DataType::Float, &[1]));
+            graph(n, 0)
+                .input
+                .push(declared("in", DataType::Float, &[1]));
         }),
         ("branches of different shapes", Right::Either, |n| {
             *graph(n, 1) = GraphProto {
@@ -703,11 +836,17 @@ pub(crate) fn nested() -> Vec<Case> {
             graph(n, 0).node[0].input[0] = "out_sample".into();
             graph(n, 1).node[0].input[0] = "out_sample".into();
         }),
-        ("a condition that is a number", Right::Either, |n| n.input[0] = "x".into()),
-        ("a condition that is an image", Right::Either, |n| n.input[0] = "shape".into()),
+        ("a condition that is a number", Right::Either, |n| {
+            n.input[0] = "x".into()
+        }),
+        ("a condition that is an image", Right::Either, |n| {
+            n.input[0] = "shape".into()
+        }),
         ("no condition", Right::Refused, |n| n.input.clear()),
         ("a blank condition", Right::Refused, |n| n.input[0].clear()),
-        ("two outputs of branches with one", Right::Refused, |n| n.output.push("z".into())),
+        ("two outputs of branches with one", Right::Refused, |n| {
+            n.output.push("z".into())
+        }),
     ];
     for (what, right, change) in changes {
         let mut snippet = branch(leaf());
@@ -716,7 +855,13 @@ pub(crate) fn nested() -> Vec<Case> {
     }
     // Loops and scans, which are graphs as well.
     for op in ["Loop", "Scan", "SequenceMap"] {
-        for inputs in [&[][..], &["x"], &["k0", "k1", "x"], &["x", "x"], &["", "", "x"]] {
+        for inputs in [
+            &[][..],
+            &["x"],
+            &["k0", "k1", "x"],
+            &["x", "x"],
+            &["", "", "x"],
+        ] {
             for scans in [-1, 0, 1, 5, i64::MAX] {
                 let body = GraphProto {
                     node: Snippet::of("k", "o = Identity(i)").nodes,
@@ -724,7 +869,10 @@ pub(crate) fn nested() -> Vec<Case> {
                     output: vec![declared("o", DataType::Float, &[])],
                     ..GraphProto::default()
                 };
-                let mut snippet = Snippet::of("k", "y = Identity(x)\nz = Op({#2^40}, {bool:#1}) num_scan_inputs=1");
+                let mut snippet = Snippet::of(
+                    "k",
+                    "y = Identity(x)\nz = Op({#2^40}, {bool:#1}) num_scan_inputs=1",
+                );
                 let mut node = snippet.nodes.pop().expect("a node");
                 snippet.nodes.clear();
                 op.clone_into(&mut node.op_type);
@@ -750,7 +898,10 @@ pub(crate) fn nested() -> Vec<Case> {
 pub(crate) fn functions() -> Vec<Case> {
     let function = |name: &str, text: &str| {
         let mut nodes = Snippet::of("k", text).nodes;
-        for node in nodes.iter_mut().filter(|node| node.op_type.starts_with('F')) {
+        for node in nodes
+            .iter_mut()
+            .filter(|node| node.op_type.starts_with('F'))
+        {
             node.domain = "local".into();
         }
         FunctionProto {
@@ -771,7 +922,12 @@ pub(crate) fn functions() -> Vec<Case> {
         network.functions = functions;
         cases.push(network_case(name, right, UNET, network));
     };
-    add("calls itself".into(), Right::Refused, "y = F(x)", vec![function("F", "b = F(a)")]);
+    add(
+        "calls itself".into(),
+        Right::Refused,
+        "y = F(x)",
+        vec![function("F", "b = F(a)")],
+    );
     let two = vec![function("F", "b = Fg(a)"), function("Fg", "b = F(a)")];
     add("call each other".into(), Right::Refused, "y = F(x)", two);
     for levels in [10, 30, 64, 1000, 20_000] {
@@ -786,8 +942,17 @@ pub(crate) fn functions() -> Vec<Case> {
                 };
                 functions.push(function(&format!("F{n}"), &text));
             }
-            let right = if twice && levels > 20 { Right::Refused } else { Right::Either };
-            add(format!("{levels} levels, {what}"), right, &format!("y = F{levels}(x)"), functions);
+            let right = if twice && levels > 20 {
+                Right::Refused
+            } else {
+                Right::Either
+            };
+            add(
+                format!("{levels} levels, {what}"),
+                right,
+                &format!("y = F{levels}(x)"),
+                functions,
+            );
         }
     }
     for (what, call, text) in [
@@ -810,13 +975,23 @@ pub(crate) fn functions() -> Vec<Case> {
         r#type: AttributeType::Float as i32,
         ..AttributeProto::default()
     });
-    add("an attribute that is not given".into(), Right::Either, "y = F(x)", vec![named]);
+    add(
+        "an attribute that is not given".into(),
+        Right::Either,
+        "y = F(x)",
+        vec![named],
+    );
     let twice = vec![function("F", "b = Relu(a)"), function("F", "b = Neg(a)")];
     add("of one name twice".into(), Right::Either, "y = F(x)", twice);
     // One that is called like an operator of ONNX: a function of domain `local` is no `Relu` of ONNX's.
     let mut relu = function("Relu", "b = Neg(a)");
     relu.name = Some("Relu".into());
-    add("called like an operator".into(), Right::Either, "y = Relu(x)", vec![relu]);
+    add(
+        "called like an operator".into(),
+        Right::Either,
+        "y = Relu(x)",
+        vec![relu],
+    );
     cases
 }
 
@@ -841,8 +1016,21 @@ pub(crate) fn constants() -> Vec<Case> {
             ("one int32", |t| t.int32_data = vec![i32::MIN]),
         ];
         for (what, fill) in fields {
-            for dims in [&[4][..], &[2, 2], &[], &[0], &[-4], &[1 << 62, 4], &[1 << 40]] {
-                for nodes in ["y = Identity(t)", "y = Add(t, x)", "y = Reshape(x, t)", "y = MatMul(t, {~4x4})"] {
+            for dims in [
+                &[4][..],
+                &[2, 2],
+                &[],
+                &[0],
+                &[-4],
+                &[1 << 62, 4],
+                &[1 << 40],
+            ] {
+                for nodes in [
+                    "y = Identity(t)",
+                    "y = Add(t, x)",
+                    "y = Reshape(x, t)",
+                    "y = MatMul(t, {~4x4})",
+                ] {
                     // The four ways of reading one are much alike: in turn.
                     if (dims.len() + nodes.len() + what.len()) % 4 != (data_type + 1) as usize % 4 {
                         continue;

@@ -90,7 +90,10 @@ fn attribute(text: &str) -> AttributeProto {
         let values = list(values.trim_end_matches(']'));
         if values.iter().any(|v| v.contains('.')) {
             kind = AttributeType::Floats;
-            made.floats = values.iter().map(|v| v.parse().expect("a number")).collect();
+            made.floats = values
+                .iter()
+                .map(|v| v.parse().expect("a number"))
+                .collect();
         } else {
             kind = AttributeType::Ints;
             made.ints = values.iter().map(|v| integer(v)).collect();
@@ -113,7 +116,9 @@ fn integer(text: &str) -> i64 {
     match text.split_once('^') {
         Some(("2", power)) => 1 << power.parse::<u32>().expect("a power"),
         Some(("-2", power)) => (-1) << power.parse::<u32>().expect("a power"),
-        _ => text.parse().unwrap_or_else(|_| panic!("`{text}` is no integer")),
+        _ => text
+            .parse()
+            .unwrap_or_else(|_| panic!("`{text}` is no integer")),
     }
 }
 
@@ -135,10 +140,24 @@ pub(crate) fn tensor(name: &str, text: &str) -> TensorProto {
             .map(|value| format!("{value:.3}"))
             .collect();
     }
-    let counted = if scalar { vec![] } else { vec![values.len() as i64] };
-    let kind = kind.unwrap_or(if values.iter().any(|v| is_float(v)) { "f32" } else { "i64" });
+    let counted = if scalar {
+        vec![]
+    } else {
+        vec![values.len() as i64]
+    };
+    let kind = kind.unwrap_or(if values.iter().any(|v| is_float(v)) {
+        "f32"
+    } else {
+        "i64"
+    });
     let float = |v: &String| v.parse::<f64>().unwrap_or_else(|_| integer(v) as f64);
-    let int = |v: &String| if is_float(v) { float(v) as i64 } else { integer(v) };
+    let int = |v: &String| {
+        if is_float(v) {
+            float(v) as i64
+        } else {
+            integer(v)
+        }
+    };
     let mut made = TensorProto {
         name: name.to_owned(),
         dims: dims.or(noisy).unwrap_or(counted),
@@ -146,7 +165,10 @@ pub(crate) fn tensor(name: &str, text: &str) -> TensorProto {
     };
     let bytes = |of: &dyn Fn(&String) -> Vec<u8>| values.iter().flat_map(of).collect();
     let (data_type, raw): (_, Vec<u8>) = match kind {
-        "f32" => (DataType::Float, bytes(&|v| (float(v) as f32).to_le_bytes().into())),
+        "f32" => (
+            DataType::Float,
+            bytes(&|v| (float(v) as f32).to_le_bytes().into()),
+        ),
         "f64" => (DataType::Double, bytes(&|v| float(v).to_le_bytes().into())),
         "f16" => {
             let half = |v: &String| half::f16::from_f64(float(v)).to_le_bytes().into();
@@ -154,7 +176,10 @@ pub(crate) fn tensor(name: &str, text: &str) -> TensorProto {
         }
         "i64" => (DataType::Int64, bytes(&|v| int(v).to_le_bytes().into())),
         "u64" => (DataType::Uint64, bytes(&|v| int(v).to_le_bytes().into())),
-        "i32" => (DataType::Int32, bytes(&|v| (int(v) as i32).to_le_bytes().into())),
+        "i32" => (
+            DataType::Int32,
+            bytes(&|v| (int(v) as i32).to_le_bytes().into()),
+        ),
         "u8" => (DataType::Uint8, bytes(&|v| vec![int(v) as u8])),
         "i8" => (DataType::Int8, bytes(&|v| vec![int(v) as u8])),
         "bool" => (DataType::Bool, bytes(&|v| vec![int(v) as u8])),
@@ -170,7 +195,10 @@ pub(crate) fn tensor(name: &str, text: &str) -> TensorProto {
 }
 
 fn shape(text: &str) -> Vec<i64> {
-    text.split('x').filter(|d| !d.is_empty()).map(integer).collect()
+    text.split('x')
+        .filter(|d| !d.is_empty())
+        .map(integer)
+        .collect()
 }
 
 /// Numbers without a pattern, from −1 to 1.

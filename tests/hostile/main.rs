@@ -4,12 +4,16 @@
 //! Cases are made here, thousands of them by rule, from the smallest model that paints. `EASEL_HOSTILE_ONLY=TEXT` runs those whose
 //! name has it; `EASEL_HOSTILE_REPORT=FOLDER` writes how each went.
 
+mod bytes;
 mod crafted;
+mod folders;
+mod graphs;
 mod language;
 mod micro;
 mod numbers;
 mod operators;
 mod outsiders;
+mod templates;
 mod watch;
 
 use watch::{Case, Right};
@@ -24,6 +28,21 @@ fn cases(group: &str) -> Vec<Case> {
         "numbers" => numbers::cases(),
         "own operators" => outsiders::own_operators(),
         "external tensors" => outsiders::external_tensors(),
+        "rings" => graphs::rings(),
+        "doubled" => graphs::doubled(),
+        "long" => graphs::long(),
+        "names" => graphs::names(),
+        "declarations" => graphs::declarations(),
+        "nested" => graphs::nested(),
+        "functions" => graphs::functions(),
+        "constants" => graphs::constants(),
+        "flipped" => bytes::flipped(),
+        "mangled" => bytes::mangled(),
+        "exported" => bytes::exported(),
+        "no files" => folders::no_files(),
+        "no JSON" => folders::no_json(),
+        "values" => folders::values(),
+        "tokenizers" => folders::tokenizers(),
         _ => panic!("no group `{group}`"),
     }
 }
@@ -71,4 +90,79 @@ fn our_own_operators_from_outside() {
 #[test]
 fn bytes_of_other_files() {
     watch("external tensors");
+}
+
+#[test]
+fn values_that_wait_for_themselves() {
+    watch("rings");
+}
+
+#[test]
+fn values_that_are_read_twice_at_each_level() {
+    watch("doubled");
+}
+
+#[test]
+fn graphs_of_any_length() {
+    watch("long");
+}
+
+#[test]
+fn names_that_make_no_line() {
+    watch("names");
+}
+
+#[test]
+fn what_is_declared_twice_or_of_nobody() {
+    watch("declarations");
+}
+
+#[test]
+fn graphs_in_graphs() {
+    watch("nested");
+}
+
+#[test]
+fn functions_of_the_model() {
+    watch("functions");
+}
+
+#[test]
+fn constants_of_every_type() {
+    watch("constants");
+}
+
+#[test]
+fn a_flipped_bit() {
+    watch("flipped");
+}
+
+#[test]
+fn files_cut_and_spliced() {
+    watch("mangled");
+}
+
+#[test]
+fn a_flipped_bit_of_an_exporters_file() {
+    watch("exported");
+}
+
+#[test]
+fn what_stands_where_a_file_should() {
+    watch("no files");
+}
+
+#[test]
+fn json_that_is_none() {
+    watch("no JSON");
+}
+
+#[test]
+fn values_of_the_small_files() {
+    watch("values");
+}
+
+#[test]
+fn tokenizers_that_grow_and_nest() {
+    watch("tokenizers");
 }

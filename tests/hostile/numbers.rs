@@ -394,7 +394,12 @@ pub(crate) fn cases() -> Vec<Case> {
             cases.push(text(name.clone(), right, nodes));
             // Where checks of the graph alone do not look.
             let inside = branch(Snippet::of("k", nodes));
-            cases.push(crafted(format!("in a branch: {name}"), Right::Either, inside, "y"));
+            cases.push(crafted(
+                format!("in a branch: {name}"),
+                Right::Either,
+                inside,
+                "y",
+            ));
         }
     }
     cases

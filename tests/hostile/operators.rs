@@ -8,185 +8,18 @@ use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 use crate::crafted::{crafted, network_case};
 use crate::language::{Snippet, tensor};
 use crate::micro::{self, UNET};
+use crate::templates::{INTEGERS, OTHERS, REGISTERED, TEMPLATES, names};
 use crate::watch::{Case, Right};
-
-/// Every name that the importer below us knows, whether ONNX's, a vendor's or made up.
-const REGISTERED: &str = "
-    Abs Acos Acosh Add And ArgMax ArgMin ArrayFeatureExtractor Asin Asinh Atan Atanh Attention AveragePool BatchNormalization
-    BiasGelu BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike CategoryMapper Ceil Celu Clip
-    Compress Concat Constant ConstantLike ConstantOfShape Conv ConvInteger ConvTranspose Cos Cosh CumSum DFT DepthToSpace
-    DequantizeLinear Div Dropout DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand EyeLike FastGelu Flatten Floor GRU Gather
-    GatherBlockQuantized GatherElements GatherND Gelu Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual
-    GridSample GroupNormalization GroupQueryAttention HammingWindow HannWindow HardSigmoid HardSwish Hardmax Identity If
-    InstanceNormalization IsInf IsNaN LRN LSTM LayerNormalization LeakyRelu Less LessOrEqual LinearClassifier LinearRegressor Log
-    LogSoftmax LpNormalization MatMul MatMulInteger MatMulNBits Max MaxPool Mean MeanVarianceNormalization MelWeightMatrix Min
-    Mish Mod Mul MultiHeadAttention Multinomial Neg NonMaxSuppression NonZero Normalizer Not OneHot Or PRelu Pad
-    ParametricSoftplus Pow QLinearConv QLinearMatMul QuantizeLinear QuickGelu RMSNormalization RNN RandomNormal RandomNormalLike
-    RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean
-    ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Resize RotaryEmbedding Round Rsqrt STFT ScaledTanh Scan Scatter
-    ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign SimplifiedLayerNormalization Sin Sinh Size SkipLayerNormalization
-    Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Swish Tan Tanh ThresholdedRelu Tile TopK Transpose
-    TreeEnsembleClassifier Trilu Unsqueeze Where Xor";
-
-/// Operators of ONNX and of ONNX Runtime that it does not know.
-const OTHERS: &str = "
-    Loop SequenceConstruct SequenceAt SequenceEmpty SequenceInsert SequenceErase SequenceLength SequenceMap ConcatFromSequence
-    SplitToSequence Optional OptionalGetElement OptionalHasElement StringNormalizer StringConcat StringSplit RegexFullMatch
-    TfIdfVectorizer Upsample Det RoiAlign MaxRoiPool MaxUnpool Col2Im CenterCropPad AffineGrid ImageDecoder Unique
-    ReverseSequence Bernoulli NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss Momentum Adam Adagrad Gradient DeformConv LpPool
-    FusedMatMul FusedConv NhwcConv GroupNorm PackedMultiHeadAttention BiasSplitGelu NotAnOperator";
 
 /// Operators that take any number of inputs.
 const VARIADIC: &str = "Concat Sum Max Min Mean Einsum Scan If Loop";
 
-fn names(list: &'static str) -> impl Iterator<Item = &'static str> {
-    list.split_whitespace()
-}
-
-/// Nodes as they should be, by the operator's name, which is the last line's. `x` is an image [1, 4, 4, 4], see
-/// [`micro::unet_with`]. Those before the empty line are what exporters of diffusion models write: they must paint.
-const TEMPLATES: &[&str] = &[
-    "y = Add(x, {#1.0})",
-    "y = Sub(x, {~4x1x1})",
-    "y = Mul(x, x)",
-    "y = Div(x, {#2.0})",
-    "y = Pow(x, {#2.0})",
-    "y = Sqrt(x)",
-    "y = Exp(x)",
-    "y = Erf(x)",
-    "y = Sigmoid(x)",
-    "y = Tanh(x)",
-    "y = Relu(x)",
-    "y = Sin(x)",
-    "y = Cos(x)",
-    "y = Neg(x)",
-    "y = Identity(x)",
-    "y = Cast(x) to=7",
-    "y = Clip(x, {#-1.0}, {#1.0})",
-    "y = Conv(x, {~4x4x3x3}, {~4}) kernel_shape=[3,3] pads=[1,1,1,1] strides=[1,1] dilations=[1,1] group=1",
-    "y = Conv(x, {~4x1x3x3}) kernel_shape=[3,3] pads=[1,1,1,1] group=4",
-    "y = Conv(x, {~8x4x1x1}, {~8})",
-    "y = MatMul(tokens, {~4x8})",
-    "y = MatMul(x, x)",
-    "y = Gemm({~2x4}, {~8x4}, {~8}) alpha=1.0 beta=1.0 transA=0 transB=1",
-    "y = Softmax(tokens) axis=-1",
-    "y = LayerNormalization(tokens, {~4}, {~4}) axis=-1 epsilon=0.00001",
-    "y = InstanceNormalization(x, {~4}, {~4}) epsilon=0.00001",
-    "y = ReduceMean(x) axes=[2,3] keepdims=1",
-    "y = Reshape(x, {0,4,-1})",
-    "y = Transpose(x) perm=[0,2,3,1]",
-    "y = Unsqueeze(x, {0})",
-    "y = Squeeze(x, {0})",
-    "y = Flatten(x) axis=1",
-    "y = Concat(x, x) axis=1",
-    "y = Split(x, {2,2}) axis=1",
-    "y = Slice(x, {0}, {2}, {1}, {1})",
-    "y = Gather(x, {0,1}) axis=1",
-    "y = Gather(shape, {#1}) axis=0",
-    "y = Shape(x)",
-    "y = Expand({~4x1x1}, shape)",
-    "y = ConstantOfShape(shape) value={1.0}",
-    "y = Constant() value={~4}",
-    "y = Where({bool:#1}, x, {#0.0})",
-    "y = Equal(shape, {#4})",
-    "y = Range({#0}, {#8}, {#1})",
-    "y = Pad(x, {0,0,1,1,0,0,1,1}, {#0.0}) mode=\"constant\"",
-    "y = Resize(x, , {1.0,1.0,2.0,2.0}) mode=\"nearest\" coordinate_transformation_mode=\"asymmetric\" nearest_mode=\"floor\"",
-    "w = DequantizeLinear({i8:~4x4}, {0.1,0.1,0.1,0.1}, {i8:0,0,0,0}) axis=1
-     y = MatMul(tokens, w)",
-    "y = DequantizeLinear({i8:~4x4}, {#0.1}, {i8:#0}) axis=1",
-    "q = QuantizeLinear(x, {#0.1}, {u8:#128}) axis=1
-     y = DequantizeLinear(q, {#0.1}, {u8:#128})",
-    "y = Trilu({~4x4}, {#1}) upper=1",
-    "y = Tile(x, {1,1,2,2})",
-    "",
-    "y = AveragePool(x) kernel_shape=[2,2] strides=[2,2] pads=[0,0,0,0] ceil_mode=0 count_include_pad=1",
-    "y = MaxPool(x) kernel_shape=[2,2] strides=[2,2] pads=[0,0,0,0] dilations=[1,1] storage_order=0",
-    "y = GlobalAveragePool(x)",
-    "y = GroupNormalization(x, {~4}, {~4}) num_groups=2 epsilon=0.00001",
-    "y = BatchNormalization(x, {~4}, {~4}, {~4}, {1.0,1.0,1.0,1.0}) epsilon=0.00001 spatial=1",
-    "y = ConvTranspose(x, {~4x4x3x3}, {~4}) kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] output_padding=[1,1] group=1",
-    "y = ConvInteger({u8:~1x4x4x4}, {i8:~4x4x1x1}, {u8:#1}, {i8:#0}) kernel_shape=[1,1]",
-    "y = QLinearConv({u8:~1x4x4x4}, {#0.1}, {u8:#1}, {i8:~4x4x1x1}, {#0.1}, {i8:#0}, {#0.1}, {u8:#0}) kernel_shape=[1,1]",
-    "y = MatMulInteger({u8:~4x4}, {i8:~4x4}, {u8:#1}, {i8:#0})",
-    "y = QLinearMatMul({u8:~4x4}, {#0.1}, {u8:#1}, {i8:~4x4}, {#0.1}, {i8:#0}, {#0.1}, {u8:#0})",
-    "y, s, z = DynamicQuantizeLinear(x)",
-    "y = DepthToSpace(x) blocksize=2 mode=\"DCR\"",
-    "y = SpaceToDepth(x) blocksize=2",
-    "y = ArgMax(x) axis=1 keepdims=1 select_last_index=0",
-    "y = ReduceSum(x, {1}) keepdims=1 noop_with_empty_axes=0",
-    "y = ReduceMax(x) axes=[1] keepdims=0",
-    "y = ReduceProd(shape) keepdims=0",
-    "y = ReduceL2(x) axes=[1]",
-    "y = ReduceLogSumExp(x) axes=[1]",
-    "y = CumSum(x, {#1}) exclusive=0 reverse=0",
-    "y, i = TopK(x, {2}) axis=1 largest=1 sorted=1",
-    "y = OneHot({0,1,2}, {#4}, {0.0,1.0}) axis=-1",
-    "y = GatherElements(x, {0,0,0,0@1x1x2x2}) axis=1",
-    "y = GatherND(x, {0,1@1x2}) batch_dims=0",
-    "y = ScatterElements({~4}, {1,2}, {5.0,6.0}) axis=0 reduction=\"none\"",
-    "y = ScatterND({~4}, {1,2@2x1}, {5.0,6.0}) reduction=\"add\"",
-    "y = NonZero(x)",
-    "y = Compress(x, {bool:1,0,1,1}) axis=1",
-    "y = EyeLike({~4x4}) dtype=1 k=1",
-    "y = Einsum(tokens, {~4x8}) equation=\"bij,jk->bik\"",
-    "y = GridSample(x, {~1x2x2x2}) mode=\"bilinear\" padding_mode=\"zeros\" align_corners=0",
-    "y = Mod(shape, {#3}) fmod=0",
-    "y = BitShift({u8:1,2}, {u8:1,1}) direction=\"LEFT\"",
-    "y = BitwiseAnd({1,2}, {3,1})",
-    "y = Not({bool:1})",
-    "y = And({bool:1}, {bool:0})",
-    "y = Max(x, {#0.0})",
-    "y = Mean(x, x)",
-    "y = PRelu(x, {~4x1x1})",
-    "y = LeakyRelu(x) alpha=0.1",
-    "y = Elu(x) alpha=1.0",
-    "y = Celu(x) alpha=1.0",
-    "y = HardSigmoid(x) alpha=0.2 beta=0.5",
-    "y = Shrink(x) lambd=0.5 bias=0.0",
-    "y = LRN(x) size=3 alpha=0.0001 beta=0.75 bias=1.0",
-    "y = LpNormalization(x) axis=1 p=2",
-    "y = MeanVarianceNormalization(x) axes=[0,2,3]",
-    "y = Hardmax(x) axis=1",
-    "y = LogSoftmax(x) axis=1",
-    "y = Gelu(x) approximate=\"none\"",
-    "y = QuickGelu(x) alpha=1.702",
-    "y = BiasGelu(x, {~4})",
-    "y = FastGelu(x, {~4})",
-    "y = SkipLayerNormalization(tokens, tokens, {~4}, {~4}, {~4}) epsilon=0.00001",
-    "y = SimplifiedLayerNormalization(tokens, {~4}) axis=-1 epsilon=0.00001",
-    "y = RMSNormalization(tokens, {~4}) axis=-1 epsilon=0.00001",
-    "y = RotaryEmbedding({~1x2x4x4}, {~4x2}, {~4x2}, {0,1,2,3@1x4}) interleaved=0 num_heads=2 rotary_embedding_dim=0",
-    "y = MultiHeadAttention(tokens, tokens, tokens) num_heads=2 scale=0.5",
-    "y = Attention(tokens, tokens, tokens) q_num_heads=2 kv_num_heads=2 is_causal=0 scale=0.5",
-    "y = GroupQueryAttention(tokens, tokens, tokens, , , {i32:3}, {i32:#4}) num_heads=2 kv_num_heads=2",
-    "y = MatMulNBits(tokens, {u8:~8x1x8}, {~8}) K=4 N=8 bits=4 block_size=16",
-    "y = GatherBlockQuantized({u8:~4x8}, {0,1}, {~4x1}) bits=4 block_size=16 gather_axis=0 quantize_axis=1",
-    "y = Dropout(x, {#0.5}, {bool:#0}) seed=1",
-    "y = RandomNormal() shape=[2,2] mean=0.0 scale=1.0 dtype=1 seed=1.0",
-    "y = RandomUniformLike(x) high=1.0 low=0.0 dtype=1",
-    "y = Multinomial({~1x4}) sample_size=2 dtype=6",
-    "y = HannWindow({#8}) periodic=1 output_datatype=1",
-    "y = MelWeightMatrix({#4}, {#16}, {#8000}, {#0.0}, {#4000.0})",
-    "y = DFT({~1x8x1}, {#8}) axis=1 inverse=0 onesided=0",
-    "y = STFT({~1x16x1}, {#4}, {~8}, {#8}) onesided=1",
-    "y = NonMaxSuppression({~1x3x4}, {~1x1x3}, {2}, {0.5}, {0.1}) center_point_box=0",
-    "y = LSTM({~2x1x4}, {~1x8x4}, {~1x8x2}) hidden_size=2 direction=\"forward\" layout=0",
-    "y = GRU({~2x1x4}, {~1x6x4}, {~1x6x2}) hidden_size=2 linear_before_reset=0",
-    "y = RNN({~2x1x4}, {~1x2x4}, {~1x2x2}) hidden_size=2",
-    "y = ArrayFeatureExtractor(x, {0,1})",
-    "y = ConstantLike(x) value=1.0",
-    "y = Normalizer(tokens) norm=\"L2\"",
-    "y = LinearRegressor({~1x4}) coefficients=[0.1,0.2,0.3,0.4] intercepts=[0.1] targets=1",
-    "y = CastLike(x, {#1})",
-    "y = Size(x)",
-    "y = IsInf(x) detect_negative=1 detect_positive=1",
-    "y = Upsample(x, {1.0,1.0,2.0,2.0}) mode=\"nearest\"",
-];
-
 /// A template, its number and whether it must paint.
 fn templates() -> impl Iterator<Item = (&'static str, bool)> {
-    let end = TEMPLATES.iter().position(|text| text.is_empty()).expect("an empty line");
+    let end = TEMPLATES
+        .iter()
+        .position(|text| text.is_empty())
+        .expect("an empty line");
     let numbered = TEMPLATES.iter().enumerate();
     let numbered = numbered.filter(|(_, text)| !text.is_empty());
     numbered.map(move |(number, text)| (*text, number < end))
@@ -215,7 +48,10 @@ pub(crate) fn shapeless() -> Vec<Case> {
             node.output = outputs.iter().map(|name| (*name).to_owned()).collect();
             snippet
         };
-        let feeds = matches!(op, "Constant" | "RandomNormal" | "RandomUniform" | "ConstantLike");
+        let feeds = matches!(
+            op,
+            "Constant" | "RandomNormal" | "RandomUniform" | "ConstantLike"
+        );
         let many: Vec<String> = (0..20).map(|n| format!("y{n}")).collect();
         let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
         many[0] = "y";
@@ -225,24 +61,48 @@ pub(crate) fn shapeless() -> Vec<Case> {
             ("no inputs and outputs", node(&[], &[]), Right::Refused),
             ("no outputs", node(&["x"], &[]), Right::Refused),
             ("blank inputs", node(&["", "", ""], &["y"]), Right::Refused),
-            ("first input blank", node(&["", "x"], &["y"]), Right::Refused),
+            (
+                "first input blank",
+                node(&["", "x"], &["y"]),
+                Right::Refused,
+            ),
             (
                 "twenty inputs",
                 node(&["x"; 20], &["y"]),
-                if variadic { Right::Either } else { Right::Refused },
+                if variadic {
+                    Right::Either
+                } else {
+                    Right::Refused
+                },
             ),
             ("twenty outputs", node(&["x"], &many), Right::Refused),
             ("a blank output", node(&["x"], &["", "y"]), Right::Either),
-            ("the same output twice", node(&["x"], &["y", "y"]), Right::Refused),
+            (
+                "the same output twice",
+                node(&["x"], &["y", "y"]),
+                Right::Refused,
+            ),
             ("bare", node(&["x"], &["y"]), Right::Either),
             ("bare, two inputs", node(&["x", "x"], &["y"]), Right::Either),
-            ("bare, three inputs", node(&["x", "x", "x"], &["y"]), Right::Either),
+            (
+                "bare, three inputs",
+                node(&["x", "x", "x"], &["y"]),
+                Right::Either,
+            ),
             ("bare, of numbers", node(&["shape"], &["y"]), Right::Either),
-            ("bare, of two numbers", node(&["shape", "shape"], &["y"]), Right::Either),
+            (
+                "bare, of two numbers",
+                node(&["shape", "shape"], &["y"]),
+                Right::Either,
+            ),
             ("reads itself", node(&["y"], &["y"]), Right::Refused),
         ] {
             // `Constant` without a value, or with inputs.
-            let right = if feeds && damage.contains("bare") { Right::Either } else { right };
+            let right = if feeds && damage.contains("bare") {
+                Right::Either
+            } else {
+                right
+            };
             cases.push(crafted(label(&snippet, damage), right, snippet, "y"));
         }
     }
@@ -255,8 +115,30 @@ pub(crate) fn whole() -> Vec<Case> {
     for (text, paints) in templates() {
         let snippet = Snippet::of("k", text);
         let right = if paints { Right::Paints } else { Right::Either };
-        cases.push(crafted(label(&snippet, "as it is"), right, snippet.clone(), "y"));
-        for version in [-1, 0, 1, 6, 7, 9, 10, 11, 12, 13, 18, 19, 21, 23, 26, i64::MAX] {
+        cases.push(crafted(
+            label(&snippet, "as it is"),
+            right,
+            snippet.clone(),
+            "y",
+        ));
+        for version in [
+            -1,
+            0,
+            1,
+            6,
+            7,
+            9,
+            10,
+            11,
+            12,
+            13,
+            18,
+            19,
+            21,
+            23,
+            26,
+            i64::MAX,
+        ] {
             let mut model = micro::unet_with(snippet.clone(), "y");
             model.opset_import[0].version = version;
             let name = label(&snippet, &format!("of opset {version}"));
@@ -278,23 +160,6 @@ pub(crate) fn damaged() -> Vec<Case> {
     }
     cases
 }
-
-const INTEGERS: [i64; 14] = [
-    0,
-    1,
-    -1,
-    -2,
-    3,
-    5,
-    100,
-    -100,
-    1 << 31,
-    1 << 38,
-    1 << 40,
-    1 << 62,
-    i64::MIN,
-    i64::MAX,
-];
 
 fn damages(snippet: &Snippet) -> Vec<(String, Snippet)> {
     let mut all = Vec::new();
@@ -327,7 +192,10 @@ fn damages(snippet: &Snippet) -> Vec<(String, Snippet)> {
                 };
             });
         }
-        let constant = snippet.constants.iter().find(|c| c.name == node.input[input]);
+        let constant = snippet
+            .constants
+            .iter()
+            .find(|c| c.name == node.input[input]);
         if let Some(constant) = constant {
             constant_damages(input, constant, &mut add);
         }
@@ -399,30 +267,54 @@ fn constant_damages(
         for value in INTEGERS {
             // All of them, and the last alone.
             let all = vec![value.to_string(); count];
-            replace(format!("all {value}"), format!("i64:{}{dims}", all.join(",")));
+            replace(
+                format!("all {value}"),
+                format!("i64:{}{dims}", all.join(",")),
+            );
             let mut one = vec!["1".to_owned(); count];
             one[count - 1] = value.to_string();
-            replace(format!("last {value}"), format!("i64:{}{dims}", one.join(",")));
+            replace(
+                format!("last {value}"),
+                format!("i64:{}{dims}", one.join(",")),
+            );
         }
         replace("a scalar".into(), "#1".into());
         replace("a matrix".into(), "i64:1,1,1,1@2x2".into());
         replace("a hundred".into(), vec!["1"; 100].join(","));
     } else if count <= 64 {
-        for value in ["nan", "inf", "-inf", "0.0", "-1.0", "1000000000000000000000000000000.0"] {
+        for value in [
+            "nan",
+            "inf",
+            "-inf",
+            "0.0",
+            "-1.0",
+            "1000000000000000000000000000000.0",
+        ] {
             let all = vec![value; count];
-            replace(format!("all {value}"), format!("{kind}:{}{dims}", all.join(",")));
+            replace(
+                format!("all {value}"),
+                format!("{kind}:{}{dims}", all.join(",")),
+            );
         }
     }
     for shape in ["@1", "@0x4", "@3", "@5x4x3x3", "@4x5", "@1x1x1x1x1"] {
-        let count: i64 = shape[1..].split('x').map(|n| n.parse::<i64>().expect("a number")).product();
+        let count: i64 = shape[1..]
+            .split('x')
+            .map(|n| n.parse::<i64>().expect("a number"))
+            .product();
         let values = vec!["1"; count as usize].join(",");
-        replace(format!("of shape {shape}"), format!("{kind}:{values}{shape}"));
+        replace(
+            format!("of shape {shape}"),
+            format!("{kind}:{values}{shape}"),
+        );
     }
     let malformed: &[(&str, fn(&mut TensorProto))] = &[
         ("with fewer bytes than its shape", |t| {
             t.raw_data.pop();
         }),
-        ("with more bytes than its shape", |t| t.raw_data.extend([0; 9])),
+        ("with more bytes than its shape", |t| {
+            t.raw_data.extend([0; 9])
+        }),
         ("without bytes", |t| t.raw_data.clear()),
         ("of negative shape", |t| t.dims = vec![-1]),
         ("of 2^62 values", |t| t.dims = vec![1 << 62]),
@@ -437,7 +329,10 @@ fn constant_damages(
     ];
     for (what, change) in malformed {
         add(format!("input {input} {what}"), &|_, constants| {
-            constants.iter_mut().filter(|c| c.name == constant.name).for_each(change);
+            constants
+                .iter_mut()
+                .filter(|c| c.name == constant.name)
+                .for_each(change);
         });
     }
 }
@@ -478,13 +373,17 @@ pub(crate) fn wrong_attributes(attribute: &AttributeProto) -> Vec<(String, Attri
         AttributeType::Ints => {
             let count = attribute.ints.len();
             for value in INTEGERS {
-                add(format!("all {value}"), kind, &|a| a.ints = vec![value; count]);
+                add(format!("all {value}"), kind, &|a| {
+                    a.ints = vec![value; count]
+                });
                 add(format!("last {value}"), kind, &|a| {
                     a.ints.clone_from(&attribute.ints);
                     a.ints[count - 1] = value;
                 });
             }
-            add("one too few".into(), kind, &|a| a.ints = attribute.ints[1..].to_vec());
+            add("one too few".into(), kind, &|a| {
+                a.ints = attribute.ints[1..].to_vec()
+            });
             add("one too many".into(), kind, &|a| {
                 a.ints = [&attribute.ints[..], &[1]].concat();
             });
@@ -496,17 +395,36 @@ pub(crate) fn wrong_attributes(attribute: &AttributeProto) -> Vec<(String, Attri
             }
         }
         AttributeType::Floats => {
-            add("NaN".into(), kind, &|a| a.floats = vec![f32::NAN; attribute.floats.len()]);
+            add("NaN".into(), kind, &|a| {
+                a.floats = vec![f32::NAN; attribute.floats.len()]
+            });
             add("a thousand".into(), kind, &|a| a.floats = vec![1.0; 1000]);
         }
         AttributeType::String => {
-            for text in [&b"nonsense"[..], b"\xff\xfe", b"a\nb", b"->", b"a,b->c,d->e", b"...", b"aa"] {
-                add(format!("= {}", text.escape_ascii()), kind, &|a| a.s = text.to_vec());
+            for text in [
+                &b"nonsense"[..],
+                b"\xff\xfe",
+                b"a\nb",
+                b"->",
+                b"a,b->c,d->e",
+                b"...",
+                b"aa",
+            ] {
+                add(format!("= {}", text.escape_ascii()), kind, &|a| {
+                    a.s = text.to_vec()
+                });
             }
             add("of a megabyte".into(), kind, &|a| a.s = vec![b'a'; 1 << 20]);
         }
         AttributeType::Tensor => {
-            for text in ["#1", "1,2", "str:a", "f32:@0", "1.0@4611686018427387904", "nan"] {
+            for text in [
+                "#1",
+                "1,2",
+                "str:a",
+                "f32:@0",
+                "1.0@4611686018427387904",
+                "nan",
+            ] {
                 add(format!("= {text}"), kind, &|a| a.t = Some(tensor("", text)));
             }
         }

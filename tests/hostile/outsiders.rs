@@ -51,7 +51,8 @@ pub(crate) fn own_operators() -> Vec<Case> {
             for place in Place::ALL {
                 let make = move |folder: &Path| {
                     micro::write(folder);
-                    let secret = std::env::temp_dir().join(format!("secret-{}", std::process::id()));
+                    let secret =
+                        std::env::temp_dir().join(format!("secret-{}", std::process::id()));
                     fs::write(&secret, [0x3e; 64]).expect("written");
                     fs::write(folder.join("secret"), [0x3e; 64]).expect("written");
                     pipe(&folder.join("unet/pipe"));
@@ -241,7 +242,10 @@ impl Holder {
         };
         let sparse = |tensor: TensorProto| SparseTensorProto {
             values: Some(tensor),
-            indices: Some(crate::language::tensor("at", "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15")),
+            indices: Some(crate::language::tensor(
+                "at",
+                "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+            )),
             dims: vec![32],
         };
         match self {
@@ -261,8 +265,7 @@ impl Holder {
             }
             Self::BranchConstant => micro::unet_with(branch(constant(tensor, "value")), "y"),
             Self::SparseInitializer => {
-                let mut network =
-                    micro::unet_with(Snippet::of("k", "y = Identity(outside)"), "y");
+                let mut network = micro::unet_with(Snippet::of("k", "y = Identity(outside)"), "y");
                 let graph = network.graph.as_mut().expect("it has one");
                 graph.sparse_initializer.push(sparse(tensor));
                 network
@@ -313,14 +316,30 @@ fn entries() -> Vec<(&'static str, Right, Vec<(&'static str, &'static str)>)> {
         ("a zero byte", Right::Refused, at("a\0b")),
         ("a missing file", Right::Refused, at("missing")),
         ("no location", Right::Refused, vec![("offset", "0")]),
-        ("an offset behind the end", Right::Refused, sized("1000", "64")),
-        ("a length behind the end", Right::Refused, sized("0", "100000")),
+        (
+            "an offset behind the end",
+            Right::Refused,
+            sized("1000", "64"),
+        ),
+        (
+            "a length behind the end",
+            Right::Refused,
+            sized("0", "100000"),
+        ),
         ("a negative offset", Right::Refused, sized("-1", "64")),
         ("a negative length", Right::Refused, sized("0", "-64")),
-        ("an overflow", Right::Refused, sized("18446744073709551615", "64")),
+        (
+            "an overflow",
+            Right::Refused,
+            sized("18446744073709551615", "64"),
+        ),
         ("no numbers", Right::Refused, sized("a", "b")),
         ("too few bytes", Right::Refused, sized("0", "4")),
-        ("a sparse file of a terabyte", Right::Refused, at("terabyte")),
+        (
+            "a sparse file of a terabyte",
+            Right::Refused,
+            at("terabyte"),
+        ),
     ]
 }
 
@@ -347,25 +366,33 @@ pub(crate) fn external_tensors() -> Vec<Case> {
             cases.push(Case::new(name, right, make).saying(&[UNET]));
         }
     }
-    cases.push(Case::new("200 tensors on one sparse file of 4 GiB", Right::Refused, |folder| {
-        micro::write(folder);
-        let file = fs::File::create(folder.join("unet/data")).expect("a file");
-        file.set_len(4 << 30).expect("a sparse file");
-        let mut snippet = Snippet::default();
-        let mut before = "{#0.0}".to_owned();
-        for n in 0..200 {
-            let line = format!("m{n} = ReduceMean(t{n}) keepdims=0\ny{n} = Add({before}, m{n})");
-            let more = Snippet::of(&format!("k{n}-"), &line);
-            snippet.nodes.extend(more.nodes);
-            snippet.constants.extend(more.constants);
-            snippet.constants.push(TensorProto {
-                name: format!("t{n}"),
-                ..external(&[1 << 30], &[("location", "data")])
-            });
-            before = format!("y{n}");
-        }
-        let network = micro::unet_with(snippet, "y199");
-        micro::put(folder, UNET, network.encode_to_vec());
-    }).saying(&[UNET]));
+    cases.push(
+        Case::new(
+            "200 tensors on one sparse file of 4 GiB",
+            Right::Refused,
+            |folder| {
+                micro::write(folder);
+                let file = fs::File::create(folder.join("unet/data")).expect("a file");
+                file.set_len(4 << 30).expect("a sparse file");
+                let mut snippet = Snippet::default();
+                let mut before = "{#0.0}".to_owned();
+                for n in 0..200 {
+                    let line =
+                        format!("m{n} = ReduceMean(t{n}) keepdims=0\ny{n} = Add({before}, m{n})");
+                    let more = Snippet::of(&format!("k{n}-"), &line);
+                    snippet.nodes.extend(more.nodes);
+                    snippet.constants.extend(more.constants);
+                    snippet.constants.push(TensorProto {
+                        name: format!("t{n}"),
+                        ..external(&[1 << 30], &[("location", "data")])
+                    });
+                    before = format!("y{n}");
+                }
+                let network = micro::unet_with(snippet, "y199");
+                micro::put(folder, UNET, network.encode_to_vec());
+            },
+        )
+        .saying(&[UNET]),
+    );
     cases
 }

@@ -178,7 +178,9 @@ impl Worker {
         let binary = std::env::current_exe().expect("the test's own file");
         let mut child = Command::new("sh")
             .arg("-c")
-            .arg(format!("ulimit -v {MAPPED_KIB} && ulimit -c 0 && exec \"$0\" \"$@\""))
+            .arg(format!(
+                "ulimit -v {MAPPED_KIB} && ulimit -c 0 && exec \"$0\" \"$@\""
+            ))
             .arg(binary)
             .args([WORKER, "--exact", "--nocapture", "--test-threads=1"])
             .env(GROUP, group)
@@ -249,7 +251,9 @@ impl Worker {
                 let errors = fs::read(self.errors.path()).unwrap_or_default();
                 let errors = String::from_utf8_lossy(&errors).replace('\n', " ");
                 let tail = errors.len().saturating_sub(300);
-                let tail = (tail..).find(|at| errors.is_char_boundary(*at)).unwrap_or(0);
+                let tail = (tail..)
+                    .find(|at| errors.is_char_boundary(*at))
+                    .unwrap_or(0);
                 ended("died", format!("{status} {}", &errors[tail..]))
             }
         }
@@ -306,7 +310,9 @@ fn answer(case: &Case) -> Value {
         Ok(Ok(_)) => ("panicked", "painted what is not finite".to_owned()),
         Ok(Err(error)) => (
             "refused",
-            error.to_string().replace(&folder.path().display().to_string(), "DIR"),
+            error
+                .to_string()
+                .replace(&folder.path().display().to_string(), "DIR"),
         ),
         Err(_) => ("panicked", String::new()),
     };
@@ -321,7 +327,6 @@ fn resident(key: &str) -> u64 {
     let number = line.and_then(|line| line.split_whitespace().next());
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
-
 
 /// Whether the latents of its picture are finite.
 fn painted(model: &Path) -> Result<bool, Error> {
