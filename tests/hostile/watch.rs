@@ -184,6 +184,7 @@ impl Worker {
             .arg(binary)
             .args([WORKER, "--exact", "--nocapture", "--test-threads=1"])
             .env(GROUP, group)
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
@@ -250,11 +251,8 @@ impl Worker {
                 let status = self.child.wait().expect("it ended");
                 let errors = fs::read(self.errors.path()).unwrap_or_default();
                 let errors = String::from_utf8_lossy(&errors).replace('\n', " ");
-                let tail = errors.len().saturating_sub(300);
-                let tail = (tail..)
-                    .find(|at| errors.is_char_boundary(*at))
-                    .unwrap_or(0);
-                ended("died", format!("{status} {}", &errors[tail..]))
+                let start: String = errors.chars().take(300).collect();
+                ended("died", format!("{status} {start}"))
             }
         }
     }
