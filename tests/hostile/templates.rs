@@ -66,7 +66,7 @@ pub(crate) const TEMPLATES: &[&str] = &[
     "y = Squeeze(x, {0})",
     "y = Flatten(x) axis=1",
     "y = Concat(x, x) axis=1",
-    "y = Split(x, {2,2}) axis=1",
+    "y, z = Split(x, {2,2}) axis=1",
     "y = Slice(x, {0}, {2}, {1}, {1})",
     "y = Gather(x, {0,1}) axis=1",
     "y = Gather(shape, {#1}) axis=0",
