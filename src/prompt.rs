@@ -13,6 +13,8 @@
 //! never closed weights everything after it; `:1.3` outside round brackets is text. Round and square
 //! brackets are matched apart, so `(a [b) c]` is two overlapping ranges.
 //!
+//! What else is read there, such as `BREAK` and `<lora:…>`, is not supported; [`leave_out`] tells of it.
+//!
 //! Two differences from that interface. A backslash before any other character stays (there it
 //! vanishes), so that a prompt without brackets and escapes is never altered. Weights are limited to
 //! [`MIN_WEIGHT`]`..=`[`MAX_WEIGHT`]: zero and negative ones become the smallest, thousands of nested
@@ -24,6 +26,10 @@
 //! each position is multiplied by that position's weight, then the whole chunk is multiplied by
 //! `mean(before) / mean(after)`, the means taken over all positions and features: the original mean comes
 //! back, so that emphasis moves attention between words without making the whole prompt louder.
+
+mod foreign;
+
+pub use foreign::leave_out;
 
 /// The smallest weight that [`parse`] gives.
 pub const MIN_WEIGHT: f32 = 0.01;

@@ -25,16 +25,16 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "NAME", default_value_t = Component::Unet)]
     component: Component,
     /// Picture size in pixels; the text encoder works alike for all [default: the model's]
-    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    #[arg(long, value_name = "WxH", value_parser = parse_size, allow_hyphen_values = true)]
     size: Option<(u32, u32)>,
     /// Time passes of both halves of guidance, as painting makes them
     #[arg(long)]
     guided: bool,
     /// Read weights no faster than so, to see what a slower card would do
-    #[arg(long, value_name = "MB/S", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "MB/S", value_parser = clap::value_parser!(u32).range(1..=100_000), allow_negative_numbers = true)]
     storage: Option<u32>,
     /// Passes to time, 1 to 10000, after one that is not timed
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000), allow_negative_numbers = true)]
     repeat: u16,
     /// Also print where the time of a pass goes, by kind of node
     #[arg(long)]

@@ -12,10 +12,10 @@ pub(crate) struct EngineArguments {
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Memory that the process may take at most; weights that do not fit are read while they are needed
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1 << 20), allow_negative_numbers = true)]
     pub(crate) memory: Option<u32>,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), allow_negative_numbers = true)]
     threads: Option<u16>,
     /// Folder for what is made of a model at its first start; `off` keeps nothing [default: EASEL_CACHE, then easel in the user's cache folder]
     #[arg(long, value_name = "DIR")]

@@ -1,9 +1,11 @@
 //! `easel paint`: one prompt, one picture.
 
 use crate::engine::EngineArguments;
+use crate::fields::{self, Number};
 use crate::{failure::Failure, interrupt, progress::Reporter, report};
 use clap::Args;
-use easel::{Latents, PaintRequest, Painting, Pipeline, SchedulerKind};
+use easel::{Latents, PaintRequest, Painting, Parameters, Pipeline, SchedulerKind};
+use rustix::fs::Access;
 use serde::Serialize;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -32,10 +34,10 @@ pub(crate) struct PaintArguments {
     )]
     negative: String,
     /// Picture size in pixels [default: the model's]
-    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    #[arg(long, value_name = "WxH", value_parser = parse_size, allow_hyphen_values = true)]
     size: Option<(u32, u32)>,
     /// Denoising steps [default: the model's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_steps, allow_negative_numbers = true)]
     steps: Option<usize>,
     /// How closely to follow the prompt; 1 turns guidance off and halves the work [default: the model's]
     #[arg(long, value_name = "G", allow_negative_numbers = true)]
@@ -52,7 +54,7 @@ pub(crate) struct PaintArguments {
     #[arg(long, value_name = "NAME")]
     scheduler: Option<SchedulerKind>,
     /// The same seed gives the same picture [default: random, and printed]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_seed, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Initial noise, f32 [1,c,h/f,w/f], standard normal (f is the model's VAE factor)
     #[arg(long, value_name = "IN.npy")]
@@ -80,6 +82,7 @@ struct Report<'a> {
     timings_ms: TimingsMs,
     peak_rss_mib: Option<u64>,
     kernel: &'static str,
+    warnings: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -137,7 +140,7 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
     // The picture first: on a disk that is full now, no latents are left without it.
     painting
         .picture
-        .write_png(&out)
+        .write_png_with(&out, &parameters(&request, &painting, &name_of(&model)))
         .map_err(easel::Error::from)?;
     if let Some(path) = &arguments.save_latents {
         painting
@@ -146,6 +149,31 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
             .map_err(easel::Error::from)?;
     }
     say(arguments, &out, &painting)
+}
+
+/// What the picture's file says of it.
+fn parameters<'a>(
+    request: &'a PaintRequest,
+    painting: &Painting,
+    model: &'a str,
+) -> Parameters<'a> {
+    Parameters {
+        prompt: &request.prompt,
+        negative: &request.negative,
+        steps: painting.steps,
+        scheduler: Some(painting.scheduler),
+        guidance: painting.guidance,
+        seed: painting.seed,
+        size: (painting.picture.width, painting.picture.height),
+        model,
+    }
+}
+
+/// The name of a model's folder.
+fn name_of(model: &Path) -> String {
+    let model = model.canonicalize().unwrap_or_else(|_| model.to_owned());
+    let name = model.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn say(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<(), Failure> {
@@ -171,6 +199,7 @@ fn say(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<()
             },
             peak_rss_mib,
             kernel: report::kernel()?,
+            warnings: &painting.warnings,
         };
         serde_json::to_string(&report)
             .map_err(|error| Failure::Failed(format!("report: {error}")))?
@@ -205,6 +234,18 @@ fn prompt(argument: &str) -> Result<String, Failure> {
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
+/// The range is the library's to check.
+fn parse_steps(text: &str) -> Result<usize, String> {
+    let steps = Number::Text(text.to_owned()).whole();
+    let steps = steps.and_then(|steps| usize::try_from(steps).ok());
+    steps.ok_or_else(|| fields::STEPS.to_owned())
+}
+
+fn parse_seed(text: &str) -> Result<u64, String> {
+    let seed = Number::Text(text.to_owned()).whole();
+    seed.ok_or_else(|| "seeds are 0 to 2^64-1; leave it out for a random one".to_owned())
+}
+
 /// Reads `WxH`.
 pub(crate) fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let side = |side: &str| side.parse::<u32>().ok().filter(|&side| side > 0);
@@ -229,6 +270,7 @@ fn check_output(path: &Path, flag: &str, extension: &str) -> Result<(), Failure>
             "{flag}: {shown}: is a directory: give a file name"
         )));
     }
+    replaceable(path).map_err(|problem| Failure::Usage(format!("{flag}: {shown}: {problem}")))?;
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -239,6 +281,30 @@ fn check_output(path: &Path, flag: &str, extension: &str) -> Result<(), Failure>
             folder.display()
         ))
     })
+}
+
+/// Whether what has the name now may make room for a new file. A link may be there for what it leads to, a pipe or a device for who
+/// reads it, and a file may be protected: none of them is replaced.
+fn replaceable(path: &Path) -> Result<(), String> {
+    let Ok(known) = path.symlink_metadata() else {
+        return Ok(());
+    };
+    if known.is_symlink() {
+        let to = path.read_link().unwrap_or_default();
+        return Err(format!(
+            "is a symbolic link to {}: give that name, or take the link away",
+            to.display()
+        ));
+    }
+    if !known.is_file() {
+        return Err("is a pipe, a socket or a device: give the name of a file".into());
+    }
+    // Root may write to all.
+    let protected = known.permissions().readonly();
+    if protected || rustix::fs::access(path, Access::WRITE_OK).is_err() {
+        return Err("may not be written: choose another name, or make it writable".into());
+    }
+    Ok(())
 }
 
 /// Not for secrets: std's hash keys come from the system's random source, once per process.

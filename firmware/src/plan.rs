@@ -14,7 +14,7 @@ pub(crate) struct PlanArguments {
     #[command(flatten)]
     engine: EngineArguments,
     /// Picture size in pixels [default: the model's]
-    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    #[arg(long, value_name = "WxH", value_parser = parse_size, allow_hyphen_values = true)]
     size: Option<(u32, u32)>,
     /// Of one network by itself, guided if it is the unet: text_encoder, unet or vae_decoder [default: a whole picture]
     #[arg(long, value_name = "NAME")]

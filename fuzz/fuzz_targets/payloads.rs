@@ -17,5 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(command) = parse_paint(payload) {
         assert!(!command.order.prompt.trim().is_empty());
         assert!(command.order.prompt.len() <= easel::LONGEST_PROMPT);
+        let (left, warnings) = easel::prompt::leave_out(&command.order.prompt);
+        assert!(left == command.order.prompt || !warnings.is_empty());
     }
 });

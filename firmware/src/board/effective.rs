@@ -3,6 +3,7 @@
 use super::file::add_what_is_missing;
 use super::{Config, ConfigError};
 use crate::inputs::InputSettings;
+use crate::mqtt::Host;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -28,6 +29,7 @@ impl Config {
         Self::read(&at)?;
         let mut whole = Self::with_defaults(&at)?;
         hide(&mut whole);
+        hide_password_of_url(&mut whole);
         let text = toml::to_string(&whole);
         let text = text.map_err(|error| ConfigError::new(file, format!("{error}: report it")))?;
         Ok(format!(
@@ -69,6 +71,16 @@ fn leave_out_other_panels(whole: &Table, defaults: &mut Table) {
     }
 }
 
+/// A URL of the broker may have a password in it.
+fn hide_password_of_url(whole: &mut Table) {
+    if let Some(Value::Table(broker)) = whole.get_mut("broker")
+        && let Some(Value::String(host)) = broker.get_mut("host")
+    {
+        let shown = host.parse().map(|host: Host| host.to_string());
+        *host = shown.unwrap_or_else(|_| HIDDEN.to_owned());
+    }
+}
+
 fn hide(table: &mut Table) {
     for (key, value) in table.iter_mut() {
         if SECRETS.contains(&key.as_str()) {
@@ -103,6 +115,7 @@ mod tests {
         let again = elsewhere.path().join("again.toml");
         std::fs::write(&again, &text).expect("it can be written");
         let first = Config::read(&file).expect("it is right");
+        assert!(!text.contains("hunter2"), "{text}");
         (
             text,
             first,
@@ -161,7 +174,7 @@ mod tests {
             kind in proptest::sample::select(&["png", "terminal", "window", "drm", "fb", "spi", "epaper"][..]),
             spi in lines(&["model = 'st7789'", "dc = 25", "pwm = '/sys/x'", "invert = false", "x_offset = 80"]),
             epaper in lines(&["model = '7in3e'", "power = 18", "saturation = 1.3", "rest_s = 600"]),
-            broker in lines(&["host = 'b'", "port = 99", "username = 'u'", "device = 'd'", "fleet = 'f'", "ca_file = 'ca.pem'", "discovery = false"]),
+            broker in lines(&["host = 'mqtts://u@b:99'", "port = 99", "username = 'u'", "device = 'd'", "fleet = 'f'", "ca_file = 'ca.pem'", "discovery = false"]),
             kiosk in lines(&["enabled = true", "playlist = 'l.toml'", "timezone = 'Europe/Berlin'", "interval_s = 0", "at = ['0 7 * * 1-5', '18:00']", "show_again.probability = 0.25", "wake_min = 3"]),
             more in lines(&[
                 "[queue]\ncapacity = 7",

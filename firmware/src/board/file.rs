@@ -19,7 +19,7 @@ pub(super) struct File {
 
 impl File {
     pub(super) fn read(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
+        let text = easel::files::read_text(file, easel::files::SETTINGS).map_err(|error| {
             let advice = "give a board configuration, such as board-configs/simulator.toml";
             ConfigError::new(file, format!("cannot be read: {error}: {advice}"))
         })?;
@@ -32,7 +32,10 @@ impl File {
             let line = error
                 .span()
                 .map_or_else(String::new, |span| line_of(text, span.start));
-            let message = error.message().replace('\n', ", ");
+            let of_broker = error
+                .span()
+                .is_none_or(|span| is_of_broker(text, span.start));
+            let message = without_secrets(error.message(), of_broker);
             ConfigError::new(file, format!("{line}{message}: correct it"))
         };
         // Into what it becomes at last: that finds unknown keys and wrong types while lines are known.
@@ -57,10 +60,10 @@ fn check<S: Section>(file: &Path, text: &str, table: &Table) -> Result<(), Confi
     let Some(said) = table.get(S::NAME) else {
         return Ok(());
     };
-    let section: S = said
-        .clone()
-        .try_into()
-        .map_err(|error: toml::de::Error| ConfigError::new(file, error.message().to_owned()))?;
+    let section: S = said.clone().try_into().map_err(|error: toml::de::Error| {
+        let of_broker = S::NAME == BrokerSettings::NAME;
+        ConfigError::new(file, without_secrets(error.message(), of_broker))
+    })?;
     section.check().map_err(|wrong| {
         let key = format!("{}.{}", S::NAME, wrong.key);
         let line = line_of_key(text, &key);
@@ -87,6 +90,53 @@ fn anchor<S: Section>(file: &Path, table: &mut Table) -> Result<(), ConfigError>
         })?;
     }
     Ok(())
+}
+
+/// A message of the parser on one line, without the text that it is about: a password may have been written where a number
+/// belongs. Of `[broker]`, no value at all is shown.
+pub(super) fn without_secrets(message: &str, of_broker: bool) -> String {
+    let message = message.replace('\n', ", ");
+    let kept = ["invalid type: ", "invalid value: "]
+        .into_iter()
+        .find_map(|start| {
+            Some((
+                start,
+                message.strip_prefix(start)?.rsplit_once(", expected ")?,
+            ))
+        });
+    match kept {
+        // `string "hunter2"`, `integer `5``: what it is stays.
+        Some((start, (value, expected))) if of_broker || value.contains('"') => {
+            let what = value.split(['"', '`']).next().unwrap_or_default().trim();
+            format!("{start}{what}, expected {expected}")
+        }
+        _ => message,
+    }
+}
+
+/// Whether a byte of the text stands in the table of the broker.
+fn is_of_broker(text: &str, byte: usize) -> bool {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.rfind('\n').map_or(0, |end| end + 1);
+    let has_name = |line: &str| {
+        line.trim_start_matches(['[', ' ', '"', '\''])
+            .starts_with("broker")
+    };
+    let mut above = before.lines().rev();
+    let table = above.find(|line| line.trim_start().starts_with('['));
+    table.is_some_and(has_name) || text.get(line..).is_some_and(has_name)
+}
+
+/// Looks at the values of one section as all files together say them.
+pub(super) fn check_whole(file: &Path, whole: &Config) -> Result<(), ConfigError> {
+    let check = whole.broker.check_url();
+    check.map_err(|wrong| {
+        let (key, problem) = (wrong.key, wrong.problem);
+        ConfigError::new(
+            file,
+            format!("with what it inherits: broker.{key}: {problem}"),
+        )
+    })
 }
 
 /// Takes from `parent` what `child` does not say, key by key.

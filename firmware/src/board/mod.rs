@@ -158,14 +158,16 @@ impl Config {
     /// As [`read`](Self::read), with parents from the folders of `installed`.
     fn read_in(file: &Path, installed: &[PathBuf]) -> Result<Self, ConfigError> {
         let whole = Self::table_in(file, installed)?;
-        whole.try_into().map_err(|error: toml::de::Error| {
+        let whole = whole.try_into().map_err(|error: toml::de::Error| {
             // Each file was read into the same type, so this is a table that one file makes into something else.
-            let problem = error.message().replace('\n', ", ");
+            let problem = file::without_secrets(error.message(), true);
             ConfigError::new(
                 file,
                 format!("with what it inherits: {problem}: correct it"),
             )
-        })
+        })?;
+        file::check_whole(file, &whole)?;
+        Ok(whole)
     }
 
     /// Checks the text of one file as [`read`](Self::read) does, without what it inherits; `file` is for the errors.

@@ -65,6 +65,8 @@ pub(super) struct Presenter<C> {
     no_progress_before: Option<Instant>,
     retry: Duration,
     health: PanelHealth,
+    /// Why its light does not do what it is told: frames may come all the same.
+    light: Option<String>,
 }
 
 impl<C: Clock> Presenter<C> {
@@ -82,6 +84,7 @@ impl<C: Clock> Presenter<C> {
             no_progress_before: None,
             retry: FIRST_RETRY,
             health: PanelHealth::default(),
+            light: None,
         }
     }
 
@@ -193,14 +196,15 @@ impl<C: Clock> Presenter<C> {
     fn attempt(&mut self, now: Instant) -> Result<(), PanelError> {
         if let Some(brightness) = self.wishes.brightness.take() {
             // A light that cannot be dimmed is no reason to show nothing.
-            if let Err(PanelError(problem)) = self.panel.set_brightness(brightness) {
-                self.health.failed += 1;
-                self.health.error = Some(problem);
-            }
+            let set = self.panel.set_brightness(brightness);
+            self.light = set.err().map(|PanelError(problem)| problem);
+            self.health.failed += u64::from(self.light.is_some());
+            self.health.error.clone_from(&self.light);
         }
         if let Some(dark) = self.wishes.dark {
             if dark != self.dark {
                 self.panel.set_dark(dark)?;
+                self.health.error.clone_from(&self.light);
                 self.dark = dark;
                 // A panel without a light showed black meanwhile.
                 self.shown = None;
@@ -281,7 +285,7 @@ impl<C: Clock> Presenter<C> {
         self.panel.show(&frame)?;
         self.shown = Some(frame);
         self.health.shown += 1;
-        self.health.error = None;
+        self.health.error.clone_from(&self.light);
         self.retry = FIRST_RETRY;
         self.not_before = Some(self.clock.now() + self.period());
         Ok(())

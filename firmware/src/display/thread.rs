@@ -4,11 +4,16 @@ use super::panel::{Manner, Panel};
 use super::presenter::{PanelHealth, Presenter, Wishes};
 use super::screen::Screen;
 use super::screens::Frame;
+use crate::watch::{Beat, Pulse};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Painting goes first. Not the last of all: with every core at work the panel would stand still for seconds.
 const NICE: i32 = 10;
+
+/// A frame takes so long at most: paper's refresh in the cold, with all that is before and after it; any other panel.
+const PAPER_PATIENCE: Duration = Duration::from_secs(180);
+const LIGHT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How screens come to a panel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,25 +80,33 @@ impl Shared {
 }
 
 impl Display {
-    /// Starts the thread that draws on `panel`.
+    /// Starts the thread that draws on `panel`, watched by `pulse`.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(panel: Box<dyn Panel>, look: Look, clock: impl Clock) -> std::io::Result<Self> {
+    pub fn start(
+        panel: Box<dyn Panel>,
+        look: Look,
+        clock: impl Clock,
+        pulse: &Pulse,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
         });
         let lasting_only = matches!(panel.manner(), Manner::Paper { .. });
+        let patience = if lasting_only {
+            PAPER_PATIENCE
+        } else {
+            LIGHT_PATIENCE
+        };
         let theirs = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("display".to_owned())
-            .spawn(move || {
-                let ending = Ending(&theirs);
-                go_last();
-                serve(&theirs, Presenter::new(panel, look, clock));
-                drop(ending);
-            })?;
+        pulse.spawn("display", patience, move |beat| {
+            let ending = Ending(&theirs);
+            go_last();
+            serve(&theirs, Presenter::new(panel, look, clock), beat);
+            drop(ending);
+        })?;
         Ok(Self {
             shared,
             lasting_only,
@@ -179,10 +192,12 @@ impl Drop for Ending<'_> {
     }
 }
 
-fn serve<C: Clock>(shared: &Shared, mut presenter: Presenter<C>) {
+fn serve<C: Clock>(shared: &Shared, mut presenter: Presenter<C>, beat: &Beat) {
     let mut due = None;
     loop {
+        beat.rest();
         let (wishes, stop) = wait(shared, due, &presenter);
+        beat.work();
         if stop {
             presenter.finish();
             return;
@@ -274,7 +289,12 @@ mod tests {
         let (came, frames) = channel();
         let (let_go, go) = channel();
         let panel = Gate { came, go, manner };
-        let display = Display::start(Box::new(panel), Look::default(), SystemClock);
+        let display = Display::start(
+            Box::new(panel),
+            Look::default(),
+            SystemClock,
+            &Pulse::default(),
+        );
         (display.expect("a thread"), frames, let_go)
     }
 
@@ -372,8 +392,9 @@ mod tests {
                 Ok(())
             }
         }
+        let pulse = Pulse::default();
         let display =
-            Display::start(Box::new(Wild), Look::default(), SystemClock).expect("a thread");
+            Display::start(Box::new(Wild), Look::default(), SystemClock, &pulse).expect("a thread");
         display.show(caption("x"));
         let state = display.shared.lock();
         let ended = display
@@ -387,5 +408,32 @@ mod tests {
                 .error
                 .is_some_and(|error| error.contains("driver"))
         );
+        pulse.wait(SOON);
+        let stuck = pulse.check(Duration::ZERO).expect_err("it has panicked");
+        assert_eq!(stuck.to_string(), "display: has panicked: a test's panic");
+    }
+
+    #[test]
+    fn a_panel_that_hangs_is_seen_and_one_that_waits_is_not() {
+        let (came, frames) = channel();
+        let (let_go, go) = channel();
+        let (look, pulse) = (Look::default(), Pulse::default());
+        let panel = Box::new(Gate {
+            came,
+            go,
+            manner: FAST,
+        });
+        let display = Display::start(panel, look, SystemClock, &pulse).expect("a thread");
+        let second = Duration::from_secs;
+        assert_eq!(pulse.check(second(0)), Ok(()));
+        assert_eq!(pulse.check(second(3600)), Ok(()), "it has nothing to do");
+        display.show(caption("first"));
+        frames.recv_timeout(SOON).expect("a frame");
+        assert_eq!(pulse.check(second(3601)), Ok(()));
+        assert_eq!(pulse.check(second(3660)), Ok(()));
+        let stuck = pulse.check(second(3662)).expect_err("it hangs");
+        assert_eq!(stuck.to_string(), "display: no progress for 61 s");
+        drop(let_go);
+        assert!(display.stop(SOON));
     }
 }

@@ -20,6 +20,9 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     }
     let is_file = settings.kind == PanelKind::Png;
     if subject.is_served {
+        if let Some(finding) = is_file.then(|| folder_fault(subject)).flatten() {
+            return vec![finding];
+        }
         let why = "easel serve has the panel: stop it to see the test pattern";
         return vec![Finding::skip(why)];
     }
@@ -55,6 +58,24 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
         }
         Err(error) => Finding::of_line(&error.to_string()),
     }]
+}
+
+/// Why a panel that is a file cannot be written by the daemon that has it now.
+fn folder_fault(subject: &Subject) -> Option<Finding> {
+    let file = subject.config.panel.file.as_ref()?;
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let fix = "choose a panel.file that easel can write, or make its folder";
+    if file.is_dir() {
+        let found = format!("panel.file {}: is a folder", file.display());
+        return Some(Finding::fail(found, fix));
+    }
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let error = rustix::fs::access(folder, access).err()?;
+    let found = format!("panel.file {}: its folder: {error}", file.display());
+    Some(Finding::fail(found, fix))
 }
 
 /// Shows the pattern as the board is mounted; returns the panel's size.
@@ -134,5 +155,26 @@ mod tests {
         assert!(found.found.contains("no-such-framebuffer") && found.fix.is_some());
         subject.is_served = true;
         assert_eq!(check(&subject)[0].verdict, Verdict::Skip);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_found_though_the_daemon_has_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let panel = |file: &str| {
+            let text = format!("[panel]\nkind = 'png'\nwidth = 32\nheight = 24\nfile = '{file}'\n");
+            let mut subject = subject(folder.path(), &text);
+            subject.is_served = true;
+            check(&subject).remove(0)
+        };
+        assert_eq!(panel("p.png").verdict, Verdict::Skip);
+        std::fs::create_dir(folder.path().join("folder")).expect("it can be made");
+        for file in ["none/p.png", "folder", "frame.toml/p.png"] {
+            let found = panel(file);
+            assert_eq!(found.verdict, Verdict::Fail, "{file}: {found:?}");
+            assert!(
+                found.found.contains(file) && found.fix.is_some(),
+                "{found:?}"
+            );
+        }
     }
 }

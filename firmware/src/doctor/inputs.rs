@@ -3,6 +3,7 @@
 use super::finding::Finding;
 use super::subject::Subject;
 use crate::inputs::{InputEvent, InputKind, start_in};
+use crate::watch::Pulse;
 use std::path::Path;
 use std::sync::mpsc::channel;
 
@@ -33,7 +34,9 @@ fn look(subject: &Subject, devices: &Path) -> Vec<Finding> {
     let names: Vec<String> = settings.0.iter().map(|input| input.name.clone()).collect();
     let (tell, told) = channel();
     // They are opened as the daemon opens them; what cannot be is told before this returns.
-    let inputs = match start_in(&settings, devices, move |event| drop(tell.send(event))) {
+    let inputs = match start_in(&settings, devices, &Pulse::default(), move |event| {
+        drop(tell.send(event))
+    }) {
         Ok(inputs) => inputs,
         Err(error) => return vec![Finding::fail(format!("{error}"), "end other programs")],
     };

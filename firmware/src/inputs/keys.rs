@@ -4,6 +4,7 @@ use super::gesture::{Button, Touch};
 use super::settings::{InputKind, InputSettings};
 use super::wait::{Clock, LOOK_AGAIN, Woken, wait as wait_for};
 use super::{Gesture, InputEvent, Looks, Tell};
+use crate::watch::Beat;
 use evdev::{AbsoluteAxisCode, Device, EventSummary, KeyCode};
 use std::collections::HashSet;
 use std::fs;
@@ -19,6 +20,7 @@ pub(super) fn wait(
     stopped: &PipeReader,
     tell: &Tell,
     looks: Looks,
+    beat: &Beat,
 ) {
     let mut looks = Some(looks);
     let clock = Clock::start();
@@ -26,6 +28,7 @@ pub(super) fn wait(
     let mut open: Vec<Opened<'_>> = Vec::new();
     let mut look = Duration::ZERO;
     loop {
+        beat.work();
         let now = clock.now();
         if now >= look {
             finder.look(inputs, devices, &mut open);
@@ -41,9 +44,11 @@ pub(super) fn wait(
             .min(look);
         let timeout = deadline.saturating_sub(clock.now());
         let files = open.iter().map(|opened| opened.device.as_fd());
+        beat.rest();
         let Woken::Ready(ready) = wait_for(stopped, files, Some(timeout)) else {
             return;
         };
+        beat.work();
         // From behind, so that places stay right when one is gone.
         for place in ready.into_iter().rev() {
             if open[place].read(clock.now(), tell).is_err() {

@@ -4,6 +4,7 @@ use super::gesture::{Button, Rotary};
 use super::settings::{InputKind, InputSettings};
 use super::wait::{Clock, LOOK_AGAIN, Woken, wait as wait_for};
 use super::{Gesture, InputEvent, Looks, Tell};
+use crate::watch::Beat;
 use gpiocdev::Request;
 use gpiocdev::line::{Bias, EdgeDetection, EdgeKind};
 use std::io::PipeReader;
@@ -11,11 +12,18 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// Waits until `stopped` is closed.
-pub(super) fn wait(inputs: Vec<InputSettings>, stopped: &PipeReader, tell: &Tell, looks: Looks) {
+pub(super) fn wait(
+    inputs: Vec<InputSettings>,
+    stopped: &PipeReader,
+    tell: &Tell,
+    looks: Looks,
+    beat: &Beat,
+) {
     let mut looks = Some(looks);
     let clock = Clock::start();
     let mut inputs: Vec<Input> = inputs.into_iter().map(Input::new).collect();
     loop {
+        beat.work();
         for input in &mut inputs {
             input.open(clock.now(), tell);
         }
@@ -27,9 +35,11 @@ pub(super) fn wait(inputs: Vec<InputSettings>, stopped: &PipeReader, tell: &Tell
             .enumerate()
             .filter_map(|(place, input)| Some((place, input.request.as_ref()?.as_fd())))
             .unzip();
+        beat.rest();
         let Woken::Ready(ready) = wait_for(stopped, files.into_iter(), timeout) else {
             return;
         };
+        beat.work();
         for file in ready {
             inputs[places[file]].read(clock.now(), tell);
         }

@@ -12,11 +12,13 @@ mod wait;
 pub use gesture::{Button, Finger, Press, Rotary, Touch};
 pub use settings::{Action, InputKind, InputSettings, InputsSettings};
 
+use crate::watch::{Beat, Pulse};
 use std::io::{self, PipeReader, PipeWriter};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// What a hand did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,20 +112,24 @@ pub struct Inputs {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Between two waits: devices are opened, and what they have is read.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What tells.
 type Tell = Arc<dyn Fn(InputEvent) + Send + Sync>;
 /// Dropped by a thread that has looked for its devices once.
 type Looks = Sender<std::convert::Infallible>;
 
-/// Waits for inputs from now on. `events` is called from two threads, and should not keep them waiting.
+/// Waits for inputs from now on. `events` is called from two threads, which `pulse` watches, and should not keep them waiting.
 ///
 /// # Errors
 /// The system has no threads or pipes left. A device that is not there is no error: it is looked for.
 pub fn start(
     settings: &InputsSettings,
+    pulse: &Pulse,
     events: impl Fn(InputEvent) + Send + Sync + 'static,
 ) -> io::Result<Inputs> {
-    start_in(settings, Path::new("/dev/input"), events)
+    start_in(settings, Path::new("/dev/input"), pulse, events)
 }
 
 /// [`start`], with another place for `/dev/input`.
@@ -133,6 +139,7 @@ pub fn start(
 pub fn start_in(
     settings: &InputsSettings,
     devices: &Path,
+    pulse: &Pulse,
     events: impl Fn(InputEvent) + Send + Sync + 'static,
 ) -> io::Result<Inputs> {
     let tell: Tell = Arc::new(events);
@@ -149,15 +156,15 @@ pub fn start_in(
     let (looks, looked) = channel();
     if !lines.is_empty() {
         let (stopped, tell, looks) = (stopped.try_clone()?, tell.clone(), looks.clone());
-        inputs.spawn("inputs-lines", move || {
-            lines::wait(lines, &stopped, &tell, looks)
+        inputs.spawn(pulse, "inputs-lines", move |beat| {
+            lines::wait(lines, &stopped, &tell, looks, beat);
         })?;
     }
     if !keys.is_empty() {
         let (stopped, devices): (PipeReader, _) = (stopped, devices.to_owned());
         let looks = looks.clone();
-        inputs.spawn("inputs-keys", move || {
-            keys::wait(&keys, &devices, &stopped, &tell, looks)
+        inputs.spawn(pulse, "inputs-keys", move |beat| {
+            keys::wait(&keys, &devices, &stopped, &tell, looks, beat);
         })?;
     }
     drop(looks);
@@ -167,8 +174,13 @@ pub fn start_in(
 }
 
 impl Inputs {
-    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
+    fn spawn(
+        &mut self,
+        pulse: &Pulse,
+        name: &'static str,
+        run: impl FnOnce(&Beat) + Send + 'static,
+    ) -> io::Result<()> {
+        let (_, thread) = pulse.spawn(name, PATIENCE, run)?;
         self.threads.push(thread);
         Ok(())
     }
@@ -178,7 +190,7 @@ impl Drop for Inputs {
     fn drop(&mut self) {
         self.stop = None;
         for thread in self.threads.drain(..) {
-            // One that panicked has said so.
+            // A panic of it was caught and noted.
             let _ = thread.join();
         }
     }

@@ -92,7 +92,7 @@ fn devices_that_are_not_there_are_told_and_threads_end() {
     // A node that is no device is left alone.
     std::fs::write(folder.path().join("event0"), "").unwrap();
     let (sender, told) = channel();
-    let inputs = start_in(&settings, folder.path(), move |event| {
+    let inputs = start_in(&settings, folder.path(), &Pulse::default(), move |event| {
         let _ = sender.send(event);
     })
     .unwrap();
@@ -119,6 +119,40 @@ fn devices_that_are_not_there_are_told_and_threads_end() {
 
 #[test]
 fn nothing_is_waited_for_without_inputs() {
-    let inputs = start(&InputsSettings::default(), |_| {}).unwrap();
+    let inputs = start(&InputsSettings::default(), &Pulse::default(), |_| {}).unwrap();
     assert!(inputs.threads.is_empty());
+}
+
+#[test]
+fn a_thread_that_panics_or_hangs_is_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = "[[inputs]]\nname = 'right'\nkind = 'key'\nkey = 'KEY_RIGHT'\n";
+    let settings = read(key).expect("it is right");
+    // There is no such key, which is told from the thread.
+    let pulse = Pulse::default();
+    let panics = |_| panic!("as it should");
+    let inputs = start_in(&settings, folder.path(), &pulse, panics).expect("threads");
+    pulse.wait(Duration::from_secs(60));
+    let stuck = pulse.check(Duration::ZERO).expect_err("it has panicked");
+    assert_eq!(stuck.to_string(), "inputs-keys: has panicked: as it should");
+    drop(inputs);
+
+    let pulse = Pulse::default();
+    let (finish, wait) = channel::<()>();
+    let (begun, begins) = channel();
+    let hangs = std::sync::Mutex::new((begun, wait));
+    let hang = move |_| {
+        let hangs = hangs.lock().expect("one thread");
+        let _ = hangs.0.send(());
+        let _ = hangs.1.recv();
+    };
+    let watched = pulse.clone();
+    let starts = std::thread::spawn(move || start_in(&settings, folder.path(), &watched, hang));
+    begins.recv().expect("it tells");
+    assert_eq!(pulse.check(Duration::from_secs(100)), Ok(()));
+    assert_eq!(pulse.check(Duration::from_secs(160)), Ok(()));
+    let stuck = pulse.check(Duration::from_secs(161)).expect_err("it hangs");
+    assert_eq!(stuck.to_string(), "inputs-keys: no progress for 61 s");
+    drop(finish);
+    drop(starts.join().expect("it goes on"));
 }

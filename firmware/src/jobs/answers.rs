@@ -15,7 +15,7 @@ pub enum Pushed {
         /// How many of those that wait go before it.
         position: usize,
     },
-    /// A job of this name was brought before; nothing has changed.
+    /// The same job was brought before; nothing has changed.
     Known {
         /// Its name.
         id: JobId,
@@ -34,6 +34,12 @@ pub enum Rejection {
     QueueFull {
         /// How many may wait.
         capacity: usize,
+    },
+    /// Its name is that of another order.
+    #[error("id: {id} is another order's: give this one another id, or none")]
+    IdTaken {
+        /// The name.
+        id: JobId,
     },
     /// Its time to live was over when it came.
     #[error("its time to live was over when it came: give it more, or check the sender's clock")]
@@ -58,6 +64,7 @@ impl Rejection {
     pub fn name(&self) -> &'static str {
         match self {
             Self::QueueFull { .. } => "queue_full",
+            Self::IdTaken { .. } => "id_taken",
             Self::Expired => "expired",
             Self::TooLong { .. } => "too_long",
             Self::DiskFull(_) => "disk_full",
@@ -92,8 +99,8 @@ pub struct Taken {
 pub enum Cancel {
     /// It waited, and is gone.
     Waiting(Box<Job>),
-    /// It is being painted: stop the painter, then say that it was cancelled.
-    Painting,
+    /// It was being painted, and is over: say so, then stop the painter, whatever it still brings.
+    Painting(Box<Job>),
     /// It neither waits nor is being painted.
     Unknown,
 }

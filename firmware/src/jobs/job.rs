@@ -1,7 +1,7 @@
 //! A job, what is said when it comes and what becomes of it.
 
 use super::moment::{Moment, optional_ms, unix_ms};
-use super::{JobId, Order, Source, Status};
+use super::{Given, JobId, Mark, Order, Source, Status};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +12,8 @@ pub struct NewJob {
     pub id: Option<JobId>,
     /// What to paint.
     pub order: Order,
+    /// Which of it was asked for, where the board has put something in; `None`: all of it.
+    pub given: Option<Given>,
     /// Who asks.
     pub source: Source,
     /// Where answers go besides the board's `response` topic.
@@ -27,6 +29,7 @@ impl NewJob {
         Self {
             id: None,
             order,
+            given: None,
             source,
             reply: None,
             ttl: None,
@@ -53,6 +56,9 @@ pub struct Job {
     pub id: JobId,
     /// What to paint. The seed is set: painted again after a power cut, it becomes the same picture.
     pub order: Order,
+    /// Which of it was asked for; `None`: a journal of before does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
     /// Who asked.
     pub source: Source,
     /// Where answers go besides the board's `response` topic.
@@ -77,6 +83,9 @@ pub struct Job {
     /// How many of those attempts ended with the whole machine.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub power_cuts: u32,
+    /// How many of them ended with a program that was told to stop, when the painter did not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unstopped: u32,
 }
 
 #[allow(
@@ -94,7 +103,23 @@ const MOST_CRASHES: u32 = 2;
 /// picture: a job may take the machine down with it, by its heat or by its hunger for memory.
 const MOST_POWER_CUTS: u32 = 5;
 
+/// Times that a job may keep the painter from stopping. On a slow board a part of a picture may take so long, but hardly
+/// each time.
+const MOST_UNSTOPPED: u32 = 5;
+
 impl Job {
+    /// Whether it is what is asked for, as far as that can be told.
+    #[must_use]
+    pub fn came_of(&self, asked: &Order) -> bool {
+        self.order.came_of(asked, self.given.as_ref())
+    }
+
+    /// Stands for what was asked for, if that is known.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        let given = self.given.as_ref()?;
+        Some(self.order.only(given).mark())
+    }
+
     /// Whether it has waited too long.
     #[must_use]
     pub fn has_expired(&self, now: &Moment) -> bool {
@@ -104,12 +129,16 @@ impl Job {
     /// Why it must not be painted any more, as its answer says; `None`: it may be.
     #[must_use]
     pub fn why_set_aside(&self) -> Option<&'static str> {
-        let crashes = self.attempts.saturating_sub(self.power_cuts);
+        let others = self.power_cuts.saturating_add(self.unstopped);
+        let crashes = self.attempts.saturating_sub(others);
         if crashes >= MOST_CRASHES {
             return Some("painting it ended the program twice: it is set aside");
         }
-        let cuts = self.power_cuts >= MOST_POWER_CUTS;
-        cuts.then_some("the board went off five times while it was painted: it is set aside")
+        if self.power_cuts >= MOST_POWER_CUTS {
+            return Some("the board went off five times while it was painted: it is set aside");
+        }
+        let unstopped = self.unstopped >= MOST_UNSTOPPED;
+        unstopped.then_some("five times it could not be stopped: it is set aside")
     }
 
     /// Sets the deadline at the start of the program. Where the dates cannot tell how long it has waited, it may wait

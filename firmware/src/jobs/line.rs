@@ -2,7 +2,7 @@
 //!
 //! It changes by [`Entry`]s only, whether they happen now or are read from a journal, so that what is read is what was.
 
-use super::{Entry, Job, JobId, LARGEST_QUEUE, Outcome, Source, Status};
+use super::{Entry, Job, JobId, LARGEST_QUEUE, Mark, Order, Outcome, Source, Status};
 use std::collections::VecDeque;
 
 /// Jobs that are over and still known, so that the same name is not painted twice.
@@ -20,10 +20,19 @@ pub(super) struct Line {
     /// Of the one that is being painted.
     attempt: Attempt,
     /// The oldest first.
-    finished: VecDeque<(JobId, Outcome)>,
+    finished: VecDeque<Finished>,
     next: u64,
     /// Jobs for which there was no room.
     pub(super) dropped: usize,
+}
+
+/// A job that is over.
+#[derive(Debug, Clone, PartialEq)]
+struct Finished {
+    id: JobId,
+    outcome: Outcome,
+    /// What it was, if that is known.
+    mark: Option<Mark>,
 }
 
 /// How painting was begun.
@@ -31,16 +40,11 @@ pub(super) struct Line {
 pub(super) struct Attempt {
     /// In which start of the machine.
     boot: Option<String>,
-    /// Whether the program was told to stop since.
-    excused: bool,
 }
 
 impl Attempt {
     /// What the end of the program was for the job, now that the machine is in `boot`.
     fn interrupted(&self, id: JobId, boot: Option<&str>) -> Entry {
-        if self.excused {
-            return Entry::Released { id };
-        }
         // Without a word of the system it is a crash: a job that crashes must not be tried for ever.
         let another = self
             .boot
@@ -74,9 +78,22 @@ impl Line {
         if self.waiting().any(|job| job.id == *id) {
             return Some((Status::Queued, None));
         }
-        let of_id = |(finished, _): &&(JobId, Outcome)| finished == id;
-        let (_, outcome) = self.finished.iter().rev().find(of_id)?;
+        let outcome = &self.finished(id)?.outcome;
         Some((outcome.status(), outcome.error()))
+    }
+
+    fn finished(&self, id: &JobId) -> Option<&Finished> {
+        self.finished.iter().rev().find(|over| over.id == *id)
+    }
+
+    /// Whether the job of this name that is known is what is asked for, as far as that can be told.
+    pub(super) fn came_of(&self, id: &JobId, asked: &Order) -> bool {
+        let mut here = self.painting().into_iter().chain(self.waiting());
+        if let Some(job) = here.find(|job| job.id == *id) {
+            return job.came_of(asked);
+        }
+        let mark = self.finished(id).and_then(|over| over.mark.as_ref());
+        mark.is_none_or(|mark| *mark == asked.mark())
     }
 
     /// Whether it is the one that is being painted.
@@ -109,11 +126,18 @@ impl Line {
                 if let Some(mut job) = self.remove(&id) {
                     job.attempts = job.attempts.saturating_add(1);
                     self.painting = Some(job);
-                    let excused = false;
-                    self.attempt = Attempt { boot, excused };
+                    self.attempt = Attempt { boot };
                 }
             }
-            Entry::Excused { id } => self.attempt.excused |= self.is_painting(&id),
+            Entry::Excused { .. } => {}
+            Entry::Unstopped { id } => {
+                if self.is_painting(&id)
+                    && let Some(mut job) = self.leave()
+                {
+                    job.unstopped = job.unstopped.saturating_add(1);
+                    self.insert(job);
+                }
+            }
             Entry::Released { id } => {
                 if self.is_painting(&id)
                     && let Some(mut job) = self.leave()
@@ -127,7 +151,7 @@ impl Line {
                     self.put_back(power);
                 }
             }
-            Entry::Finished { id, outcome } => {
+            Entry::Finished { id, outcome, mark } => {
                 let job = if self.is_painting(&id) {
                     self.leave()
                 } else {
@@ -136,7 +160,8 @@ impl Line {
                 if self.finished.len() >= FINISHED_KNOWN {
                     self.finished.pop_front();
                 }
-                self.finished.push_back((id, outcome));
+                let mark = mark.or_else(|| job.as_ref()?.mark());
+                self.finished.push_back(Finished { id, outcome, mark });
                 return job;
             }
         }
@@ -171,9 +196,10 @@ impl Line {
 
     /// Entries that make an empty line into this one.
     pub(super) fn as_entries(&self) -> Vec<Entry> {
-        let finished = self.finished.iter().map(|(id, outcome)| Entry::Finished {
-            id: id.clone(),
-            outcome: outcome.clone(),
+        let finished = self.finished.iter().map(|over| Entry::Finished {
+            id: over.id.clone(),
+            outcome: over.outcome.clone(),
+            mark: over.mark.clone(),
         });
         let accepted = |job: &Job| Entry::Accepted(Box::new(job.clone()));
         let mut entries = vec![Entry::Next(self.next)];
@@ -185,9 +211,6 @@ impl Line {
             entries.push(Entry::Accepted(before));
             let (id, boot) = (job.id.clone(), self.attempt.boot.clone());
             entries.push(Entry::Started { id, boot });
-            if self.attempt.excused {
-                entries.push(Entry::Excused { id: job.id.clone() });
-            }
         }
         entries
     }

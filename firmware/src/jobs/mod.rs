@@ -19,7 +19,7 @@ pub use job::{Job, NewJob, Outcome, Reply};
 pub use moment::Moment;
 pub(crate) use moment::is_set;
 pub(crate) use order::scheduler_name;
-pub use order::{JobId, Order, Source, Status, WrongId};
+pub use order::{Given, JobId, Mark, Order, Source, Status, WrongId};
 pub use queue::Queue;
 pub use record::{Entry, LARGEST_RECORD, Reading, read_journal};
 

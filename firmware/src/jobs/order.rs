@@ -2,6 +2,7 @@
 
 use easel::{PaintRequest, SchedulerKind};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
@@ -53,6 +54,82 @@ impl Order {
             scheduler: self.scheduler,
             ..PaintRequest::new(self.prompt.clone())
         }
+    }
+}
+
+/// A field of an order that may be left to the board or the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Field {
+    Negative,
+    Size,
+    Steps,
+    Guidance,
+    Seed,
+    Scheduler,
+}
+
+/// Which fields of an order whoever asked has given. With it, what was asked for can be told from an order that the
+/// board has completed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Given(Vec<Field>);
+
+/// Stands for an order, where there is no room for all of it: two different ones have the same by an accident of 2^-64.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mark(String);
+
+impl Order {
+    /// The fields that it says.
+    #[must_use]
+    pub fn given(&self) -> Given {
+        let says = [
+            (Field::Negative, self.negative.is_some()),
+            (Field::Size, self.size.is_some()),
+            (Field::Steps, self.steps.is_some()),
+            (Field::Guidance, self.guidance.is_some()),
+            (Field::Seed, self.seed.is_some()),
+            (Field::Scheduler, self.scheduler.is_some()),
+        ];
+        let given = says.into_iter().filter(|(_, says)| *says);
+        Given(given.map(|(field, _)| field).collect())
+    }
+
+    /// What is left when only these fields are said: what was asked for.
+    #[must_use]
+    pub fn only(&self, given: &Given) -> Self {
+        let given = |field| given.0.contains(&field);
+        Self {
+            prompt: self.prompt.clone(),
+            negative: self.negative.clone().filter(|_| given(Field::Negative)),
+            size: self.size.filter(|_| given(Field::Size)),
+            steps: self.steps.filter(|_| given(Field::Steps)),
+            guidance: self.guidance.filter(|_| given(Field::Guidance)),
+            seed: self.seed.filter(|_| given(Field::Seed)),
+            scheduler: self.scheduler.filter(|_| given(Field::Scheduler)),
+        }
+    }
+
+    /// Whether this completed order came of what is `asked`. Where it is not known what of it was given, as in records of
+    /// before, all that is asked must be as it is here.
+    #[must_use]
+    pub fn came_of(&self, asked: &Self, given: Option<&Given>) -> bool {
+        let given = given.cloned().unwrap_or_else(|| asked.given());
+        self.only(&given) == *asked
+    }
+
+    /// Its mark.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        let json = serde_json::to_vec(self).expect("plain data");
+        let hash = Sha256::digest(json);
+        Mark(
+            hash.iter()
+                .take(8)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        )
     }
 }
 
@@ -178,6 +255,61 @@ mod tests {
         for wrong in ["", ".", "..", ".a", "a/b", "a b", "é", &"x".repeat(65)] {
             assert!(wrong.parse::<JobId>().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn what_was_asked_for_is_told_from_what_the_board_put_in() {
+        let asked = Order {
+            size: Some((64, 64)),
+            negative: Some(String::new()),
+            ..Order::new("a cat")
+        };
+        let completed = Order {
+            steps: Some(7),
+            seed: Some(5),
+            ..asked.clone()
+        };
+        let given = asked.given();
+        assert_eq!(
+            serde_json::to_string(&given).expect("plain data"),
+            r#"["negative","size"]"#
+        );
+        assert!(completed.came_of(&asked, Some(&given)));
+        assert!(completed.came_of(&asked, None));
+        for other in [
+            Order::new("a cat"),
+            Order {
+                steps: Some(7),
+                ..asked.clone()
+            },
+            Order {
+                prompt: "a dog".to_owned(),
+                ..asked.clone()
+            },
+            Order {
+                size: Some((64, 128)),
+                ..asked.clone()
+            },
+        ] {
+            assert!(!completed.came_of(&other, Some(&given)), "{other:?}");
+            assert_ne!(other.mark(), asked.mark());
+        }
+        // A record of before does not say whether the steps were given.
+        let with_steps = Order {
+            steps: Some(7),
+            ..asked.clone()
+        };
+        assert!(completed.came_of(&with_steps, None));
+        let with_other_steps = Order {
+            steps: Some(8),
+            ..asked.clone()
+        };
+        assert!(!completed.came_of(&with_other_steps, None));
+        // Marks are kept: they stay what they are.
+        assert_eq!(
+            Order::new("a cat").mark(),
+            Mark("6c2ed3bea0cbbaec".to_owned())
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::set_aside::SetAside;
 use super::{
     Entry, Job, JobId, LARGEST_QUEUE, Moment, NewJob, Outcome, QueueSettings, Source, Status,
 };
-use std::fs;
+use easel::files::make_private_folder;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,8 @@ const LONGEST_REASON: usize = 500;
 pub struct Queue {
     line: Line,
     journal: Journal,
+    /// What is true, and could not be written.
+    unwritten: Vec<Entry>,
     set_aside: SetAside,
     capacity: usize,
     /// This start of the machine.
@@ -58,7 +60,7 @@ impl Queue {
             path: folder.to_owned(),
             problem,
         };
-        fs::create_dir_all(folder).map_err(failed)?;
+        make_private_folder(folder).map_err(failed)?;
         let lock = FolderLock::take(folder).map_err(failed)?;
         let lock = lock.ok_or_else(|| JournalError::Locked(folder.to_owned()))?;
         let (journal, found) = Journal::open(Arc::clone(&disk), folder)?;
@@ -78,6 +80,7 @@ impl Queue {
         let mut queue = Self {
             line,
             journal,
+            unwritten: Vec::new(),
             set_aside: SetAside::new(disk, folder),
             capacity: settings.capacity.min(LARGEST_QUEUE),
             boot,
@@ -116,9 +119,13 @@ impl Queue {
     /// # Errors
     /// A [`Rejection`], of which nothing is kept.
     pub fn push(&mut self, new: NewJob, random: u64, now: Moment) -> Result<Pushed, Rejection> {
+        let given = new.given.unwrap_or_else(|| new.order.given());
         if let Some(id) = &new.id
             && let Some((status, error)) = self.line.find(id)
         {
+            if !self.line.came_of(id, &new.order.only(&given)) {
+                return Err(Rejection::IdTaken { id: id.clone() });
+            }
             return Ok(Pushed::Known {
                 id: id.clone(),
                 status,
@@ -141,6 +148,7 @@ impl Queue {
             sequence: self.line.next(),
             id: id.clone(),
             order,
+            given: Some(given),
             source: new.source,
             reply: new.reply,
             accepted: now.wall,
@@ -148,6 +156,7 @@ impl Queue {
             deadline: new.ttl.and_then(|ttl| now.steady.checked_add(ttl)),
             attempts: 0,
             power_cuts: 0,
+            unstopped: 0,
         }));
         let bytes = json(std::slice::from_ref(&entry)).len();
         if bytes > LARGEST_RECORD {
@@ -178,10 +187,8 @@ impl Queue {
                 break;
             };
             self.set_aside.keep(job)?;
-            entries.push(Entry::Finished {
-                id: job.id.clone(),
-                outcome: Outcome::Error(reason.to_owned()),
-            });
+            let outcome = Outcome::Error(reason.to_owned());
+            entries.push(Entry::finished(job.id.clone(), outcome));
             set_aside.push(job.id.clone());
         }
         let ended = self.commit(entries)?;
@@ -206,10 +213,7 @@ impl Queue {
     fn expiries(&self, now: Moment) -> Vec<Entry> {
         let expired = self.line.waiting().filter(|job| job.has_expired(&now));
         expired
-            .map(|job| Entry::Finished {
-                id: job.id.clone(),
-                outcome: Outcome::Expired,
-            })
+            .map(|job| Entry::finished(job.id.clone(), Outcome::Expired))
             .collect()
     }
 
@@ -225,39 +229,75 @@ impl Queue {
             Outcome::Error(reason) => Outcome::Error(reason.chars().take(LONGEST_REASON).collect()),
             outcome => outcome,
         };
-        let id = id.clone();
-        Ok(self.commit(vec![Entry::Finished { id, outcome }])?.pop())
+        let entry = Entry::finished(id.clone(), outcome);
+        Ok(self.commit(vec![entry])?.pop())
     }
 
-    /// Takes a job out that waits. One that is being painted has to be stopped first: [`finish`](Self::finish) it then.
+    /// Ends a job that waits or is being painted. Whatever the painter still brings of it counts no more.
     ///
     /// # Errors
-    /// The disk.
+    /// The disk. Then nothing has changed, and [`cancel_unwritten`](Self::cancel_unwritten) is left.
     pub fn cancel(&mut self, id: &JobId) -> Result<Cancel, JournalError> {
-        if self.line.is_painting(id) {
-            return Ok(Cancel::Painting);
+        if self.is_here(id) {
+            self.record(&[Entry::finished(id.clone(), Outcome::Cancelled)])?;
         }
-        if !self.line.waiting().any(|job| job.id == *id) {
-            return Ok(Cancel::Unknown);
-        }
-        let id = id.clone();
-        let outcome = Outcome::Cancelled;
-        let mut ended = self.commit(vec![Entry::Finished { id, outcome }])?;
-        Ok(ended
-            .pop()
-            .map_or(Cancel::Unknown, |job| Cancel::Waiting(Box::new(job))))
+        Ok(self.end_cancelled(id))
     }
 
-    /// The program was told to stop in the middle of this job: should it be killed before the painter hears of it, the
-    /// attempt does not count. Returns whether it is the one.
+    /// The same on a disk that takes nothing: it is obeyed now, and written with the next entry or by
+    /// [`write_down`](Self::write_down). Should the program end before that, the job is there again.
+    pub fn cancel_unwritten(&mut self, id: &JobId) -> Cancel {
+        let cancelled = self.end_cancelled(id);
+        if let Cancel::Waiting(job) | Cancel::Painting(job) = &cancelled {
+            self.unwritten.push(Entry::Finished {
+                id: id.clone(),
+                outcome: Outcome::Cancelled,
+                mark: job.mark(),
+            });
+        }
+        cancelled
+    }
+
+    fn is_here(&self, id: &JobId) -> bool {
+        self.line.is_painting(id) || self.line.waiting().any(|job| job.id == *id)
+    }
+
+    fn end_cancelled(&mut self, id: &JobId) -> Cancel {
+        if !self.is_here(id) {
+            return Cancel::Unknown;
+        }
+        let was_painting = self.line.is_painting(id);
+        let entry = Entry::finished(id.clone(), Outcome::Cancelled);
+        match self.line.apply(entry) {
+            Some(job) if was_painting => Cancel::Painting(job),
+            Some(job) => Cancel::Waiting(job),
+            None => Cancel::Unknown,
+        }
+    }
+
+    /// Writes what is true and could not be written.
     ///
     /// # Errors
-    /// The disk. Then the attempt counts.
-    pub fn excuse(&mut self, id: &JobId) -> Result<bool, JournalError> {
+    /// The disk. It may be tried again.
+    pub fn write_down(&mut self) -> Result<(), JournalError> {
+        if !self.unwritten.is_empty() {
+            let line = &self.line;
+            self.journal.append(&self.unwritten, || line.as_entries())?;
+            self.unwritten.clear();
+        }
+        Ok(())
+    }
+
+    /// The program was told to stop and ends without the painter, which does not stop: the job that is being painted
+    /// waits again, as the first of its kind, and this is counted. Returns whether it is the one.
+    ///
+    /// # Errors
+    /// The disk. Then the attempt counts like one that ended the program.
+    pub fn unstopped(&mut self, id: &JobId) -> Result<bool, JournalError> {
         if !self.line.is_painting(id) {
             return Ok(false);
         }
-        self.commit(vec![Entry::Excused { id: id.clone() }])?;
+        self.commit(vec![Entry::Unstopped { id: id.clone() }])?;
         Ok(true)
     }
 
@@ -327,6 +367,7 @@ impl Queue {
     }
 
     fn record(&mut self, entries: &[Entry]) -> Result<(), JournalError> {
+        self.write_down()?;
         let line = &self.line;
         self.journal.append(entries, || line.as_entries())
     }

@@ -6,7 +6,7 @@
 //! read a journal with any pager.
 
 use super::line::Line;
-use super::{Job, JobId, Outcome};
+use super::{Job, JobId, Mark, Outcome};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -36,13 +36,18 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         boot: Option<String>,
     },
-    /// The program was told to stop in the middle of it: whatever ends it now, that is not the job's fault.
+    /// The program was told to stop in the middle of it. Nothing follows from it any more; journals of before have it.
     Excused {
         /// Which job.
         id: JobId,
     },
     /// Painting it was given up for now, and that is not its fault.
     Released {
+        /// Which job.
+        id: JobId,
+    },
+    /// The program was told to stop and ends without the painter, which did not stop: it waits again.
+    Unstopped {
         /// Which job.
         id: JobId,
     },
@@ -59,7 +64,18 @@ pub enum Entry {
         id: JobId,
         /// How it ended.
         outcome: Outcome,
+        /// What it was, where no entry before says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mark: Option<Mark>,
     },
+}
+
+impl Entry {
+    /// A job of which the journal has what it was is over.
+    pub(super) fn finished(id: JobId, outcome: Outcome) -> Self {
+        let mark = None;
+        Self::Finished { id, outcome, mark }
+    }
 }
 
 /// A record without its frame.

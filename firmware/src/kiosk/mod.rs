@@ -24,6 +24,7 @@ pub use hours::{Hours, TimeOfDay, WrongTime};
 pub use machine::{Kiosk, KioskState, SettingError, Wish};
 pub use night::{Night, NightMode, Quiet, WrongNight, night};
 pub use playlist::{Drawing, Playlist, Position, Prompt, Seeds};
+pub(crate) use settings::LONGEST_INTERVAL;
 pub use settings::{KioskSettings, QuietHours, ShowAgain, Zone};
 pub use style::{Style, WrongStyle};
 pub use template::{Template, WrongTemplate};

@@ -4,6 +4,7 @@ use super::draw::{Chance, shuffled, weighted};
 use super::hours::Hours;
 use super::style::Style;
 use super::template::{Template, is_name};
+use crate::fields;
 use crate::jobs::Order;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,10 +34,13 @@ pub struct Playlist {
     /// What to keep out of the pictures.
     pub negative: Option<String>,
     /// Denoising steps.
+    #[serde(default, deserialize_with = "fields::steps")]
     pub steps: Option<usize>,
     /// Guidance scale.
+    #[serde(default, deserialize_with = "fields::guidance")]
     pub guidance: Option<f32>,
     /// Width and height, pixels.
+    #[serde(default, deserialize_with = "fields::size")]
     pub size: Option<(u32, u32)>,
 }
 
@@ -112,8 +116,8 @@ const SEEDS: &str = "seeds: write \"random\", a list of numbers, or { from = 1 }
 )]
 enum RawSeeds {
     Word(String),
-    Listed(Vec<u64>),
-    Counted { from: u64 },
+    Listed(Vec<fields::Seed>),
+    Counted { from: fields::Seed },
 }
 
 impl TryFrom<RawSeeds> for Seeds {
@@ -124,8 +128,10 @@ impl TryFrom<RawSeeds> for Seeds {
             RawSeeds::Word(word) if word == "random" => Ok(Self::Random),
             RawSeeds::Word(_) => Err(SEEDS),
             RawSeeds::Listed(seeds) if seeds.is_empty() => Err(SEEDS),
-            RawSeeds::Listed(seeds) => Ok(Self::Listed(seeds)),
-            RawSeeds::Counted { from } => Ok(Self::Counted(from)),
+            RawSeeds::Listed(seeds) => {
+                Ok(Self::Listed(seeds.into_iter().map(|seed| seed.0).collect()))
+            }
+            RawSeeds::Counted { from } => Ok(Self::Counted(from.0)),
         }
     }
 }
@@ -251,7 +257,10 @@ impl Playlist {
         self.check_words()?;
         check_weights("prompts", self.prompts.iter().map(|prompt| prompt.weight))?;
         check_weights("styles", self.styles.iter().map(|style| style.weight))?;
-        self.check_settings()
+        match &self.negative {
+            Some(negative) => is_text("negative", negative),
+            None => Ok(()),
+        }
     }
 
     fn check_words(&self) -> Result<(), String> {
@@ -269,27 +278,6 @@ impl Playlist {
             }
         }
         Ok(())
-    }
-
-    fn check_settings(&self) -> Result<(), String> {
-        if let Some(negative) = &self.negative {
-            is_text("negative", negative)?;
-        }
-        // The limits of a request.
-        if let Some(steps) = self.steps.filter(|steps| !(1..=1000).contains(steps)) {
-            return Err(format!("steps: {steps}: give 1 to 1000"));
-        }
-        if let Some(guidance) = self.guidance.filter(|g| !(0.0..=50.0).contains(g)) {
-            return Err(format!("guidance: {guidance}: give 0 to 50"));
-        }
-        let most = easel::LARGEST_SIDE;
-        let fits = |side: u32| (1..=most).contains(&side);
-        match self.size {
-            Some((width, height)) if !fits(width) || !fits(height) => Err(format!(
-                "size: [{width}, {height}]: give width and height, 1 to {most} pixels"
-            )),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -94,7 +94,7 @@ impl TryFrom<String> for Zone {
 /// Where nothing else is said: seconds.
 const DEFAULT_INTERVAL: u64 = 600;
 /// Seconds: a week.
-pub(super) const LONGEST_INTERVAL: u64 = 7 * 24 * 3600;
+pub(crate) const LONGEST_INTERVAL: u64 = 7 * 24 * 3600;
 
 impl Default for KioskSettings {
     fn default() -> Self {

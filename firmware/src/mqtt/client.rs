@@ -7,33 +7,40 @@ use super::inbound::{Inbound, Ticket};
 use super::report::Outbound;
 use super::secret::PasswordPlaces;
 use super::{BrokerError, BrokerSettings, Identity, topics};
+use crate::watch::{Beat, Pulse};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
+/// The connection's thread shows that it gets on every few seconds, whether anything happens or not; it never waits itself.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The board on the broker. Works on a thread of its own; none of its functions waits for the network, but
 /// [`stop`](Self::stop). Dropped without that it is gone at once, as in a power cut: the broker publishes the last will.
 #[derive(Debug)]
 pub struct Client {
     actions: UnboundedSender<Action>,
+    beat: Beat,
     thread: JoinHandle<()>,
     /// If the board has one.
     own_broker: Option<Embedded>,
 }
 
 impl Client {
-    /// Begins to connect, and goes on for ever. `events` is called on the connection's thread: it must be quick.
+    /// Begins to connect, and goes on for ever. `events` is called on the connection's thread, which `pulse` watches: it
+    /// must be quick.
     ///
     /// # Errors
     /// Settings without a broker, a device id that cannot stand in a topic, no thread.
     pub fn start(
         settings: &BrokerSettings,
         identity: Identity,
+        pulse: &Pulse,
         events: impl Fn(Inbound) + Send + 'static,
     ) -> Result<Self, BrokerError> {
-        Self::start_at_pace(settings, identity, Pace::default(), events)
+        Self::start_at_pace(settings, identity, Pace::default(), pulse, events)
     }
 
     /// As [`start`](Self::start), with a broker of the board's own, which keeps its files in the state folder `state`
@@ -45,11 +52,12 @@ impl Client {
         settings: &BrokerSettings,
         identity: Identity,
         state: &Path,
+        pulse: &Pulse,
         events: impl Fn(Inbound) + Send + Clone + 'static,
     ) -> Result<Self, BrokerError> {
         let pace = Pace::default();
-        let own = Embedded::start(settings, state, pace.clone(), events.clone())?;
-        Self::begin(settings, identity, pace, Some(own), events)
+        let own = Embedded::start(settings, state, pace.clone(), pulse, events.clone())?;
+        Self::begin(settings, identity, pace, Some(own), pulse, events)
     }
 
     /// As [`start`](Self::start), with other times between attempts.
@@ -60,9 +68,10 @@ impl Client {
         settings: &BrokerSettings,
         identity: Identity,
         pace: Pace,
+        pulse: &Pulse,
         events: impl Fn(Inbound) + Send + 'static,
     ) -> Result<Self, BrokerError> {
-        Self::begin(settings, identity, pace, None, events)
+        Self::begin(settings, identity, pace, None, pulse, events)
     }
 
     fn begin(
@@ -70,13 +79,14 @@ impl Client {
         identity: Identity,
         pace: Pace,
         own_broker: Option<Embedded>,
+        pulse: &Pulse,
         events: impl Fn(Inbound) + Send + 'static,
     ) -> Result<Self, BrokerError> {
         let address = settings.address().ok_or(BrokerError::NoHost)?;
         if !topics::is_plain_name(&identity.device) {
-            return Err(BrokerError::Device(identity.device));
+            return Err(BrokerError::Device);
         }
-        let places = PasswordPlaces::of_process(settings.password_file.as_deref());
+        let places = PasswordPlaces::of_process(settings);
         let (actions, received) = tokio::sync::mpsc::unbounded_channel();
         let settings = settings.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -85,19 +95,18 @@ impl Client {
             .build()
             .map_err(BrokerError::Thread)?;
         let is_up = own_broker.as_ref().map(Embedded::is_up);
-        let work = move || {
+        let work = move |beat: &Beat| {
             let events = Box::new(events);
             let desk = Desk::new(settings, address, identity, places, pace, is_up, events);
-            runtime.block_on(desk.run(received));
+            runtime.block_on(desk.run(received, beat));
             // A name look-up may hang for minutes in the system: nobody waits for it.
             runtime.shutdown_background();
         };
-        let thread = std::thread::Builder::new()
-            .name("connection".to_owned())
-            .spawn(work)
-            .map_err(BrokerError::Thread)?;
+        let started = pulse.spawn("connection", PATIENCE, work);
+        let (beat, thread) = started.map_err(BrokerError::Thread)?;
         Ok(Self {
             actions,
+            beat,
             thread,
             own_broker,
         })
@@ -141,7 +150,9 @@ impl Client {
     }
 
     fn act(&self, action: Action) {
-        // The thread ends only after a stop, which takes the handle.
-        let _ = self.actions.send(action);
+        if self.actions.send(action).is_err() {
+            // It ends only after a stop, which takes the handle: it has panicked.
+            self.beat.lost();
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::report::Outbound;
 use super::secret::PasswordPlaces;
 use super::{BrokerSettings, Identity, publication, topics};
 use crate::jobs::Source;
+use crate::watch::Beat;
 use rumqttc::{
     AsyncClient, ManualAck, PubAck, Publish, PublishNoticeError, QoS, RetainForwardRule,
     SubscribeFilter, SubscribeReasonCode,
@@ -20,7 +21,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// What the handle asks for.
@@ -36,6 +37,9 @@ pub(super) enum Action {
 
 /// Unacknowledged commands that the broker may send. Fewer than a queue holds: the rest waits at the broker.
 const RECEIVE_MAXIMUM: u16 = 16;
+
+/// How often the thread shows that it gets on.
+const BEAT_EVERY: Duration = Duration::from_secs(10);
 
 /// One line's present connection.
 pub(super) struct Connection {
@@ -112,7 +116,7 @@ impl Desk {
     }
 
     /// Until it is told to stop or the handle is dropped.
-    pub(super) async fn run(mut self, mut actions: UnboundedReceiver<Action>) {
+    pub(super) async fn run(mut self, mut actions: UnboundedReceiver<Action>, beat: &Beat) {
         self.open(
             Line::Own,
             topics::client_id(&self.identity.device),
@@ -121,11 +125,15 @@ impl Desk {
         if self.fleet.group.is_some() {
             self.open_fleet();
         }
+        let mut beats = tokio::time::interval(BEAT_EVERY);
         loop {
+            beat.work();
             self.send();
             let birth = self.birth;
             let alarm = [birth, self.fleet.alarm()].into_iter().flatten().min();
             tokio::select! {
+                // A task of this thread that waits or spins holds this up, too.
+                _ = beats.tick() => {}
                 action = actions.recv() => match action {
                     Some(Action::Stop(deadline, done)) => {
                         let all = self.stop(Instant::now() + deadline).await;
@@ -136,7 +144,7 @@ impl Desk {
                     None => return,
                 },
                 Some((line, news)) = self.heard.recv() => self.hear(line, news),
-                Some(Ok(answer)) = self.answers.join_next() => self.answered(answer),
+                Some(answer) = self.answers.join_next() => self.answered(whole(answer)),
                 () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => {
                     if birth.is_some_and(|birth| birth <= Instant::now()) {
                         self.announce_again();
@@ -229,7 +237,7 @@ impl Desk {
                     if !resumed {
                         self.outbox.all_again();
                     }
-                    self.subscribe(&line, self.own_filters());
+                    self.subscribe(&line, self.own_filters(&topics::ALL));
                 } else {
                     self.fleet_up(&line, resumed);
                 }
@@ -253,20 +261,21 @@ impl Desk {
             News::Closed => {
                 self.lines.remove(&line);
             }
+            // Without it the board would be said to be online for ever: the thread's end is seen.
+            News::Panicked => panic!("the connection's task"),
         }
     }
 
-    /// What the board itself listens to. With its flag as published, as a retained command would be carried out again
-    /// at each start; none that is stored (MQTT 5, section 3.8.3.1).
-    fn own_filters(&self) -> Vec<SubscribeFilter> {
-        let mut filters: Vec<String> = topics::COMMANDS
-            .iter()
-            .map(|name| self.topic(name))
-            .collect();
+    /// What the board itself listens to: whatever is published below its name, so that a mistaken topic is answered, but not
+    /// what it says itself. With its flag as published, as a retained command would be carried out again at each start;
+    /// none that is stored (MQTT 5, section 3.8.3.1).
+    fn own_filters(&self, names: &[&str]) -> Vec<SubscribeFilter> {
+        let mut filters: Vec<String> = names.iter().map(|name| self.topic(name)).collect();
         if self.settings.discovery {
             filters.push(format!("{}/status", self.settings.discovery_prefix));
         }
         let new = |filter: String| SubscribeFilter {
+            nolocal: true,
             preserve_retain: true,
             retain_forward_rule: RetainForwardRule::Never,
             ..SubscribeFilter::new(filter, QoS::AtLeastOnce)
@@ -302,16 +311,28 @@ impl Desk {
                 {
                     return;
                 }
-                for (name, code) in names.iter().zip(&codes) {
-                    if !matches!(code, SubscribeReasonCode::Success(_)) {
+                let refused = names.iter().zip(&codes);
+                let refused = refused
+                    .filter(|(_, code)| !matches!(code, SubscribeReasonCode::Success(_)))
+                    .map(|(name, code)| {
                         let advice = "allow it in the broker's access list";
-                        self.note(format!(
-                            "the broker refuses a subscription to {name} ({code:?}): {advice}"
-                        ));
+                        format!("the broker refuses a subscription to {name} ({code:?}): {advice}")
+                    });
+                let refused: Vec<String> = refused.collect();
+                let all = topics::ALL.map(|name| self.topic(name));
+                let asked_for_all = all.iter().all(|filter| names.contains(filter));
+                match (line == Line::Own, asked_for_all) {
+                    // An access list may name each command.
+                    (true, true) if !refused.is_empty() => {
+                        self.subscribe(&line, self.own_filters(&topics::COMMANDS));
                     }
-                }
-                if line == Line::Own {
-                    self.online();
+                    (true, for_all) => {
+                        if for_all && self.resumed {
+                            self.leave_older_filters(&line);
+                        }
+                        self.online(refused);
+                    }
+                    (false, _) => refused.into_iter().for_each(|text| self.note(text)),
                 }
             }
             // The connection is gone; the next one subscribes anew.
@@ -319,12 +340,24 @@ impl Desk {
         }
     }
 
-    fn online(&mut self) {
+    /// A session may have been begun with filters of their own for the commands: with two that fit, a message may come twice.
+    fn leave_older_filters(&mut self, line: &Line) {
+        if let Some(client) = self.client(line) {
+            let older = topics::COMMANDS.map(|name| self.topic(name));
+            // Without a connection there is nothing to leave, and the next one tries again.
+            older
+                .into_iter()
+                .for_each(|filter| drop(client.try_unsubscribe(filter)));
+        }
+    }
+
+    fn online(&mut self, refused: Vec<String>) {
         let availability = publication::availability(&self.base, true);
         self.outbox.refresh(&availability.topic);
         self.outbox.retain(availability);
         self.tell(Inbound::Online {
             resumed: self.resumed,
+            refused,
         });
     }
 
@@ -348,12 +381,6 @@ impl Desk {
             }
             return self.give_back(ticket);
         }
-        if publish.retain {
-            self.note(format!(
-                "{topic}: a retained command is ignored: publish it without the retain flag"
-            ));
-            return self.give_back(ticket);
-        }
         match dispatch::read(&self.base, &topic, &publish, Source::Mqtt) {
             Read::Paint(job) => self.tell(Inbound::Paint { job, ticket }),
             Read::Wrong { id, reply, problem } => self.tell(Inbound::Wrong {
@@ -366,7 +393,7 @@ impl Desk {
                 self.tell(inbound);
                 self.give_back(ticket);
             }
-            Read::Unknown => self.give_back(ticket),
+            Read::Nothing => self.give_back(ticket),
         }
     }
 
@@ -400,6 +427,7 @@ impl Desk {
         let current = connection.up && connection.count == receipt.connection;
         if current && connection.open.remove(&receipt.packet) {
             let ack = ManualAck::PubAck(PubAck::new(receipt.packet, None));
+            // If it cannot be said, the connection is gone, and the message comes again.
             let _ = connection.client.try_manual_ack(ack);
         }
     }
@@ -415,7 +443,7 @@ impl Desk {
                 let step = async {
                     tokio::select! {
                         Some((line, news)) = self.heard.recv() => self.hear(line, news),
-                        Some(Ok(answer)) = self.answers.join_next() => self.answered(answer),
+                        Some(answer) = self.answers.join_next() => self.answered(whole(answer)),
                     }
                 };
                 if timeout_at(deadline, step).await.is_err() {
@@ -431,5 +459,16 @@ impl Desk {
             abort.abort();
         }
         all
+    }
+}
+
+/// What a task of this thread has found out. A panic of it is the thread's.
+fn whole<T>(joined: Result<T, JoinError>) -> T {
+    match joined {
+        Ok(found) => found,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => panic!("{error}"),
+        },
     }
 }

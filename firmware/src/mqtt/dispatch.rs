@@ -20,14 +20,23 @@ pub(super) enum Read {
         problem: Problem,
     },
     Other(Inbound),
-    /// Not a command.
-    Unknown,
+    /// Nothing that is meant for the board.
+    Nothing,
 }
 
 pub(super) fn read(base: &str, topic: &str, publish: &Publish, source: Source) -> Read {
+    if topics::is_said(base, topic) {
+        return Read::Nothing;
+    }
     let Some(command) = topics::parse(base, topic) else {
-        return Read::Unknown;
+        let shown: String = topic.chars().take(100).collect();
+        let names = topics::COMMANDS.join(", ");
+        let text = format!("{shown}: unknown topic: below {base} the board takes {names}");
+        return wrong(publish, WrongPayload::new("unknown_topic", text));
     };
+    if publish.retain {
+        return retained(topic, publish);
+    }
     let payload = publish.payload.as_ref();
     let other = match command {
         Command::Paint => return paint(publish, source),
@@ -37,6 +46,13 @@ pub(super) fn read(base: &str, topic: &str, publish: &Publish, source: Source) -
         Command::Set(name) => parse_set(name, payload).map(Inbound::Set),
     };
     other.map_or_else(|error| wrong(publish, error), Read::Other)
+}
+
+/// A retained command would be carried out again at each start.
+pub(super) fn retained(topic: &str, publish: &Publish) -> Read {
+    let text =
+        format!("{topic}: a retained command is ignored: publish it without the retain flag");
+    wrong(publish, WrongPayload::new("retained", text))
 }
 
 /// What a message on a `paint` topic means.
@@ -52,10 +68,9 @@ pub(super) fn paint(publish: &Publish, source: Source) -> Read {
             let reply = reply(publish.properties.as_ref());
             Read::Paint(NewJob {
                 id,
-                order,
                 reply,
                 ttl,
-                source,
+                ..NewJob::new(order, source)
             })
         }
         Err(error) => wrong(publish, error),

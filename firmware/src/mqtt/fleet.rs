@@ -91,6 +91,7 @@ impl Desk {
             // Nothing is dealt to it any more; what was dealt comes still.
             Line::Heir(device) if resumed => {
                 if let Some(client) = self.client(line) {
+                    // If it cannot be said, the connection is gone, and the next one says it.
                     let _ = client.try_unsubscribe(shared_filter(&group));
                 }
                 self.expect_more(&device.clone());
@@ -130,10 +131,15 @@ impl Desk {
             return self.give_back(ticket);
         }
         if publish.retain {
-            self.note(format!(
-                "{topic}: a retained command is ignored: publish it without the retain flag"
-            ));
-            return self.give_back(ticket);
+            if let Read::Wrong { id, reply, problem } = dispatch::retained(topic, &publish) {
+                self.tell(Inbound::Wrong {
+                    id,
+                    reply,
+                    problem,
+                    ticket,
+                });
+            }
+            return;
         }
         if ticket.0.is_none() && !self.fleet.room {
             self.note(format!(
@@ -176,7 +182,7 @@ impl Desk {
                 problem,
                 ticket,
             },
-            Read::Other(_) | Read::Unknown => return,
+            Read::Other(_) | Read::Nothing => return,
         };
         if held.receipt.is_none() {
             self.fleet.held.remove(index);
@@ -256,6 +262,7 @@ impl Desk {
             server_reference: None,
         };
         if let Some(client) = self.client(&Line::Heir(device.to_owned())) {
+            // If it cannot be said, the session ends by its age.
             let _ = client.try_disconnect_with_properties(
                 DisconnectReasonCode::NormalDisconnection,
                 properties,

@@ -11,6 +11,8 @@ pub enum Inbound {
     Online {
         /// Whether the broker kept what came while the board was away.
         resumed: bool,
+        /// Topics that the broker does not let the board hear, a line each that says what to do.
+        refused: Vec<String>,
     },
     /// The connection is gone, or could not be made; it is tried again.
     Offline {
@@ -24,7 +26,7 @@ pub enum Inbound {
         /// To be acknowledged once the job is safe.
         ticket: Ticket,
     },
-    /// Somebody wants a picture and does not say how. To be answered with `rejected` and acknowledged.
+    /// Somebody wants something that cannot be understood. To be answered with `rejected` and acknowledged.
     Wrong {
         /// The job, when that much could be read.
         id: Option<JobId>,

@@ -9,6 +9,7 @@ use super::fault::Fault;
 use super::options::Login;
 use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, Incoming, Publish};
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -39,6 +40,8 @@ pub(super) enum News {
     Down(Fault, oneshot::Sender<()>),
     /// It was closed as asked and will not come back.
     Closed,
+    /// It has a fault of the program's own and will not come back.
+    Panicked,
 }
 
 /// Makes a connection and runs it until it is closed with [`AsyncClient::try_disconnect`] or the task is aborted.
@@ -51,12 +54,25 @@ pub(super) fn open(
     // Without a bound: what may be sent at a time is bounded before it comes here.
     let (client, events) = AsyncClient::builder(login.options()).unbounded().build();
     let task = tokio::spawn(async move {
+        let _last = LastWord(line.clone(), news.clone());
         let tell = |told| {
+            // Whoever hears it ends this task first.
             let _ = news.send((line.clone(), told));
         };
         run(events, login, pace, tell).await;
     });
     (client, task)
+}
+
+/// Tells of a panic: the runtime keeps it to itself.
+struct LastWord(Line, UnboundedSender<(Line, News)>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.1.send((self.0.clone(), News::Panicked));
+        }
+    }
 }
 
 async fn run(mut events: EventLoop, mut login: Login, pace: Pace, tell: impl Fn(News)) {
@@ -72,15 +88,22 @@ async fn run(mut events: EventLoop, mut login: Login, pace: Pace, tell: impl Fn(
             Ok(()) => {
                 let mut up = None;
                 let ended = connection(&mut events, &mut up, &tell).await;
-                let lasted = up.map(|up: Instant| up.elapsed());
+                let lasted = up.as_ref().map(|up: &Up| up.since.elapsed());
                 backoff.lasted(lasted.unwrap_or_default());
                 let Some(fault) = ended else {
                     return tell(News::Closed);
                 };
-                match lasted {
-                    Some(lasted) if lasted >= pace.stable => closings = 0,
-                    Some(_) if fault.silent => closings += 1,
-                    _ => {}
+                // Who takes a session over leaves the broker and the session where they are; a broker that is restarted
+                // listens no more, does not let everybody in at once, or has forgotten.
+                if up.as_ref().is_none_or(|up| !up.resumed)
+                    || lasted.is_some_and(|lasted| lasted >= pace.stable)
+                {
+                    closings = 0;
+                }
+                closings += u32::from(fault.silent && up.is_some());
+                if closings > 1 && !is_listening(&login.address).await {
+                    backoff = Backoff::new(pace.clone());
+                    closings = 0;
                 }
                 if fault.silent && closings > 1 {
                     Fault::again_and_again()
@@ -101,10 +124,24 @@ async fn run(mut events: EventLoop, mut login: Login, pace: Pace, tell: impl Fn(
     }
 }
 
+/// Looks at once whether anything still takes connections there.
+async fn is_listening((host, port): &(String, u16)) -> bool {
+    let connects = TcpStream::connect((host.as_str(), *port));
+    timeout(Duration::from_secs(1), connects)
+        .await
+        .is_ok_and(|connected| connected.is_ok())
+}
+
+/// A connection that the broker has let in.
+struct Up {
+    since: Instant,
+    resumed: bool,
+}
+
 /// One connection, from its first packet to its end; `None` when it ended as asked.
 async fn connection(
     events: &mut EventLoop,
-    up: &mut Option<Instant>,
+    up: &mut Option<Up>,
     tell: &impl Fn(News),
 ) -> Option<Fault> {
     loop {
@@ -113,7 +150,10 @@ async fn connection(
         let silence = silence.max(events.options.connect_timeout() + Duration::from_secs(2));
         match timeout(silence, events.poll()).await {
             Ok(Ok(Event::Incoming(Incoming::ConnAck(ack)))) => {
-                *up = Some(Instant::now());
+                *up = Some(Up {
+                    since: Instant::now(),
+                    resumed: ack.session_present,
+                });
                 // It has served: see `Login::options`.
                 events.options.clear_session_store();
                 let largest = ack
@@ -132,5 +172,34 @@ async fn connection(
             Ok(Err(error)) => return Some(Fault::of(&error, up.is_some())),
             Err(_) => return Some(Fault::soon("the broker takes nothing any more")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_panics_has_a_last_word_and_one_that_ends_has_none() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let (news, mut heard) = tokio::sync::mpsc::unbounded_channel();
+            for panics in [false, true] {
+                let last = LastWord(Line::Own, news.clone());
+                let task = tokio::spawn(async move {
+                    let _last = last;
+                    assert!(!panics, "as it should");
+                });
+                assert_eq!(task.await.is_err(), panics);
+            }
+            let word = heard.recv().await;
+            assert!(
+                matches!(word, Some((Line::Own, News::Panicked))),
+                "{word:?}"
+            );
+            assert!(heard.try_recv().is_err());
+        });
     }
 }

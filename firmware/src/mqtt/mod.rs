@@ -18,6 +18,7 @@ mod dispatch;
 pub(crate) mod embedded;
 mod fault;
 mod fleet;
+mod host;
 mod identity;
 mod inbound;
 mod link;
@@ -35,6 +36,7 @@ pub mod topics;
 
 pub use backoff::Pace;
 pub use client::Client;
+pub use host::Host;
 pub use identity::Identity;
 pub use inbound::{Inbound, Ticket};
 pub(crate) use probe::probe;
@@ -52,8 +54,8 @@ pub enum BrokerError {
     #[error("broker.host: is missing: name a broker")]
     NoHost,
     /// An id that cannot stand in a topic.
-    #[error("broker.device: {0:?}: give 1 to 64 letters, digits, dashes or underscores")]
-    Device(String),
+    #[error("broker.device: give 1 to 64 letters, digits, dashes or underscores")]
+    Device,
     /// A password or a certificate.
     #[error("{what} in {}: {error}: {advice}", path.display())]
     File {

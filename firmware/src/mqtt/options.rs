@@ -90,12 +90,12 @@ impl Login {
     /// Reads password and certificates anew: they may have been mended or renewed since the last attempt.
     pub(super) fn refresh(&self, options: &mut MqttOptions) -> Result<(), BrokerError> {
         options.set_transport(tls::transport(&self.settings)?);
-        match (&self.settings.username, self.places.look()?) {
+        match (self.settings.user(), self.places.look()?) {
             (Some(name), Some(password)) => {
-                options.set_credentials(name.clone(), password.reveal().to_owned());
+                options.set_credentials(name, password.reveal().to_owned());
             }
             (Some(name), None) => {
-                options.set_username(name.clone());
+                options.set_username(name);
             }
             (None, Some(password)) => {
                 options.set_password(password.reveal().to_owned());

@@ -1,8 +1,10 @@
 //! What comes in: text and JSON from anybody, checked before anything is done with it.
 
+use crate::fields::{self, Number};
 use crate::jobs::{JobId, Order};
-use easel::{LARGEST_SIDE, LONGEST_PROMPT, SchedulerKind};
+use easel::{LONGEST_PROMPT, SchedulerKind};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// What a message on `paint` asks for.
@@ -29,7 +31,7 @@ pub struct WrongPayload {
 }
 
 impl WrongPayload {
-    fn new(code: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
         let text = text.into();
         Self {
             id: None,
@@ -55,52 +57,84 @@ const KEYS: [&str; 9] = [
 /// The longest time that a prompt may wait: 30 days.
 pub const LONGEST_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// What a payload says as text: UTF-8 without what editors, shells and Node-RED leave at its ends. A JSON string, as
+/// templates and programs send texts, says what is in its quotes.
+fn text_of(bytes: &[u8]) -> Result<Cow<'_, str>, usize> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.valid_up_to())?;
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let quoted = text.starts_with('"');
+    Ok(match quoted.then(|| serde_json::from_str::<String>(text)) {
+        Some(Ok(inner)) => Cow::Owned(inner.trim().to_owned()),
+        _ => Cow::Borrowed(text),
+    })
+}
+
 /// Reads a plain prompt, or a JSON object when the text begins with a brace.
 ///
 /// # Errors
 /// What is wrong, by key.
 pub fn parse_paint(bytes: &[u8]) -> Result<PaintCommand, WrongPayload> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let text = format!(
-            "payload: no UTF-8 after byte {}: send text",
-            error.valid_up_to()
-        );
+    let text = text_of(bytes).map_err(|valid| {
+        let text = format!("payload: no UTF-8 after byte {valid}: send text");
         WrongPayload::new("invalid_utf8", text)
     })?;
-    // Node-RED and shells leave line breaks and byte order marks at the ends.
-    let text = text.trim_start_matches('\u{feff}').trim();
     if !text.starts_with('{') {
-        let order = Order::new(prompt_of("prompt", text)?);
+        let order = Order::new(prompt_of("prompt", &text)?);
         return Ok(PaintCommand {
             id: None,
             order,
             ttl: None,
         });
     }
-    let object: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-        let text = format!("payload: begins with {{ but is no JSON object: {error}");
-        WrongPayload::new("invalid_json", text)
-    })?;
+    let object: Map<String, Value> =
+        serde_json::from_str(&text).map_err(|error| not_json(&text, &error))?;
     // An id first, so that whoever sent it learns which of his orders was wrong.
-    let id = object
-        .get("id")
-        .filter(|value| !value.is_null())
+    let id = given(&object, "id")
         .map(|value| {
-            let id = value.as_str().and_then(|id| id.parse::<JobId>().ok());
+            let id = value
+                .as_str()
+                .and_then(|id| id.trim().parse::<JobId>().ok());
             id.ok_or_else(|| WrongPayload::new("invalid_id", crate::jobs::WrongId.to_string()))
         })
         .transpose()?;
-    fields(&object, id.clone()).map_err(|wrong| WrongPayload { id, ..wrong })
+    command_of(&object, id.clone()).map_err(|wrong| WrongPayload { id, ..wrong })
 }
 
-fn fields(object: &Map<String, Value>, id: Option<JobId>) -> Result<PaintCommand, WrongPayload> {
+/// Says where JSON ends to be JSON, with the key before it: some programs write `NaN` or `Infinity` for numbers.
+fn not_json(text: &str, error: &serde_json::Error) -> WrongPayload {
+    let lines = text.split_inclusive('\n').map(str::len);
+    let before: usize = lines.take(error.line().saturating_sub(1)).sum();
+    let end = before.saturating_add(error.column()).min(text.len());
+    let read = text.get(..end).unwrap_or(text);
+    let at = |key: &&str| read.rfind(&format!("\"{key}\""));
+    let key = KEYS
+        .iter()
+        .filter(|key| at(key).is_some())
+        .max_by_key(|key| at(key));
+    let near = key.map_or_else(String::new, |key| format!(" at {key}"));
+    let text = format!("payload: begins with {{ but is no JSON object{near}: {error}");
+    WrongPayload::new("invalid_json", text)
+}
+
+/// The value of a key, if there is one: a form with an empty field sends null or an empty text.
+fn given<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    let is_empty = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
+    let value = object.get(key).filter(|value| !value.is_null())?;
+    // An empty text is one for texts: no negative prompt, whatever was set.
+    let is_text = matches!(key, "prompt" | "negative");
+    (is_text || !is_empty(value)).then_some(value)
+}
+
+fn command_of(
+    object: &Map<String, Value>,
+    id: Option<JobId>,
+) -> Result<PaintCommand, WrongPayload> {
     if let Some(key) = object.keys().find(|key| !KEYS.contains(&key.as_str())) {
         let key: String = key.chars().take(40).collect();
         let text = format!("{key:?}: unknown key: use {}", KEYS.join(", "));
         return Err(WrongPayload::new("unknown_key", text));
     }
-    // A null is what a form with an empty field sends.
-    let given = |key: &str| object.get(key).filter(|value| !value.is_null());
+    let given = |key: &str| given(object, key);
     let prompt = given("prompt").and_then(Value::as_str).ok_or_else(|| {
         WrongPayload::new(
             "invalid_prompt",
@@ -112,15 +146,12 @@ fn fields(object: &Map<String, Value>, id: Option<JobId>) -> Result<PaintCommand
         text.ok_or_else(|| WrongPayload::new("invalid_negative", "negative: is no text"))
     });
     let seed = given("seed").map(|value| {
-        value.as_u64().ok_or_else(|| {
-            WrongPayload::new("invalid_seed", "seed: give a whole number from 0 to 2^64-1")
-        })
+        let seed = Number::of(value).and_then(|seed| seed.whole());
+        seed.ok_or_else(|| WrongPayload::new("invalid_seed", format!("seed: {}", fields::SEED)))
     });
     let ttl = given("ttl_s").map(|value| {
         let longest = LONGEST_TTL.as_secs();
-        let seconds = value
-            .as_u64()
-            .filter(|seconds| (1..=longest).contains(seconds));
+        let seconds = Number::of(value).and_then(|ttl| ttl.between(1, longest));
         seconds.map(Duration::from_secs).ok_or_else(|| {
             WrongPayload::new("invalid_ttl", format!("ttl_s: give 1 to {longest} seconds"))
         })
@@ -132,8 +163,12 @@ fn fields(object: &Map<String, Value>, id: Option<JobId>) -> Result<PaintCommand
             .map(|text| long_enough("negative", text.trim()))
             .transpose()?,
         size: given("size").map(size_of).transpose()?,
-        steps: given("steps").map(steps_of).transpose()?,
-        guidance: given("guidance").map(guidance_of).transpose()?,
+        steps: given("steps")
+            .map(|value| steps_of(Number::of(value)))
+            .transpose()?,
+        guidance: given("guidance")
+            .map(|value| guidance_of(Number::of(value)))
+            .transpose()?,
         seed: seed.transpose()?,
         scheduler: given("scheduler").map(scheduler_of).transpose()?,
     };
@@ -170,51 +205,25 @@ fn prompt_of(key: &str, text: &str) -> Result<String, WrongPayload> {
 }
 
 fn size_of(value: &Value) -> Result<(u32, u32), WrongPayload> {
-    let side = |value: &Value| value.as_u64().and_then(|side| u32::try_from(side).ok());
-    let pair = match value {
-        Value::String(text) => text
-            .split_once(['x', 'X', '×'])
-            .and_then(|(width, height)| {
-                Some((width.trim().parse().ok()?, height.trim().parse().ok()?))
-            }),
-        Value::Array(sides) => match sides.as_slice() {
-            [width, height] => side(width).zip(side(height)),
-            _ => None,
-        },
-        _ => None,
-    };
-    let range = 1..=LARGEST_SIDE;
-    pair.filter(|(width, height)| range.contains(width) && range.contains(height))
-        .ok_or_else(|| {
-            let text =
-                format!("size: give \"WIDTHxHEIGHT\" or [WIDTH,HEIGHT], each 1 to {LARGEST_SIDE}");
-            WrongPayload::new("invalid_size", text)
-        })
+    let size = fields::Size::of(value).and_then(|size| size.pixels());
+    size.ok_or_else(|| WrongPayload::new("invalid_size", format!("size: {}", fields::SIZE)))
 }
 
-fn steps_of(value: &Value) -> Result<usize, WrongPayload> {
-    let steps = value.as_u64().and_then(|steps| usize::try_from(steps).ok());
-    steps
-        .filter(|steps| (1..=1000).contains(steps))
-        .ok_or_else(|| WrongPayload::new("invalid_steps", "steps: give 1 to 1000"))
+fn steps_of(number: Option<Number>) -> Result<usize, WrongPayload> {
+    let steps = number.and_then(|steps| steps.steps());
+    steps.ok_or_else(|| WrongPayload::new("invalid_steps", format!("steps: {}", fields::STEPS)))
 }
 
-fn guidance_of(value: &Value) -> Result<f32, WrongPayload> {
-    let guidance = value
-        .as_f64()
-        .filter(|guidance| (0.0..=50.0).contains(guidance));
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "a scale from 0 to 50 needs no more digits"
-    )]
-    guidance
-        .map(|guidance| guidance as f32)
-        .ok_or_else(|| WrongPayload::new("invalid_guidance", "guidance: give 0 to 50"))
+fn guidance_of(number: Option<Number>) -> Result<f32, WrongPayload> {
+    let guidance = number.and_then(|guidance| guidance.guidance());
+    let text = || format!("guidance: {}", fields::GUIDANCE);
+    guidance.ok_or_else(|| WrongPayload::new("invalid_guidance", text()))
 }
 
 fn scheduler_of(value: &Value) -> Result<SchedulerKind, WrongPayload> {
     let name = value.as_str().unwrap_or_default();
-    name.parse()
+    name.trim()
+        .parse()
         .map_err(|error| WrongPayload::new("invalid_scheduler", format!("scheduler: {error}")))
 }
 
@@ -272,25 +281,17 @@ pub const DEFAULT: &str = "default";
 /// A name that is not known, or what is wrong with the value.
 pub fn parse_set(name: &str, value: &[u8]) -> Result<Setting, WrongPayload> {
     let wrong = |advice: &str| WrongPayload::new("invalid_setting", format!("{name}: {advice}"));
-    let text = std::str::from_utf8(value)
-        .map_err(|_| wrong("no UTF-8: send text"))?
-        .trim();
-    let own = text.is_empty() || text.eq_ignore_ascii_case(DEFAULT);
-    let number = || text.parse::<f64>().ok().filter(|number| number.is_finite());
-    let whole =
-        || number().filter(|number| number.fract() == 0.0 && *number >= 0.0 && *number <= 1e9);
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "whole and within range, as just seen"
-    )]
-    let whole = || whole().map(|number| number as u32);
+    let text = text_of(value).map_err(|_| wrong("no UTF-8: send text"))?;
+    let text = &*text;
+    let own = ["", DEFAULT, "null"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word));
+    let number = Number::Text(text.to_owned());
     let switch = || match text.to_ascii_lowercase().as_str() {
         "on" | "true" | "1" => Ok(true),
         "off" | "false" | "0" => Ok(false),
         _ => Err(wrong("give ON or OFF")),
     };
-    let json = || number().map_or(Value::Null, Value::from);
     Ok(match name {
         "prompt" => Setting::Prompt(long_enough(name, text)?),
         "negative" => Setting::Negative(long_enough(name, text)?),
@@ -300,20 +301,23 @@ pub fn parse_set(name: &str, value: &[u8]) -> Result<Setting, WrongPayload> {
         "scheduler" if own => Setting::Scheduler(None),
         "scheduler" => Setting::Scheduler(Some(scheduler_of(&Value::from(text))?)),
         "steps" if own => Setting::Steps(None),
-        "steps" => Setting::Steps(Some(steps_of(&whole().map_or(Value::Null, Value::from))?)),
+        "steps" => Setting::Steps(Some(steps_of(Some(number))?)),
         "guidance" if own => Setting::Guidance(None),
-        "guidance" => Setting::Guidance(Some(guidance_of(&json())?)),
+        "guidance" => Setting::Guidance(Some(guidance_of(Some(number))?)),
         "kiosk" => Setting::Kiosk(switch()?),
         "night" => Setting::Night(switch()?),
-        "interval" => match whole() {
-            Some(seconds @ 10..=604_800) => Setting::Interval(Duration::from_secs(seconds.into())),
-            _ => return Err(wrong("give 10 to 604800 seconds")),
+        "interval" => match number.between(10, 604_800) {
+            Some(seconds) => Setting::Interval(Duration::from_secs(seconds)),
+            None => return Err(wrong("give 10 to 604800 seconds")),
         },
-        "rotation" => match whole() {
-            Some(angle @ (0 | 90 | 180 | 270)) => Setting::Rotation(angle),
+        "rotation" => match number.whole() {
+            Some(0) => Setting::Rotation(0),
+            Some(90) => Setting::Rotation(90),
+            Some(180) => Setting::Rotation(180),
+            Some(270) => Setting::Rotation(270),
             _ => return Err(wrong("give 0, 90, 180 or 270")),
         },
-        "brightness" => match number() {
+        "brightness" => match number.real() {
             #[allow(
                 clippy::cast_possible_truncation,
                 reason = "a share needs no more digits"
@@ -336,7 +340,7 @@ pub fn parse_set(name: &str, value: &[u8]) -> Result<Setting, WrongPayload> {
 /// # Errors
 /// Text that is no id.
 pub fn parse_cancel(value: &[u8]) -> Result<Option<JobId>, WrongPayload> {
-    match std::str::from_utf8(value).map(str::trim) {
+    match text_of(value).as_deref() {
         Ok("") => Ok(None),
         Ok(text) => match text.parse() {
             Ok(id) => Ok(Some(id)),
@@ -365,8 +369,8 @@ pub enum Show {
 /// # Errors
 /// Neither `next` nor `previous` nor an id.
 pub fn parse_show(value: &[u8]) -> Result<Show, WrongPayload> {
-    let text = std::str::from_utf8(value).unwrap_or_default().trim();
-    match text {
+    let text = text_of(value).unwrap_or_default();
+    match &*text {
         "next" => Ok(Show::Next),
         "previous" => Ok(Show::Previous),
         _ => text.parse().map(Show::Id).map_err(|_| {

@@ -1,4 +1,5 @@
 use super::*;
+use easel::LARGEST_SIDE;
 use proptest::prelude::*;
 
 fn json(text: &str) -> Result<PaintCommand, WrongPayload> {
@@ -40,6 +41,72 @@ fn an_object_says_all() {
 }
 
 #[test]
+fn numbers_come_as_templates_write_them() {
+    let expected = Order {
+        size: Some((128, 64)),
+        steps: Some(4),
+        guidance: Some(3.0),
+        seed: Some(42),
+        ..Order::new("a cat")
+    };
+    for fields in [
+        r#""steps":4,"guidance":3,"seed":42,"size":[128,64],"ttl_s":60"#,
+        r#""steps":4.0,"guidance":3.0,"seed":42.0,"size":[128.0,64.0],"ttl_s":60.0"#,
+        r#""steps":"4","guidance":"3","seed":"42","size":["128","64"],"ttl_s":"60""#,
+        r#""steps":" 4.0 ","guidance":"3.0","seed":"42.0","size":"128x64","ttl_s":" 60""#,
+        r#""steps":"4","guidance":"3","seed":"42","size":"[128, 64]","ttl_s":60,"negative":null,"id":"","scheduler":" ""#,
+    ] {
+        let command = json(&format!(r#"{{"prompt":"a cat",{fields}}}"#)).expect(fields);
+        assert_eq!(command.order, expected, "{fields}");
+        assert_eq!(command.ttl, Some(Duration::from_secs(60)), "{fields}");
+        assert_eq!(command.id, None, "{fields}");
+    }
+    let empty = r#"{"prompt":"a cat","steps":"","guidance":null,"seed":"  ","size":"","ttl_s":""}"#;
+    let command = json(empty).expect("nothing is given but the prompt");
+    assert_eq!((command.order, command.ttl), (Order::new("a cat"), None));
+    let seed = |text: &str| json(&format!(r#"{{"prompt":"x","seed":{text}}}"#));
+    for largest in ["18446744073709551615", r#""18446744073709551615""#] {
+        let order = seed(largest).expect(largest).order;
+        assert_eq!(order.seed, Some(u64::MAX), "{largest}");
+    }
+    // An empty negative prompt is one: it goes before what was set.
+    let none = json(r#"{"prompt":"x","negative":""}"#).expect("it is right");
+    assert_eq!(none.order.negative.as_deref(), Some(""));
+}
+
+#[test]
+fn a_json_string_is_its_text() {
+    let prompt = |text: &str| json(text).expect(text).order.prompt;
+    assert_eq!(prompt(r#""a cat""#), "a cat");
+    assert_eq!(prompt(" \"a \\\"blue\\\" cat\\n\" \n"), "a \"blue\" cat");
+    // Quoted by somebody who quotes: no JSON.
+    assert_eq!(prompt(r#""a cat" in a hat"#), r#""a cat" in a hat"#);
+    let twice = json(r#""{\"prompt\": \"a cat\", \"steps\": 4}""#).expect("it was sent twice");
+    assert_eq!(
+        (twice.order.prompt.as_str(), twice.order.steps),
+        ("a cat", Some(4))
+    );
+    assert_eq!(json(r#""""#).expect_err("empty").code, "empty_prompt");
+}
+
+#[test]
+fn what_is_no_json_is_named_by_the_key_before_it() {
+    for (text, key) in [
+        (r#"{"prompt":"x","steps":NaN}"#, "at steps"),
+        (
+            "{\"prompt\":\"ä\",\n \"guidance\": -Infinity}",
+            "at guidance",
+        ),
+        (r#"{"prompt":"x","seed":1e999}"#, "at seed"),
+        (r#"{prompt:"x"}"#, "no JSON object: "),
+    ] {
+        let wrong = json(text).expect_err(text);
+        assert_eq!(wrong.code, "invalid_json");
+        assert!(wrong.text.contains(key), "{text}: {wrong}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     for (text, code, says) in [
         ("", "empty_prompt", "say what to paint"),
@@ -61,6 +128,23 @@ fn what_is_wrong_is_named() {
         (r#"{"prompt":"x","steps":0}"#, "invalid_steps", "1000"),
         (r#"{"prompt":"x","steps":1001}"#, "invalid_steps", "1000"),
         (r#"{"prompt":"x","steps":1.5}"#, "invalid_steps", "1000"),
+        (r#"{"prompt":"x","steps":"4.5"}"#, "invalid_steps", "steps"),
+        (r#"{"prompt":"x","steps":-4}"#, "invalid_steps", "steps"),
+        (r#"{"prompt":"x","steps":"NaN"}"#, "invalid_steps", "steps"),
+        (r#"{"prompt":"x","steps":true}"#, "invalid_steps", "steps"),
+        (
+            r#"{"prompt":"x","guidance":"inf"}"#,
+            "invalid_guidance",
+            "guidance",
+        ),
+        (
+            r#"{"prompt":"x","seed":18446744073709551616}"#,
+            "invalid_seed",
+            "2^64-1",
+        ),
+        (r#"{"prompt":"x","seed":0.5}"#, "invalid_seed", "seed"),
+        (r#"{"prompt":"x","ttl_s":1.5}"#, "invalid_ttl", "ttl_s"),
+        (r#"{"prompt":"x","size":[64,-1]}"#, "invalid_size", "size"),
         (r#"{"prompt":"x","guidance":-1}"#, "invalid_guidance", "50"),
         (r#"{"prompt":"x","guidance":51}"#, "invalid_guidance", "50"),
         (r#"{"prompt":"x","seed":-1}"#, "invalid_seed", "seed"),
@@ -116,6 +200,11 @@ fn settings_are_typed() {
         ("brightness", "50", Setting::Brightness(0.5)),
         ("steps", "20", Setting::Steps(Some(20))),
         ("steps", "default", Setting::Steps(None)),
+        ("steps", " 4.0 \n", Setting::Steps(Some(4))),
+        ("steps", "\"4\"", Setting::Steps(Some(4))),
+        ("steps", "null", Setting::Steps(None)),
+        ("guidance", "\" 3 \"", Setting::Guidance(Some(3.0))),
+        ("prompt", "\"a cat\"", Setting::Prompt("a cat".into())),
         ("guidance", "7.5", Setting::Guidance(Some(7.5))),
         (
             "scheduler",
@@ -142,6 +231,9 @@ fn settings_are_typed() {
         ("brightness", "101"),
         ("brightness", "-1"),
         ("steps", "0"),
+        ("steps", "4.5"),
+        ("steps", "-4"),
+        ("guidance", "NaN"),
         ("guidance", "inf"),
         ("scheduler", "magic"),
         ("colour", "red"),
@@ -166,6 +258,8 @@ fn cancel_and_show() {
         "a-1"
     );
     assert!(parse_cancel(b"../x").is_err() && parse_cancel(b"\xff").is_err());
+    assert_eq!(parse_cancel(b"\"\""), Ok(None));
+    assert!(matches!(parse_cancel(b"\"a-1\""), Ok(Some(id)) if id.as_ref() == "a-1"));
     assert_eq!(parse_show(b"next"), Ok(Show::Next));
     assert_eq!(parse_show(b"previous\n"), Ok(Show::Previous));
     assert!(matches!(parse_show(b"a-1"), Ok(Show::Id(id)) if id.as_ref() == "a-1"));

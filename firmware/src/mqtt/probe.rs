@@ -42,7 +42,7 @@ pub(crate) fn probe(
         settings: settings.clone(),
         address,
         client_id,
-        places: PasswordPlaces::of_process(settings.password_file.as_deref()),
+        places: PasswordPlaces::of_process(settings),
         will: None,
         own_broker: None,
         receive_maximum: 16,

@@ -14,6 +14,9 @@ pub struct Response {
     /// Why it was rejected or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Problem>,
+    /// What people should know of a picture that is done: a prompt cut short, a part of it left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Jobs that wait.
     pub queue: usize,
 }

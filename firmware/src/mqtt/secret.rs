@@ -1,6 +1,6 @@
 //! The password, which no log and no report may show.
 
-use super::BrokerError;
+use super::{BrokerError, BrokerSettings};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,10 @@ impl fmt::Debug for Password {
 }
 
 impl Password {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// For the connection alone.
     pub(super) fn reveal(&self) -> &str {
         &self.0
@@ -30,11 +34,17 @@ pub(super) struct PasswordPlaces {
     variable: Option<Password>,
     /// `password_file` of the configuration.
     file: Option<PathBuf>,
+    /// In the URL that is `host`; no embedded broker has one.
+    url: Option<Password>,
 }
 
 impl PasswordPlaces {
-    pub(super) fn of_process(file: Option<&Path>) -> Self {
-        Self::new(|name| std::env::var_os(name)?.into_string().ok(), file)
+    pub(super) fn of_process(settings: &BrokerSettings) -> Self {
+        let variable = |name: &str| std::env::var_os(name)?.into_string().ok();
+        Self {
+            url: settings.url().and_then(|host| host.password().cloned()),
+            ..Self::new(variable, settings.password_file.as_deref())
+        }
     }
 
     fn new(variable: impl Fn(&str) -> Option<String>, file: Option<&Path>) -> Self {
@@ -46,6 +56,7 @@ impl PasswordPlaces {
             credential,
             variable: variable("EASEL_MQTT_PASSWORD").map(Password),
             file: file.map(Path::to_owned),
+            url: None,
         }
     }
 
@@ -66,13 +77,16 @@ impl PasswordPlaces {
         if self.variable.is_some() {
             return Ok(self.variable.clone());
         }
-        self.file.as_deref().map(read).transpose()
+        match &self.file {
+            Some(file) => read(file).map(Some),
+            None => Ok(self.url.clone()),
+        }
     }
 }
 
 /// The first line, as editors end files with a line break.
 fn read(path: &Path) -> Result<Password, BrokerError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = easel::files::read_text(path, easel::files::SETTINGS).map_err(|error| {
         BrokerError::file("the password", path, &error, "let the service read it")
     })?;
     Ok(Password(text.lines().next().unwrap_or_default().to_owned()))

@@ -1,5 +1,6 @@
 //! The `[broker]` of a board's configuration.
 
+use super::Host;
 use super::topics::is_plain_name;
 use crate::board::{Section, Wrong, within};
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,8 @@ pub struct BrokerSettings {
     pub enabled: bool,
     /// Whether easel starts a broker on this machine; it goes before a host that is inherited.
     pub embedded: bool,
-    /// Name or address; `None`: no broker.
-    pub host: Option<String>,
+    /// Name or address, or a URL that says port, user, password and TLS as well; `None`: no broker.
+    pub host: Option<Host>,
     /// TCP port, of an embedded broker the one that it listens on; `None`: 8883 with TLS, 1883 without.
     pub port: Option<u16>,
     /// The board's name in topics; `None`: made of the host name and the machine id.
@@ -71,7 +72,8 @@ impl BrokerSettings {
     #[must_use]
     pub fn uses_tls(&self) -> bool {
         let implied = self.ca_file.is_some() || self.certificate_file.is_some();
-        !self.embedded && self.tls.unwrap_or(implied || self.port == Some(8883))
+        let said = self.url().and_then(Host::tls).or(self.tls);
+        !self.embedded && said.unwrap_or(implied || self.port == Some(8883))
     }
 
     /// Host and port to connect to; `None`: the board works alone.
@@ -80,7 +82,7 @@ impl BrokerSettings {
         let host = if self.embedded {
             Some("127.0.0.1".to_owned())
         } else {
-            self.host.clone()
+            self.host.as_ref().map(|host| host.name().to_owned())
         };
         Some((host.filter(|_| self.enabled)?, self.port_or_default()))
     }
@@ -88,7 +90,63 @@ impl BrokerSettings {
     /// The port as it is set, or MQTT's own.
     pub(super) fn port_or_default(&self) -> u16 {
         let default = if self.uses_tls() { 8883 } else { 1883 };
-        self.port.unwrap_or(default)
+        let said = self.url().and_then(Host::port);
+        said.or(self.port).unwrap_or(default)
+    }
+
+    /// The host, if it is one: an embedded broker goes before it.
+    pub(super) fn url(&self) -> Option<&Host> {
+        self.host.as_ref().filter(|_| !self.embedded)
+    }
+
+    /// Whom the broker knows the board as.
+    pub(super) fn user(&self) -> Option<&str> {
+        let said = self.url().and_then(Host::username);
+        said.or(self.username.as_deref())
+    }
+
+    /// Looks whether what the URL says and what the keys say is the same; they may come from several files.
+    ///
+    /// # Errors
+    /// Names the key that says otherwise.
+    pub(crate) fn check_url(&self) -> Result<(), Wrong> {
+        let Some(host) = self.url() else {
+            return Ok(());
+        };
+        let certificates = [
+            ("ca_file", self.ca_file.is_some()),
+            ("certificate_file", self.certificate_file.is_some()),
+            ("key_file", self.key_file.is_some()),
+        ];
+        let certificate = certificates.into_iter().find(|(_, is_set)| *is_set);
+        let scheme = host.tls();
+        let contradicts = |one: bool, key| one.then_some(key);
+        let differs = contradicts(
+            host.port()
+                .zip(self.port)
+                .is_some_and(|(url, key)| url != key),
+            "port",
+        )
+        .or_else(|| {
+            let names = host.username().zip(self.username.as_deref());
+            contradicts(names.is_some_and(|(url, key)| url != key), "username")
+        })
+        .or_else(|| {
+            let both = host.password().is_some() && self.password_file.is_some();
+            contradicts(both, "password_file")
+        })
+        .or_else(|| {
+            let tls = scheme.zip(self.tls);
+            contradicts(tls.is_some_and(|(url, key)| url != key), "tls")
+        })
+        .or_else(|| Some(certificate?.0).filter(|_| scheme == Some(false)));
+        match differs {
+            Some(key) => {
+                let advice = "the URL in broker.host says otherwise: leave out one of them";
+                Err(Wrong::new(key, advice))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -97,12 +155,6 @@ impl Section for BrokerSettings {
     const PATHS: &[&str] = &["password_file", "ca_file", "certificate_file", "key_file"];
 
     fn check(&self) -> Result<(), Wrong> {
-        if let Some(host) = &self.host
-            && (host.is_empty() || host.contains(['/', ' ', '@']) || host.len() > 253)
-        {
-            let advice = "give a host name or an address, without mqtt:// and without a port";
-            return Err(Wrong::new("host", format!("{host:?}: {advice}")));
-        }
         if self.port == Some(0) {
             return Err(Wrong::new("port", "0: give 1 to 65535"));
         }
@@ -111,7 +163,7 @@ impl Section for BrokerSettings {
                 && !is_plain_name(name)
             {
                 let advice = "give 1 to 64 letters, digits, dashes or underscores";
-                return Err(Wrong::new(key, format!("{name:?}: {advice}")));
+                return Err(Wrong::new(key, advice));
             }
         }
         let prefix = &self.discovery_prefix;
@@ -122,6 +174,7 @@ impl Section for BrokerSettings {
         within("keep_alive_s", self.keep_alive_s, 5, 3600)?;
         within("max_packet_kib", self.max_packet_kib, 96, 16 * 1024)?;
         self.check_embedded()?;
+        self.check_url()?;
         self.check_certificates()
     }
 }
@@ -193,6 +246,19 @@ mod tests {
         );
         assert_eq!(address("host = 'b'\nport = 99"), Some(("b".into(), 99)));
         assert!(read("host = 'b'\nport = 8883").uses_tls());
+        assert_eq!(address("host = 'mqtt://b'"), Some(("b".into(), 1883)));
+        assert_eq!(address("host = 'mqtts://b'"), Some(("b".into(), 8883)));
+        assert_eq!(address("host = 'mqtts://b:7'"), Some(("b".into(), 7)));
+        assert_eq!(
+            address("host = 'mqtt://b'\nport = 7"),
+            Some(("b".into(), 7))
+        );
+        assert!(!read("host = 'mqtt://b:8883'").uses_tls());
+        assert!(read("host = 'mqtts://b:1883'").uses_tls());
+        assert_eq!(
+            read("host = 'mqtt://u@b'\nusername = 'u'").user(),
+            Some("u")
+        );
         assert_eq!(address("host = 'b'\nenabled = false"), None);
     }
 
@@ -212,7 +278,15 @@ mod tests {
     #[test]
     fn wrong_values_are_named() {
         for (text, key) in [
-            ("host = 'mqtt://b'", "host"),
+            ("host = 'mqtt://b:1'\nport = 2", "port"),
+            ("host = 'mqtt://u@b'\nusername = 'v'", "username"),
+            (
+                "host = 'mqtt://u:p@b'\npassword_file = 'p'",
+                "password_file",
+            ),
+            ("host = 'mqtt://b'\ntls = true", "tls"),
+            ("host = 'mqtts://b'\ntls = false", "tls"),
+            ("host = 'mqtt://b'\nca_file = 'x'", "ca_file"),
             ("port = 0", "port"),
             ("device = 'a/b'", "device"),
             ("device = ''", "device"),
@@ -236,6 +310,9 @@ mod tests {
             );
         }
         assert!(read("").check().is_ok());
+        let same =
+            "host = 'mqtts://u:p@b:99'\nport = 99\nusername = 'u'\ntls = true\nca_file = 'x'";
+        assert!(read(same).check().is_ok());
         let own = "embedded = true\ntls = false\nport = 99\nusername = 'a'\npassword_file = 'b'";
         assert!(read(own).check().is_ok());
     }

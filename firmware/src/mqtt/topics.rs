@@ -55,6 +55,33 @@ pub enum Command<'a> {
 /// What the board subscribes to under its base.
 pub const COMMANDS: [&str; 5] = ["paint", "generate", "cancel", "show", "set/+"];
 
+/// What the board subscribes to under its base: all that may be meant for it. It does not hear itself.
+pub const ALL: [&str; 2] = ["+", "set/#"];
+
+/// What the board publishes under its base, and `easel doctor`: nothing that it is told.
+const SAID: [&str; 11] = [
+    "availability",
+    "button",
+    "doctor",
+    "health",
+    "image",
+    "image/info",
+    "info",
+    "preview",
+    "response",
+    "settings",
+    "state",
+];
+
+/// Whether something under `base` is published for others to hear.
+#[must_use]
+pub fn is_said(base: &str, topic: &str) -> bool {
+    let name = topic
+        .strip_prefix(base)
+        .and_then(|rest| rest.strip_prefix('/'));
+    name.is_some_and(|name| SAID.contains(&name))
+}
+
 /// What `topic` asks for; `None` for a topic that is not a command under `base`.
 #[must_use]
 pub fn parse<'a>(base: &str, topic: &'a str) -> Option<Command<'a>> {

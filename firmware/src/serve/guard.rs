@@ -1,27 +1,19 @@
-//! The house's eye on itself: heat, disk, the service manager and its watchdog.
+//! The house's eye on itself: heat, disk, starts, and what the service manager is told.
 
 use super::house::log;
 use crate::mqtt;
 use crate::watch::{
-    Beat, DiskState, Governor, Health, LimitSettings, Notifier, Pace, Pulse, Root, StartMode,
-    Starts,
+    DiskState, Governor, Health, LimitSettings, Notifier, Pace, Root, StartMode, Starts, Stuck,
 };
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often the sensors are read.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often `health` is published.
 const SAY_EVERY: Duration = Duration::from_secs(30);
-/// One operator of a network may take so long on the slowest board; the painter's pulse beats after each.
-///
-/// The longest is a 3×3 convolution of 256 channels to 256 in Stable Diffusion's VAE decoder, behind its last
-/// up-sampling: 9 · 256² · width · height products, 155 G at 512×512 of the decoder's 1240 G, 618 G at 1024×1024 without
-/// tiles. A Cortex-A53 multiplies at most 4 f32 a cycle and core (`docs/arm-kernels.md`); at half of that, on one thread
-/// and with its clock held at 600 MHz by heat, that is 129 s and 515 s. int8 is no slower, though it runs such a layer
-/// twice for 16-bit activations. A layer's weights, 2.4 MB here and 52 MB in the largest of a U-Net, take seconds from a slow card.
-/// Too short would be worse than too long: a picture that is killed twice is set aside.
-const PATIENCE: Duration = Duration::from_secs(600);
 /// The same complaint comes again after so long.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
@@ -31,10 +23,9 @@ pub(super) struct Guard {
     root: Root,
     folder: PathBuf,
     governor: Governor,
-    notifier: Notifier,
-    threads: Pulse,
-    painter: Beat,
-    operators: u64,
+    notifier: Arc<Notifier>,
+    /// A thread that does not get on.
+    stuck: Option<Stuck>,
     starts: Starts,
     started: Instant,
     steady: bool,
@@ -43,33 +34,24 @@ pub(super) struct Guard {
     disk: DiskState,
     last: Health,
     looked: Option<Instant>,
-    fed: Option<Instant>,
     said: Option<Instant>,
     complaint: Option<(Instant, String)>,
 }
 
 impl Guard {
     /// Counts the start; `folder` is on the disk that is watched.
-    pub(super) fn new(limits: &LimitSettings, folder: &Path) -> Self {
-        let notifier = Notifier::from_environment().unwrap_or_else(|error| {
-            log(&format!("service manager: {error}: it is told nothing"));
-            Notifier::default()
-        });
+    pub(super) fn new(limits: &LimitSettings, folder: &Path, notifier: Arc<Notifier>) -> Self {
         let (starts, kept) = Starts::begin(folder.join("starts"), limits);
         if let Err(error) = kept {
             log(&format!("starts: {}: {error}", folder.display()));
         }
-        let mut threads = Pulse::default();
-        let painter = threads.watch("painter", PATIENCE);
         Self {
             limits: limits.clone(),
             root: Root::default(),
             folder: folder.to_owned(),
             governor: Governor::new(limits.clone()),
             notifier,
-            threads,
-            painter,
-            operators: 0,
+            stuck: None,
             cautious: starts.mode() == StartMode::Safe,
             starts,
             started: Instant::now(),
@@ -78,7 +60,6 @@ impl Guard {
             disk: DiskState::Fine,
             last: Health::default(),
             looked: None,
-            fed: None,
             said: None,
             complaint: None,
         }
@@ -95,21 +76,9 @@ impl Guard {
         self.cautious = false;
     }
 
-    /// Reads what is due and feeds the watchdog. `working`: something is on the painter's desk, `operators`: how many it has run.
-    /// Returns how many bytes should be freed on the disk, if any.
-    pub(super) fn look(&mut self, working: bool, operators: u64) -> Option<u64> {
+    /// Reads what is due. Returns how many bytes should be freed on the disk, if any.
+    pub(super) fn look(&mut self) -> Option<u64> {
         let now = self.started.elapsed();
-        if working {
-            self.painter.work();
-        } else {
-            self.painter.rest();
-        }
-        // A painter that rests for the heat does not run operators, and is well all the same.
-        if operators != self.operators || self.pace() != Pace::Full {
-            self.operators = operators;
-            self.painter.tick();
-        }
-        self.feed(now);
         if !self.steady && now >= Duration::from_secs(self.limits.steady_after_s) {
             self.is_steady();
         }
@@ -133,22 +102,6 @@ impl Guard {
         (self.disk != DiskState::Fine).then_some(missing << 20)
     }
 
-    fn feed(&mut self, now: Duration) {
-        let Some(every) = self.notifier.feed_every() else {
-            return;
-        };
-        if self.fed.is_some_and(|fed| fed.elapsed() < every / 2) {
-            return;
-        }
-        match self.threads.check(now) {
-            Ok(()) => {
-                let _ = self.notifier.feed();
-                self.fed = Some(Instant::now());
-            }
-            Err(stuck) => self.complain("watchdog", &stuck.to_string()),
-        }
-    }
-
     fn is_steady(&mut self) {
         self.steady = true;
         if let Err(error) = self.starts.steady() {
@@ -156,33 +109,45 @@ impl Guard {
         }
     }
 
-    /// How often [`look`](Self::look) must be called, for the watchdog.
+    /// How often [`look`](Self::look) must be called.
     pub(super) fn look_every(&self) -> Duration {
-        let feed = self
-            .notifier
-            .feed_every()
-            .map_or(LOOK_EVERY, |every| every / 2);
-        feed.min(LOOK_EVERY)
+        LOOK_EVERY
     }
 
-    /// Model and panel are there.
-    pub(super) fn ready(&mut self) {
+    /// A thread does not get on: the program ends.
+    pub(super) fn is_stuck(&mut self, stuck: Stuck) {
+        self.stuck = Some(stuck);
+    }
+
+    /// Tells the service manager something; what it does not take is said.
+    fn notify(&self, told: io::Result<()>) {
+        if let Err(error) = told {
+            log(&format!("service manager: {error}"));
+        }
+    }
+
+    /// All is there that others wait for; `hears`: the broker too, if there is one.
+    pub(super) fn ready(&mut self, hears: bool) {
         if !std::mem::replace(&mut self.ready, true) {
-            log("ready");
-            let _ = self.notifier.ready("waits for a prompt");
+            log(if hears {
+                "ready"
+            } else {
+                "ready; the broker is away"
+            });
+            self.notify(self.notifier.ready("waits for a prompt"));
         }
     }
 
     /// The configuration is being read again, as the service manager has asked.
     pub(super) fn reloading(&self) {
-        let _ = self.notifier.reloading();
+        self.notify(self.notifier.reloading());
     }
 
     /// It has been.
     pub(super) fn reloaded(&self) {
         // Before the model is there, the first `ready` says it.
         if self.ready {
-            let _ = self.notifier.ready("has read its configuration again");
+            self.notify(self.notifier.ready("has read its configuration again"));
         }
     }
 
@@ -194,10 +159,12 @@ impl Guard {
         self.looked = None;
     }
 
-    /// It ends because it was told to.
-    pub(super) fn stopping(&mut self) {
-        let _ = self.notifier.stopping();
-        self.is_steady();
+    /// It ends; `as_told`: and nothing is wrong with it.
+    pub(super) fn stopping(&mut self, as_told: bool) {
+        self.notify(self.notifier.stopping());
+        if as_told {
+            self.is_steady();
+        }
     }
 
     /// How fast the painter may go.
@@ -213,6 +180,9 @@ impl Guard {
 
     /// What hinders the board, as a word and a line.
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {
+        if let Some(stuck) = &self.stuck {
+            return Some(("thread", super::watchdog::farewell(stuck)));
+        }
         let heat = self.governor.reason().map(|reason| ("heat", reason));
         let disk = self.refusal().map(|reason| ("disk_full", reason));
         let recent = self.complaint.as_ref();

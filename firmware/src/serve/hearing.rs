@@ -11,11 +11,10 @@ use crate::mqtt::{self, Inbound, Outbound};
 impl House {
     pub(super) fn hear_broker(&mut self, inbound: Inbound) {
         match inbound {
-            Inbound::Online { resumed } => {
-                self.at.online = true;
-                self.at.offline = None;
+            Inbound::Online { resumed, refused } => {
                 let session = if resumed { "resumed" } else { "new" };
                 log(&format!("broker: connected, session {session}"));
+                self.is_online(refused);
                 // They come again on this connection.
                 self.at.held.clear();
             }
@@ -43,16 +42,28 @@ impl House {
                 problem,
                 ticket,
             } => {
-                log(&format!("a prompt is rejected: {}", problem.text));
+                log(&format!("a command is rejected: {}", problem.text));
                 self.answer(id, Status::Rejected, Some(problem), reply);
                 self.acknowledge(Some(ticket));
             }
             Inbound::Generate => self.generate(),
-            Inbound::Cancel(id) => self.cancel(id),
+            Inbound::Cancel(id) => self.cancel_asked(id),
             Inbound::Show(show) => self.show_asked(show),
             Inbound::Set(setting) => self.set(setting),
             Inbound::Birth => {}
             Inbound::Note(note) => log(&format!("broker: {note}")),
+        }
+    }
+
+    fn cancel_asked(&mut self, id: Option<JobId>) {
+        if id.is_none() {
+            // What came before this may be what is meant.
+            let prompts = self.kiosk.night(&self.clock.now()).prompts;
+            self.start_the_next(prompts);
+        }
+        if !self.cancel(id) {
+            let problem = mqtt::Problem::new("not_painting", "nothing is being painted");
+            self.answer(None, Status::Rejected, Some(problem), None);
         }
     }
 
@@ -93,15 +104,13 @@ impl House {
             Setting::Steps(steps) => self.live.steps = steps,
             Setting::Guidance(guidance) => self.live.guidance = guidance,
             Setting::Style(style) => {
-                if let Err(error) = self.kiosk.set_style(style.as_deref()) {
-                    log(&format!("set: {error}"));
-                }
+                let set = self.kiosk.set_style(style.as_deref());
+                self.was_set(set.map_err(|error| error.to_string()));
             }
             Setting::Kiosk(enabled) => self.set_kiosk(enabled),
             Setting::Interval(interval) => {
-                if let Err(error) = self.kiosk.set_interval(interval.as_secs()) {
-                    log(&format!("set: {error}"));
-                }
+                let set = self.kiosk.set_interval(interval.as_secs());
+                self.was_set(set.map_err(|error| error.to_string()));
             }
             Setting::Night(night) => self.set_night(night),
             Setting::Rotation(rotation) => {
@@ -113,6 +122,32 @@ impl House {
             Setting::Brightness(brightness) => self.set_brightness(brightness),
         }
         self.say_settings();
+    }
+
+    /// A setting that is refused is answered.
+    fn was_set(&self, set: Result<(), String>) {
+        if let Err(text) = set {
+            log(&format!("a command is rejected: {text}"));
+            let problem = mqtt::Problem::new("invalid_setting", text);
+            self.answer(None, Status::Rejected, Some(problem), None);
+        }
+    }
+
+    /// The broker knows what the board listens to, but for what it refuses.
+    fn is_online(&mut self, refused: Vec<String>) {
+        self.at.online = true;
+        self.at.offline = None;
+        let address = &self.address;
+        if self.at.refused.is_none() && refused.is_empty() {
+            log(&format!("listens on {address}"));
+        }
+        // Once, not with each connection.
+        for text in &refused {
+            if !self.at.refused.iter().flatten().any(|said| said == text) {
+                log(&format!("broker: {text}"));
+            }
+        }
+        self.at.refused = Some(refused);
     }
 
     /// Night now, or day: against quiet hours if they are now, and else as they say.
@@ -174,7 +209,9 @@ impl House {
         match action {
             Action::Next => self.show_beside(true),
             Action::Previous => self.show_beside(false),
-            Action::Cancel => self.cancel(None),
+            Action::Cancel => {
+                self.cancel(None);
+            }
             Action::Paint => {
                 let now = self.clock.now();
                 if let Some(order) = self.kiosk.draw(&now) {

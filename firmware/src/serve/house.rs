@@ -5,13 +5,14 @@ use super::live::{Live, LiveFile};
 use super::orders::{End, How};
 use super::painter::{Ending, Painter, Report, Step};
 use super::reload::InForce;
+use super::size::Needs;
 use crate::board::Config;
 use crate::display::{Display, Screen};
 use crate::inputs::{InputEvent, Inputs};
 use crate::jobs::{History, Job, JobId, NewJob, Order, Outcome, Queue, Source};
 use crate::kiosk::{Kiosk, Playlist, PlaylistFile, Wish};
 use crate::mqtt::{Client, Inbound, Outbound, State, Ticket};
-use crate::watch::{Clock, Moment};
+use crate::watch::{Clock, Moment, Pulse, Stuck};
 use easel::{ModelDefaults, Stage};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -30,6 +31,8 @@ pub(super) enum Event {
     ReadAgain,
     /// The system wants the board to stop.
     Stop,
+    /// A thread does not get on.
+    Stuck(Stuck),
 }
 
 /// After a failure of the model the next job waits so long, twice as long each time.
@@ -37,10 +40,14 @@ const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// An error stays on the panel so long before the picture comes back.
 pub(super) const ERROR_STAYS: Duration = Duration::from_secs(20);
+/// With its model loaded, a board waits so long for its broker before it is ready without.
+const BROKER_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two previews of one picture, at least.
 const PREVIEW_EVERY: Duration = Duration::from_secs(1);
 /// The house looks after itself at least so often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(20);
+/// A painter that is told to stop has so long before it is said, or, when all stops, before it is left behind.
+pub(super) const PAINTER_STOPS: Duration = Duration::from_secs(2);
 
 /// What the house has.
 pub(super) struct House {
@@ -48,6 +55,8 @@ pub(super) struct House {
     pub(super) in_force: InForce,
     /// Buttons and the like at work.
     pub(super) inputs: Option<Inputs>,
+    /// Watches over whatever is started later.
+    pub(super) pulse: Pulse,
     /// Where whatever is started later tells what it hears.
     pub(super) events: Sender<Event>,
     pub(super) queue: Queue,
@@ -75,12 +84,16 @@ pub(super) struct House {
 pub(super) struct Situation {
     /// The model's defaults, once it is loaded.
     pub(super) model: Option<ModelDefaults>,
+    /// What its pictures take of memory.
+    pub(super) needs: Option<Needs>,
     /// Why nothing is painted.
     pub(super) trouble: Option<Trouble>,
     /// What is being painted.
     pub(super) work: Option<Work>,
+    /// Since when the painter has been told to stop a job that is over: until it has, it can take no other.
+    pub(super) leaving: Option<Instant>,
     /// It failed once.
-    failed: Option<JobId>,
+    pub(super) failed: Option<JobId>,
     /// What became of the last job, as long as the disk does not take it.
     pub(super) end: Option<End>,
     /// What the file of playlists said when it could be read last.
@@ -92,6 +105,12 @@ pub(super) struct Situation {
     /// Prompts of the group that came when there was no room.
     pub(super) held: Vec<(NewJob, Ticket)>,
     pub(super) online: bool,
+    /// What the broker does not let the board hear, as it was told last; `None`: there has been no connection yet.
+    pub(super) refused: Option<Vec<String>>,
+    /// Why the panel does not work, as the log has it.
+    pub(super) panel_said: Option<String>,
+    /// Since when there is a model.
+    pub(super) model_since: Option<Instant>,
     /// Why there is no connection, as it was said last.
     pub(super) offline: Option<String>,
     pub(super) dark: bool,
@@ -102,7 +121,12 @@ pub(super) struct Situation {
     /// The minute on the panel.
     pub(super) minute: u64,
     pub(super) last_duration: Option<Duration>,
-    pub(super) stopping: bool,
+    /// The playlist asked for what cannot be painted, and is not asked again before.
+    pub(super) kiosk_rests: Option<Instant>,
+    /// Since when all stops.
+    pub(super) stopping: Option<Instant>,
+    /// Why the program ends, if nobody has told it to.
+    pub(super) gives_up: Option<String>,
 }
 
 /// Why nothing is painted.
@@ -155,6 +179,7 @@ impl House {
             Event::Input(input) => self.hear_input(input),
             Event::ReadAgain => self.reload(),
             Event::Stop => self.stop(),
+            Event::Stuck(stuck) => self.give_up(stuck),
         }
     }
 
@@ -173,6 +198,8 @@ impl House {
         self.expire();
         self.show_what_is_due();
         self.set_room();
+        self.say_when_ready();
+        self.say_panel();
         self.say_state();
         self.keep_settings();
         let kiosk = self.kiosk.next_due(&now).unwrap_or(LONGEST_SLEEP);
@@ -184,12 +211,34 @@ impl House {
             Duration::from_secs(1)
         };
         let configuration = self.in_force.due().unwrap_or(LONGEST_SLEEP);
-        [LONGEST_SLEEP, kiosk, notice, trouble, expiry, configuration]
+        let told_to_stop = [self.at.leaving, self.at.stopping].into_iter().flatten();
+        let painter = self.until(told_to_stop.map(|since| since + PAINTER_STOPS).max());
+        [kiosk, notice, trouble, expiry, configuration, painter]
             .into_iter()
-            .min()
-            .unwrap_or(LONGEST_SLEEP)
+            .fold(LONGEST_SLEEP, Duration::min)
             // A due time that is over and changes nothing must not make it spin.
             .max(Duration::from_millis(10))
+    }
+
+    /// Ready is a board that paints and hears: its model is loaded, its panel was opened or has failed, and the broker knows what
+    /// it listens to. One whose broker is away is ready as well: it paints from its playlist, and nobody may wait for ever.
+    fn say_when_ready(&mut self) {
+        let Some(since) = self.at.model_since else {
+            return;
+        };
+        let hears = self.client.is_none() || self.at.online;
+        if hears || self.at.offline.is_some() || since.elapsed() >= BROKER_PATIENCE {
+            self.guard.ready(hears);
+        }
+    }
+
+    /// Says once what is wrong with the panel, and when that changes.
+    fn say_panel(&mut self) {
+        let trouble = self.panel_trouble();
+        if trouble != self.at.panel_said {
+            log(trouble.as_deref().unwrap_or("panel: it works again"));
+            self.at.panel_said = trouble;
+        }
     }
 
     fn until(&self, due: Option<Instant>) -> Duration {
@@ -202,9 +251,15 @@ impl House {
         match report {
             Report::Ready(defaults) => {
                 self.at.model = Some(*defaults);
+                self.at.needs = None;
                 self.at.trouble = None;
-                self.guard.ready();
+                self.at.model_since.get_or_insert_with(Instant::now);
                 self.say_info();
+                self.refuse_what_does_not_fit();
+            }
+            Report::Needs(needs) => {
+                self.at.needs = Some(needs);
+                self.refuse_what_does_not_fit();
             }
             Report::Unready(reason) => {
                 log(&reason);
@@ -252,6 +307,8 @@ impl House {
     }
 
     fn ended(&mut self, ending: Ending) {
+        self.at.leaving = None;
+        // Of a job that was cancelled nothing counts any more.
         let Some(Work { job, .. }) = self.at.work.take() else {
             return;
         };
@@ -261,11 +318,8 @@ impl House {
                 self.at.trouble = None;
                 self.painted(job, *painting);
             }
-            Ending::Stopped if self.at.stopping => self.end(End::new(job, How::Again)),
-            Ending::Stopped => {
-                self.end(End::new(job, How::Over(Outcome::Cancelled)));
-                self.show_latest();
-            }
+            // Whoever cancels has ended the job before.
+            Ending::Stopped => self.end(End::new(job, How::Again)),
             Ending::Refused(reason) => self.failed(job, "refused", &reason),
             // Once may be the weather: a card that was moved, a file that was being replaced.
             Ending::Failed(reason) if !failed_before => {
@@ -299,8 +353,12 @@ impl House {
     }
 
     /// Starts the next job, if painting may begin; `prompts`: those of people too.
-    fn start_the_next(&mut self, prompts: bool) {
-        if self.at.stopping || self.at.work.is_some() || self.at.end.is_some() {
+    pub(super) fn start_the_next(&mut self, prompts: bool) {
+        if self.at.stopping.is_some() || self.is_busy() {
+            return;
+        }
+        // As long as the model loads, nothing is taken: it may turn out that this model cannot paint it.
+        if self.at.model.is_none() && self.at.trouble.is_none() {
             return;
         }
         let in_trouble = self.at.trouble.as_ref();
@@ -316,11 +374,15 @@ impl House {
         let Some(job) = self.take() else {
             return;
         };
-        if self.history.get(&job.id).is_some() {
+        if self.has_painted(&job) {
             // The power went between the picture and its record.
             let end = End::new(job, How::Over(Outcome::Done));
             self.show_kept(&end.job.id);
             return self.end(end);
+        }
+        // It was accepted before the model was known, or by another version.
+        if let Some(text) = self.size_refusal(&job.order) {
+            return self.failed(job, "invalid_size", &text);
         }
         let seed = job.order.seed.unwrap_or_default();
         self.painter.paint(job.order.request(seed));
@@ -332,11 +394,13 @@ impl House {
     }
 
     fn ask_the_kiosk(&mut self, now: &Moment) {
-        let busy = self.at.work.is_some() || self.at.end.is_some() || !self.queue.is_empty();
+        let busy = self.is_busy() || !self.queue.is_empty();
+        let rests = self.at.kiosk_rests;
         let may_paint = self.at.trouble.is_none()
+            && rests.is_none_or(|until| until <= Instant::now())
             && self.guard.refusal().is_none()
             && !self.guard.is_cautious()
-            && !self.at.stopping;
+            && self.at.stopping.is_none();
         match self.kiosk.poll(now, busy || !may_paint) {
             None => {}
             Some(Wish::Paint(order)) => self.paint_for_the_kiosk(order, Source::Kiosk),
@@ -353,12 +417,19 @@ impl House {
     /// A prompt goes before the playlist: what the playlist paints now makes way, and comes again another time.
     pub(super) fn make_way(&mut self) {
         let work = self.at.work.as_ref();
-        if work.is_some_and(|work| work.job.source == Source::Kiosk) {
-            self.painter.cancel();
+        let of_kiosk = work.filter(|work| work.job.source == Source::Kiosk);
+        if let Some(id) = of_kiosk.map(|work| work.job.id.clone()) {
+            self.cancel(Some(id));
         }
     }
 
+    /// Paints what the playlist has next. Where it cannot be painted, the playlist rests: its next may be as wrong.
     pub(super) fn paint_for_the_kiosk(&mut self, order: Order, source: Source) {
+        if let Some(text) = self.size_refusal(&order) {
+            log(&format!("playlist: {text}"));
+            self.show_error(&text);
+            self.at.kiosk_rests = Some(Instant::now() + FIRST_PAUSE);
+        }
         self.push(NewJob::new(order, source), None);
         self.start_the_next(true);
     }
@@ -375,8 +446,7 @@ impl House {
     }
 
     fn look_after_itself(&mut self) {
-        let pulse = self.painter.pulse();
-        if let Some(bytes) = self.guard.look(self.at.work.is_some(), pulse) {
+        if let Some(bytes) = self.guard.look() {
             self.make_room(bytes);
         }
         self.painter.set_pace(self.guard.pace());
@@ -409,22 +479,16 @@ impl House {
         }
     }
 
-    fn stop(&mut self) {
-        if !self.at.stopping {
-            self.at.stopping = true;
-            self.guard.stopping();
-            if let Some(work) = &self.at.work
-                && let Err(error) = self.queue.excuse(&work.job.id)
-            {
-                self.guard.complain("queue", &error.to_string());
-            }
-            self.painter.cancel();
+    /// Ends the program, since a thread of it does not get on. The job at work counts as interrupted only if it is the painter
+    /// that does not stop.
+    fn give_up(&mut self, stuck: Stuck) {
+        self.at.gives_up = Some(super::watchdog::farewell(&stuck));
+        if stuck.name == "connection" {
+            self.at.online = false;
         }
-    }
-
-    /// Whether it has stopped: nothing is on the painter's desk any more.
-    pub(super) fn is_done(&self) -> bool {
-        self.at.stopping && self.at.work.is_none()
+        self.guard.is_stuck(stuck);
+        self.say_state();
+        self.stop();
     }
 
     fn keep_settings(&mut self) {
@@ -439,9 +503,5 @@ impl House {
 
 /// A line on standard error: the service manager keeps it, with the time.
 pub(super) fn log(text: &str) {
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    eprintln!("easel: {line}");
+    eprintln!("easel: {}", easel::one_line(text));
 }

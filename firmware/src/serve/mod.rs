@@ -1,5 +1,6 @@
 //! `easel serve`: the daemon. It starts the parts, and then the house decides.
 
+mod desk;
 mod folder;
 mod guard;
 mod hearing;
@@ -12,6 +13,8 @@ mod pictures;
 mod reload;
 mod saying;
 mod signals;
+mod size;
+mod watchdog;
 
 pub(crate) use folder::choose_folder as state_folder;
 
@@ -20,22 +23,28 @@ use crate::display::{self, Display, SystemClock};
 use crate::jobs::{self, History, Queue};
 use crate::kiosk::{Kiosk, PlaylistFile};
 use crate::mqtt::{Client, Identity};
-use crate::watch::Clock;
+use crate::watch::{Beat, Clock, Notifier, Pulse};
 use crate::{engine, failure::Failure, inputs, model_lookup, report};
 use clap::Args;
 use easel::LoadOptions;
 use guard::Guard;
-use house::{Event, House, Situation, log};
+use house::{Event, House, PAINTER_STOPS, Situation, log};
 use live::LiveFile;
 use painter::Painter;
 use reload::InForce;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// Saying goodbye to the broker and on the panel takes so long at most.
+/// The one that decides waits for nothing but the disk, which a dying card may make slow.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Saying goodbye to the broker and on the panel takes so long at most, as long as the painter leaves as much.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// A stop takes so long in all, whatever does not end.
+const LONGEST_STOP: Duration = Duration::from_millis(3500);
 
 /// What `easel serve` is told.
 #[derive(Args)]
@@ -61,31 +70,60 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let folder = folder::open(arguments.state.as_deref(), &stem).map_err(Failure::Usage)?;
     let (events, heard) = channel();
-    signals::listen(events.clone())
-        .map_err(|error| Failure::Failed(format!("signals: {error}")))?;
+    let pulse = Pulse::default();
+    let notifier = Arc::new(Notifier::from_environment().unwrap_or_else(|error| {
+        log(&format!("service manager: {error}: it is told nothing"));
+        Notifier::default()
+    }));
+    let no_thread = |error| Failure::Failed(format!("threads: {error}: is there memory left?"));
+    signals::listen(events.clone(), &pulse).map_err(no_thread)?;
+    // Before all that could hang.
+    let beat = pulse.watch("main", PATIENCE);
+    beat.work();
+    let tell = events.clone();
+    watchdog::start(pulse.clone(), Arc::clone(&notifier), move |stuck| {
+        drop(tell.send(Event::Stuck(stuck)));
+    })
+    .map_err(no_thread)?;
     let mut house = open(
         config,
         in_force,
         file,
         &folder,
         arguments.cache.clone(),
-        &events,
+        &Threads {
+            events,
+            pulse,
+            notifier,
+        },
     )?;
-    drop(events);
     house.begin();
-    live(&mut house, &heard);
+    live(&mut house, &heard, &beat);
+    let gives_up = house.at.gives_up.take();
     leave(house);
-    Ok(())
+    gives_up.map_or(Ok(()), |line| Err(Failure::Failed(line)))
+}
+
+/// What all threads have in common.
+struct Threads {
+    /// Where they tell what they hear.
+    events: Sender<Event>,
+    pulse: Pulse,
+    notifier: Arc<Notifier>,
 }
 
 /// Hears and works until it is told to stop.
-fn live(house: &mut House, heard: &Receiver<Event>) {
+fn live(house: &mut House, heard: &Receiver<Event>, beat: &Beat) {
     loop {
+        beat.work();
         let sleep = house.work().min(house.guard.look_every());
         if house.is_done() {
             return;
         }
-        match heard.recv_timeout(sleep) {
+        beat.rest();
+        let event = heard.recv_timeout(sleep);
+        beat.work();
+        match event {
             Ok(event) => {
                 house.hear(event);
                 // All that came meanwhile, so that the newest counts.
@@ -105,26 +143,31 @@ fn open(
     file: &Path,
     folder: &Path,
     cache: Option<OsString>,
-    events: &Sender<Event>,
+    threads: &Threads,
 ) -> Result<House, Failure> {
+    let Threads {
+        events,
+        pulse,
+        notifier,
+    } = threads;
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let (queue, recovered) = Queue::open(&folder.join("queue"), &config.queue, jobs::Moment::now())
         .map_err(|error| failed(&error))?;
     recovered.problems().iter().for_each(|text| log(text));
     let history =
         History::open(&folder.join("history"), &config.history).map_err(|error| failed(&error))?;
-    let (live_file, live, problem) = LiveFile::open(folder);
-    problem.iter().for_each(|text| log(text));
-    let guard = Guard::new(&config.limits, folder);
+    let (live_file, live, problems) = LiveFile::open(folder);
+    problems.iter().for_each(|text| log(text));
+    let guard = Guard::new(&config.limits, folder, Arc::clone(notifier));
     let kiosk = open_kiosk(&config, &live, &guard);
-    let (display, panel_problem) = open_display(&config, &live, folder);
+    let (display, panel_problem) = open_display(&config, &live, folder, pulse);
     let identity = Identity::of_machine(
         &config.broker,
         &config.board.name,
         &config.board.description,
     );
     let address = format!("easel/{}/paint", identity.device);
-    let client = open_client(&config, identity, folder, events)?;
+    let client = open_client(&config, identity, folder, threads)?;
     let model_dir = find_model(config.model.dir.as_deref(), file);
     let reports = events.clone();
     let painter = Painter::start(
@@ -138,6 +181,7 @@ fn open(
             cache: engine::cache(cache),
             ..LoadOptions::default()
         },
+        pulse,
         move |report| drop(reports.send(Event::Painter(report))),
     )
     .map_err(|error| {
@@ -147,9 +191,10 @@ fn open(
     })?;
     let clock = Clock::new(config.kiosk.timezone.clone().map(|zone| zone.0));
     let playlist = config.kiosk.playlist.clone().map(PlaylistFile::new);
-    let inputs = start_inputs(&config.inputs, events);
+    let inputs = start_inputs(&config.inputs, events, pulse);
     Ok(House {
         inputs,
+        pulse: pulse.clone(),
         events: events.clone(),
         in_force,
         queue,
@@ -161,13 +206,17 @@ fn open(
         clock,
         painter,
         display,
-        panel_problem,
+        panel_problem: panel_problem.clone(),
         client,
         address,
         model_dir: model_dir.ok(),
         random: random_number,
         guard,
-        at: Situation::default(),
+        at: Situation {
+            // It is in the log already.
+            panel_said: panel_problem,
+            ..Situation::default()
+        },
         config,
     })
 }
@@ -188,13 +237,15 @@ fn open_display(
     config: &Config,
     live: &live::Live,
     folder: &Path,
+    pulse: &Pulse,
 ) -> (Option<Display>, Option<String>) {
     let mut look = config.panel.look();
     look.rotation = live.rotation.unwrap_or(look.rotation);
     let opened = display::open(&config.panel, folder)
         .map_err(|error| error.to_string())
         .and_then(|panel| {
-            Display::start(panel, look, SystemClock).map_err(|error| format!("panel: {error}"))
+            Display::start(panel, look, SystemClock, pulse)
+                .map_err(|error| format!("panel: {error}"))
         });
     match opened {
         Ok(display) => {
@@ -212,19 +263,18 @@ fn open_client(
     config: &Config,
     identity: Identity,
     folder: &Path,
-    events: &Sender<Event>,
+    Threads { events, pulse, .. }: &Threads,
 ) -> Result<Option<Client>, Failure> {
     if config.broker.address().is_none() {
         log("no broker: prompts come from the playlist and from buttons");
         return Ok(None);
     }
-    log(&format!("listens on easel/{}/paint", identity.device));
     let events = events.clone();
     let tell = move |inbound| drop(events.send(Event::Broker(inbound)));
     let client = if config.broker.embedded {
-        Client::start_with_broker(&config.broker, identity, folder, tell)
+        Client::start_with_broker(&config.broker, identity, folder, pulse, tell)
     } else {
-        Client::start(&config.broker, identity, tell)
+        Client::start(&config.broker, identity, pulse, tell)
     };
     client
         .map(Some)
@@ -234,9 +284,10 @@ fn open_client(
 fn start_inputs(
     settings: &inputs::InputsSettings,
     events: &Sender<Event>,
+    pulse: &Pulse,
 ) -> Option<inputs::Inputs> {
     let events = events.clone();
-    let started = inputs::start(settings, move |input| {
+    let started = inputs::start(settings, pulse, move |input| {
         drop(events.send(Event::Input(input)));
     });
     started
@@ -252,9 +303,11 @@ fn find_model(dir: Option<&Path>, file: &Path) -> Result<PathBuf, String> {
     found.map_err(|failure| failure.text().to_owned())
 }
 
-/// Ends the threads, those that others see first.
+/// Ends the threads. None is waited for without end: what is left of them ends with the process.
 fn leave(mut house: House) {
-    let begun = Instant::now();
+    let begun = house.at.stopping.unwrap_or_else(Instant::now);
+    let left = |most: Duration| most.saturating_sub(begun.elapsed());
+    house.leave_the_painter();
     house.work();
     let House {
         painter,
@@ -262,12 +315,19 @@ fn leave(mut house: House) {
         client,
         ..
     } = house;
-    painter.stop();
-    if client.is_some_and(|client| !client.stop(FAREWELL)) {
-        log("broker: not all that was to be said could be said");
+    if !painter.stop(left(PAINTER_STOPS)) {
+        log("the painter does not stop: it ends with the process");
     }
+    let farewell = left(LONGEST_STOP).min(FAREWELL);
+    // Side by side, so that neither takes the other's time.
+    let said = client.map(|client| std::thread::spawn(move || client.stop(farewell)));
     if let Some(display) = display {
-        let _ = display.stop(FAREWELL);
+        if !display.stop(farewell) {
+            log("panel: it does not take its last screen in time");
+        }
+    }
+    if said.is_some_and(|said| !said.join().unwrap_or_default()) {
+        log("broker: not all that was to be said could be said");
     }
     log(&format!("stopped in {} ms", begun.elapsed().as_millis()));
 }

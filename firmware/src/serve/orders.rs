@@ -1,10 +1,13 @@
 //! The house's dealings with jobs: taken in, answered, ended. What must last is on the disk before anybody is told.
 
 use super::house::{House, log};
+use super::size;
 use crate::display::Screen;
 use crate::jobs::{
-    Cancel, HistoryError, Job, JobId, NewJob, Outcome, Painted, Pushed, Source, Status,
+    Cancel, HistoryError, Job, JobId, JournalError, NewJob, Order, Outcome, Painted, Pushed,
+    Rejection, Reply, Source, Status,
 };
+use crate::memory;
 use crate::mqtt::{Problem, Ticket};
 use easel::Painting;
 use std::time::{Instant, SystemTime};
@@ -18,6 +21,7 @@ pub(super) struct End {
     how: How,
     /// What else its answer says.
     problem: Option<Problem>,
+    warnings: Vec<String>,
 }
 
 /// Whether a job is over.
@@ -28,10 +32,27 @@ pub(super) enum How {
     Again,
 }
 
+/// What the answer to a cancel says that is obeyed, and not yet on the disk.
+fn not_written(error: &JournalError) -> Problem {
+    let (code, why) = if error.is_disk_full() {
+        ("disk_full", "the disk is full".to_owned())
+    } else {
+        ("disk_error", error.to_string())
+    };
+    let text = format!(
+        "it is cancelled, but that is not written yet: {why}: should the board end before it is, the job comes back"
+    );
+    Problem::new(code, text)
+}
+
 impl End {
     pub(super) fn new(job: Job, how: How) -> Self {
-        let problem = None;
-        Self { job, how, problem }
+        Self {
+            job,
+            how,
+            problem: None,
+            warnings: Vec::new(),
+        }
     }
 }
 
@@ -41,8 +62,15 @@ impl House {
         let reply = new.reply.clone();
         let id = new.id.clone();
         let source = new.source;
+        let asked = new.order.clone();
+        new.given = Some(asked.given());
         self.live.complete(&mut new.order);
-        if let Some((code, text)) = self.refusal(&new) {
+        if let Some(known) = self.known_by_its_picture(id.as_ref(), &asked) {
+            match known {
+                Ok(id) => self.answer(Some(id), Status::Done, None, reply),
+                Err(taken) => self.reject(id, &taken, reply),
+            }
+        } else if let Some((code, text)) = self.refusal(&new) {
             self.answer(id, Status::Rejected, Some(Problem::new(code, text)), reply);
         } else {
             let random = (self.random)();
@@ -61,14 +89,33 @@ impl House {
                     let problem = error.map(|text| Problem::new("failed", text));
                     self.answer(Some(id), status, problem, reply);
                 }
-                Err(rejection) => {
-                    let problem = Problem::new(rejection.name(), rejection.to_string());
-                    log(&format!("a prompt is rejected: {rejection}"));
-                    self.answer(id, Status::Rejected, Some(problem), reply);
-                }
+                Err(rejection) => self.reject(id, &rejection, reply),
             }
         }
         self.acknowledge(ticket);
+    }
+
+    fn reject(&self, id: Option<JobId>, rejection: &Rejection, reply: Option<Reply>) {
+        let problem = Problem::new(rejection.name(), rejection.to_string());
+        log(&format!("a prompt is rejected: {rejection}"));
+        self.answer(id, Status::Rejected, Some(problem), reply);
+    }
+
+    /// What became of a job that the queue does not know any more, when the history has a picture of its name: the same
+    /// order is done, another one must have another name. A picture whose record cannot be read is in nobody's way.
+    fn known_by_its_picture(
+        &self,
+        id: Option<&JobId>,
+        asked: &Order,
+    ) -> Option<Result<JobId, Rejection>> {
+        let id = id.filter(|id| self.queue.status(id).is_none())?;
+        let painted = self.history.details(id).ok()?;
+        let id = id.clone();
+        Some(if painted.came_of(asked) {
+            Ok(id)
+        } else {
+            Err(Rejection::IdTaken { id })
+        })
     }
 
     /// Why an order cannot be taken, as a word and a line.
@@ -76,18 +123,16 @@ impl House {
         if let Some(reason) = self.guard.refusal() {
             return Some(("disk_full", reason));
         }
-        let factor = self.at.model.as_ref()?.vae_factor;
-        let (width, height) = new.order.size?;
-        let fits =
-            |side: u32| side.is_multiple_of(factor) && (1..=easel::LARGEST_SIDE).contains(&side);
-        if fits(width) && fits(height) {
-            return None;
-        }
-        let most = easel::LARGEST_SIDE;
-        let text = format!(
-            "size: {width}x{height}: this model paints multiples of {factor}, at most {most}"
-        );
+        let text = self.size_refusal(&new.order)?;
         Some(("invalid_size", text))
+    }
+
+    /// Why a picture of this size cannot be painted. As long as no model is loaded, any may be.
+    pub(super) fn size_refusal(&self, order: &Order) -> Option<String> {
+        let model = self.at.model.as_ref()?;
+        let budget = self.config.model.memory_mib.map(|mib| (mib as u64) << 20);
+        let available = memory::within_reach().into_iter().chain(budget).min();
+        size::size_refusal(model, self.at.needs, order.size?, available)
     }
 
     pub(super) fn acknowledge(&self, ticket: Option<Ticket>) {
@@ -152,6 +197,7 @@ impl House {
             kept = self.history.add(&painting.picture, &painted);
         }
         let mut end = End::new(job, How::Over(Outcome::Done));
+        end.warnings.clone_from(&painted.warnings);
         if let Err(error) = kept {
             log(&format!("{}: the picture is not kept: {error}", painted.id));
             let text = format!("the picture is shown, but not kept: {error}");
@@ -177,6 +223,9 @@ impl House {
 
     /// Writes down what became of the last job, and then says so. Until the disk takes it, the next one waits.
     pub(super) fn settle(&mut self) {
+        if let Err(error) = self.queue.write_down() {
+            self.cannot_write(&error);
+        }
         let Some(end) = self.at.end.take() else {
             return;
         };
@@ -188,42 +237,61 @@ impl House {
             (Ok(()), How::Again) => {}
             (Ok(()), How::Over(outcome)) => {
                 let Job { id, reply, .. } = end.job;
-                self.answer(Some(id), outcome.status(), end.problem, reply);
+                self.answer_with(end.warnings, Some(id), outcome.status(), end.problem, reply);
             }
             (Err(error), how) => {
-                if error.is_disk_full() {
-                    self.make_room(self.history.bytes() / 2);
-                }
-                self.guard.complain("queue", &error.to_string());
+                self.cannot_write(&error);
                 self.at.end = Some(End { how, ..end });
             }
         }
     }
 
-    /// Stops a job; `None`: the one that is painted.
-    pub(super) fn cancel(&mut self, id: Option<JobId>) {
+    fn cannot_write(&mut self, error: &JournalError) {
+        if error.is_disk_full() {
+            self.make_room(self.history.bytes() / 2);
+        }
+        self.guard.complain("queue", &error.to_string());
+    }
+
+    /// Ends a job; `None`: the one that is painted. Returns whether there is one.
+    ///
+    /// It is in the journal before it is answered, and answered before the painter hears of it: from then on the job is
+    /// over, whatever the painter still does and however the program ends.
+    pub(super) fn cancel(&mut self, id: Option<JobId>) -> bool {
         let at_work = self.at.work.as_ref().map(|work| work.job.id.clone());
         let Some(id) = id.or(at_work) else {
-            return;
+            return false;
         };
-        match self.queue.cancel(&id) {
-            Ok(Cancel::Painting) => self.painter.cancel(),
-            Ok(Cancel::Waiting(job)) => {
-                self.answer(Some(job.id), Status::Cancelled, None, job.reply);
+        // One that is over, and only its end is not yet written, is left as it is.
+        let is_over = self.at.end.as_ref().is_some_and(|end| end.job.id == id);
+        let (cancelled, problem) = match self.queue.cancel(&id) {
+            _ if is_over => (Cancel::Unknown, None),
+            Ok(cancelled) => (cancelled, None),
+            Err(error) => {
+                self.guard.complain("queue", &error.to_string());
+                let problem = not_written(&error);
+                (self.queue.cancel_unwritten(&id), Some(problem))
             }
-            Ok(Cancel::Unknown) => {
-                let status = self.queue.status(&id);
+        };
+        match cancelled {
+            Cancel::Waiting(job) => {
+                self.answer(Some(job.id), Status::Cancelled, problem, job.reply);
+            }
+            Cancel::Painting(job) => {
+                self.answer(Some(job.id), Status::Cancelled, problem, job.reply);
+                self.at.leaving = Some(Instant::now());
+                self.at.work = None;
+                self.painter.cancel();
+                self.show_latest();
+            }
+            Cancel::Unknown => {
+                let status = self.queue.status(&id).unwrap_or(Status::Rejected);
                 let text = "no such job waits or is painted";
                 let problem = Problem::new("unknown_id", text);
-                self.answer(
-                    Some(id),
-                    status.unwrap_or(Status::Rejected),
-                    Some(problem),
-                    None,
-                );
+                self.answer(Some(id), status, Some(problem), None);
             }
-            Err(error) => self.guard.complain("queue", &error.to_string()),
         }
+        true
     }
 
     /// Prompts of the group that came when there was no room, now that there is.
@@ -242,7 +310,7 @@ impl House {
             .waiting()
             .filter(|job| job.source != Source::Kiosk)
             .count();
-        waiting == 0 && !self.at.stopping && self.guard.refusal().is_none()
+        waiting == 0 && self.at.stopping.is_none() && self.guard.refusal().is_none()
     }
 
     /// Tells the group whether a prompt may come.

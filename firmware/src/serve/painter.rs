@@ -1,10 +1,12 @@
 //! The thread that paints. It owns the model; the house sends it jobs and hears how they go.
 
-use crate::watch::Pace;
+use super::size::Needs;
+use crate::watch::{self, Beat, Pace, words_of};
 use easel::{
     CancelToken, LoadOptions, ModelDefaults, PaintRequest, Painting, Picture, Pipeline, Progress,
-    Pulse, Stage,
+    Stage,
 };
+use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,15 +14,29 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often a model that does not load is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(20);
+/// How often the model's files are looked at: one that was replaced is loaded.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// One operator of a network may take so long on the slowest board; the library's pulse beats after each.
+///
+/// The longest is a 3×3 convolution of 256 channels to 256 in Stable Diffusion's VAE decoder, behind its last
+/// up-sampling: 9 · 256² · width · height products, 155 G at 512×512 of the decoder's 1240 G, 618 G at 1024×1024 without
+/// tiles. A Cortex-A53 multiplies at most 4 f32 a cycle and core (`docs/arm-kernels.md`); at half of that, on one thread
+/// and with its clock held at 600 MHz by heat, that is 129 s and 515 s. int8 is no slower, though it runs such a layer
+/// twice for 16-bit activations. A layer's weights, 2.4 MB here and 52 MB in the largest of a U-Net, take seconds from a slow card.
+/// Too short would be worse than too long: a picture that is killed twice is set aside.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Loading has stretches of its own without a beat: a graph is read, checked and made for its shapes.
+const LOADING_PATIENCE: Duration = Duration::from_secs(1800);
 
 /// What the painter says.
 #[derive(Debug)]
 pub(crate) enum Report {
     /// A model is loaded, with these defaults.
     Ready(Box<ModelDefaults>),
-    /// There is no model that loads; it is tried again when its files change.
+    /// What its pictures take of memory.
+    Needs(Needs),
+    /// There is no model that loads; it is tried again when its files change, and for the next job.
     Unready(String),
     /// The job goes on.
     Progress(Step),
@@ -58,8 +74,10 @@ pub(crate) enum Ending {
 pub(crate) struct Painter {
     work: Sender<PaintRequest>,
     control: Arc<Control>,
-    pulse: Pulse,
+    beat: Beat,
     thread: JoinHandle<()>,
+    /// Says nothing, and is hung up when the thread ends.
+    ended: Receiver<()>,
 }
 
 /// What the house tells a painter at work.
@@ -111,15 +129,17 @@ impl Control {
 }
 
 impl Painter {
-    /// Starts the thread; it loads the model of `find` and reports.
+    /// Starts the thread, which `pulse` watches; it loads the model of `find` and reports.
     pub(crate) fn start(
         find: impl Fn() -> Result<PathBuf, String> + Send + 'static,
         options: LoadOptions,
+        pulse: &watch::Pulse,
         report: impl Fn(Report) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (work, jobs) = channel();
         let control = Arc::<Control>::default();
-        let pulse = options.pulse.clone();
+        let operators = options.pulse.clone();
+        let (alive, ended) = channel();
         let mut studio = Studio {
             find: Box::new(find),
             options,
@@ -127,26 +147,32 @@ impl Painter {
             control: control.clone(),
             pipeline: None,
             looked_at: None,
+            changing: None,
         };
-        let thread = std::thread::Builder::new()
-            .name("painter".to_owned())
-            .spawn(move || studio.work(&jobs))?;
+        let (beat, thread) = pulse.spawn("painter", PATIENCE, move |beat| {
+            let _alive: Sender<()> = alive;
+            beat.count(move || operators.count());
+            studio.work(&jobs, beat);
+        })?;
         Ok(Self {
             work,
             control,
-            pulse,
+            beat,
             thread,
+            ended,
         })
     }
 
     /// Gives it a job. It must have none.
     pub(crate) fn paint(&self, request: PaintRequest) {
         self.control.state().cancel = CancelToken::new();
-        // It ends only when this sender is dropped.
-        let _ = self.work.send(request);
+        if self.work.send(request).is_err() {
+            // It ends only when this sender is dropped: it has panicked.
+            self.beat.lost();
+        }
     }
 
-    /// Stops the job within a pass of the denoiser.
+    /// Asks it to stop the job; it says when it has.
     pub(crate) fn cancel(&self) {
         self.control.state().cancel.cancel();
         self.control.changed.notify_all();
@@ -160,16 +186,15 @@ impl Painter {
         }
     }
 
-    /// Operators run so far.
-    pub(crate) fn pulse(&self) -> u64 {
-        self.pulse.count()
-    }
-
-    /// Cancels what it does and waits until it is gone.
-    pub(crate) fn stop(self) {
+    /// Cancels what it does and waits until it is gone, but no longer than that. Returns whether it is.
+    pub(crate) fn stop(self, within: Duration) -> bool {
         self.cancel();
         drop(self.work);
-        let _ = self.thread.join();
+        let gone = self.ended.recv_timeout(within) == Err(RecvTimeoutError::Disconnected);
+        if gone {
+            let _ = self.thread.join();
+        }
+        gone
     }
 }
 
@@ -180,22 +205,32 @@ struct Studio {
     report: Box<dyn Fn(Report) + Send>,
     control: Arc<Control>,
     pipeline: Option<Pipeline>,
-    /// The files of a model that did not load.
+    /// The files of the model as they were before it was loaded, whether it was or not.
     looked_at: Option<Files>,
+    /// Files that have changed since, as they were at the last look: somebody may still be copying.
+    changing: Option<Files>,
 }
 
 impl Studio {
-    fn work(&mut self, jobs: &Receiver<PaintRequest>) {
-        let _ = self.load();
+    fn work(&mut self, jobs: &Receiver<PaintRequest>, beat: &Beat) {
+        // Why it does not load has been reported.
+        let _ = self.load(beat);
         loop {
+            beat.rest();
             match jobs.recv_timeout(LOOK_AGAIN) {
                 Ok(request) => {
-                    let ending = self.paint(&request);
+                    let ending = self.paint(&request, beat);
                     (self.report)(Report::Ended(ending));
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if self.pipeline.is_none() && self.files() != self.looked_at {
-                        let _ = self.load();
+                    beat.work();
+                    let files = self.files();
+                    if files == self.looked_at {
+                        self.changing = None;
+                    } else if self.changing != files {
+                        self.changing = files;
+                    } else {
+                        let _ = self.load(beat);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -203,7 +238,11 @@ impl Studio {
         }
     }
 
-    fn load(&mut self) -> Result<(), String> {
+    fn load(&mut self, beat: &Beat) -> Result<(), String> {
+        beat.work_for(LOADING_PATIENCE);
+        // First what was there goes: two do not fit.
+        self.pipeline = None;
+        self.changing = None;
         self.looked_at = self.files();
         let load = || {
             let dir = (self.find)()?;
@@ -214,7 +253,14 @@ impl Studio {
             catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| Err(words(&*panic)));
         match loaded {
             Ok(pipeline) => {
-                (self.report)(Report::Ready(Box::new(pipeline.defaults().clone())));
+                let defaults = pipeline.defaults().clone();
+                let size = defaults.size;
+                (self.report)(Report::Ready(Box::new(defaults)));
+                // A plan that cannot be made is a matter of the first picture.
+                let plan = catch_unwind(AssertUnwindSafe(|| pipeline.memory_plan(None).ok()));
+                if let Ok(Some(plan)) = plan {
+                    (self.report)(Report::Needs(Needs::of(&plan, size)));
+                }
                 self.pipeline = Some(pipeline);
                 Ok(())
             }
@@ -229,22 +275,31 @@ impl Studio {
         (self.find)().ok().map(|dir| files_of(&dir))
     }
 
-    fn paint(&mut self, request: &PaintRequest) -> Ending {
-        if self.pipeline.is_none()
-            && let Err(reason) = self.load()
+    fn paint(&mut self, request: &PaintRequest, beat: &Beat) -> Ending {
+        let cancel = self.control.state().cancel.clone();
+        if cancel.is_cancelled() {
+            return Ending::Stopped;
+        }
+        beat.work_for(PATIENCE);
+        let is_another = self.files() != self.looked_at;
+        if (self.pipeline.is_none() || is_another)
+            && let Err(reason) = self.load(beat)
         {
             return Ending::Failed(reason);
         }
         let Some(mut pipeline) = self.pipeline.take() else {
             return Ending::Failed("the model is not loaded".to_owned());
         };
-        let cancel = self.control.state().cancel.clone();
+        beat.work_for(PATIENCE);
         let mut begun = Instant::now();
         let paint = || {
             pipeline.paint(request, &cancel, &mut |progress| {
                 (self.report)(Report::Progress(step(progress)));
                 if progress.stage == Stage::Denoise && progress.step > 0 {
+                    // For the heat, for as long as it takes.
+                    beat.rest();
                     self.control.rest(begun.elapsed());
+                    beat.work();
                 }
                 begun = Instant::now();
             })
@@ -286,18 +341,12 @@ fn step(progress: &Progress<'_>) -> Step {
 
 /// What a panic said.
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned());
-    format!(
-        "a fault in easel: {}: please report it",
-        text.as_deref().unwrap_or("no reason given")
-    )
+    let text = words_of(panic);
+    format!("a fault in easel: {text}: please report it")
 }
 
-/// Files by name, with size and time of change.
-type Files = Vec<(PathBuf, u64, Option<SystemTime>)>;
+/// Files by name, with their number, size and times of change: the last is nobody's to set.
+type Files = Vec<(PathBuf, u64, u64, Option<SystemTime>, (i64, i64))>;
 
 /// A model's files, two folders deep: enough to see that one was replaced.
 fn files_of(dir: &Path) -> Files {
@@ -310,8 +359,10 @@ fn files_of(dir: &Path) -> Files {
             };
             if known.is_dir() && depth < 2 {
                 folders.push((entry.path(), depth + 1));
-            } else if known.is_file() {
-                files.push((entry.path(), known.len(), known.modified().ok()));
+            } else if !known.is_dir() {
+                let changed = (known.ctime(), known.ctime_nsec());
+                let modified = known.modified().ok();
+                files.push((entry.path(), known.ino(), known.len(), modified, changed));
             }
         }
     }
@@ -352,6 +403,7 @@ mod tests {
         let painter = Painter::start(
             || Err("model: none".to_owned()),
             LoadOptions::default(),
+            &watch::Pulse::default(),
             move |report| drop(reports.send(report)),
         )
         .expect("a thread");
@@ -364,6 +416,89 @@ mod tests {
         painter.paint(PaintRequest::new("a cat"));
         assert!(matches!(next(), Report::Unready(_)));
         assert!(matches!(next(), Report::Ended(Ending::Failed(reason)) if reason == "model: none"));
-        painter.stop();
+        assert!(painter.stop(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_painter_that_does_not_stop() {
+        let (finish, wait) = channel::<()>();
+        let wait = Mutex::new(wait);
+        let painter = Painter::start(
+            move || {
+                let _ = wait.lock().map(|wait| wait.recv());
+                Err("model: none".to_owned())
+            },
+            LoadOptions::default(),
+            &watch::Pulse::default(),
+            |_| {},
+        )
+        .expect("a thread");
+        painter.paint(PaintRequest::new("a cat"));
+        assert!(!painter.stop(Duration::from_millis(10)));
+        drop(finish);
+    }
+
+    #[test]
+    fn a_job_that_is_cancelled_before_it_begins_is_not_begun() {
+        let (finish, wait) = channel::<()>();
+        let wait = Mutex::new(wait);
+        let (reports, heard) = channel();
+        let painter = Painter::start(
+            move || {
+                let _ = wait.lock().map(|wait| wait.recv());
+                Err("model: none".to_owned())
+            },
+            LoadOptions::default(),
+            &watch::Pulse::default(),
+            move |report| drop(reports.send(report)),
+        )
+        .expect("a thread");
+        painter.paint(PaintRequest::new("a cat"));
+        painter.cancel();
+        drop(finish);
+        let next = || {
+            heard
+                .recv_timeout(Duration::from_secs(60))
+                .expect("a report")
+        };
+        assert!(matches!(next(), Report::Unready(_)));
+        assert!(matches!(next(), Report::Ended(Ending::Stopped)));
+        assert!(painter.stop(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_painter_that_panics_or_hangs_is_seen() {
+        let second = Duration::from_secs;
+        let pulse = watch::Pulse::default();
+        let none = || Err("model: none".to_owned());
+        let report = |_| panic!("as it should");
+        let painter = Painter::start(none, LoadOptions::default(), &pulse, report);
+        let painter = painter.expect("a thread");
+        pulse.wait(second(3600));
+        let stuck = pulse.check(second(0)).expect_err("it has panicked");
+        assert_eq!(stuck.to_string(), "painter: has panicked: as it should");
+        painter.paint(PaintRequest::new("a cat"));
+        assert!(painter.stop(second(60)), "it is gone");
+
+        let pulse = watch::Pulse::default();
+        let (finish, wait) = channel::<()>();
+        let (begun, begins) = channel();
+        let hangs = Mutex::new((begun, wait));
+        let find = move || {
+            // Held until the test is over.
+            let hangs = hangs.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = hangs.0.send(());
+            let _ = hangs.1.recv();
+            Err("model: none".to_owned())
+        };
+        let painter = Painter::start(find, LoadOptions::default(), &pulse, |_| {});
+        begins.recv().expect("it begins");
+        // It looks for its files before it loads: that is no rest either.
+        assert_eq!(pulse.check(second(10)), Ok(()));
+        assert_eq!(pulse.check(second(10) + LOADING_PATIENCE), Ok(()));
+        let stuck = pulse.check(second(11) + LOADING_PATIENCE);
+        let stuck = stuck.expect_err("it hangs").to_string();
+        assert_eq!(stuck, "painter: no progress for 1801 s");
+        drop((finish, painter));
     }
 }

@@ -123,7 +123,7 @@ impl House {
             self.config.inputs = config.inputs;
             // The old ones first: a line is for one.
             self.inputs = None;
-            self.inputs = super::start_inputs(&self.config.inputs, &self.events);
+            self.inputs = super::start_inputs(&self.config.inputs, &self.events, &self.pulse);
         }
         if has("panel.") {
             self.config.panel.rotation = config.panel.rotation;

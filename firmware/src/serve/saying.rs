@@ -1,6 +1,6 @@
 //! What the house says on the broker.
 
-use super::house::House;
+use super::house::{House, PAINTER_STOPS};
 use crate::display::Display;
 use crate::inputs::InputKind;
 use crate::jobs::{JobId, Reply, Status};
@@ -27,10 +27,23 @@ impl House {
         error: Option<Problem>,
         reply: Option<Reply>,
     ) {
+        self.answer_with(Vec::new(), id, status, error, reply);
+    }
+
+    /// The same, and what people should know of the picture.
+    pub(super) fn answer_with(
+        &self,
+        warnings: Vec<String>,
+        id: Option<JobId>,
+        status: Status,
+        error: Option<Problem>,
+        reply: Option<Reply>,
+    ) {
         let response = Response {
             id,
             status,
             error,
+            warnings,
             queue: self.queue.len(),
         };
         self.publish(Outbound::Response(response, reply));
@@ -81,12 +94,22 @@ impl House {
         if let Some((code, text)) = self.guard.problem() {
             return Some(Problem::new(code, text));
         }
+        let slow = |since: &Instant| since.elapsed() >= PAINTER_STOPS;
+        if self.at.leaving.as_ref().is_some_and(slow) {
+            let text = "the picture that was cancelled is still being stopped: the next one waits for that";
+            return Some(Problem::new("stopping", text));
+        }
         let panel = self.panel_trouble().map(|text| ("panel", text));
         let file = self.in_force.problem.clone().map(|text| ("config", text));
-        panel.or(file).map(|(code, text)| Problem::new(code, text))
+        let refused = self.at.refused.iter().flatten().next().cloned();
+        let refused = refused.map(|text| ("broker", text));
+        panel
+            .or(file)
+            .or(refused)
+            .map(|(code, text)| Problem::new(code, text))
     }
 
-    fn panel_trouble(&self) -> Option<String> {
+    pub(super) fn panel_trouble(&self) -> Option<String> {
         let health = self.display.as_ref().map(Display::health);
         let error = health.and_then(|health| health.error);
         error.or_else(|| self.panel_problem.clone())

@@ -18,6 +18,7 @@ pub use governor::{Governor, Pace};
 pub(crate) use health::tests::tree;
 pub use health::{Health, Root, Throttling, disk_free_mib};
 pub use notify::Notifier;
-pub use pulse::{Beat, Pulse, Stuck};
+pub(crate) use pulse::words_of;
+pub use pulse::{Beat, Cause, Pulse, Stuck};
 pub use settings::LimitSettings;
 pub use starts::{StartMode, Starts};

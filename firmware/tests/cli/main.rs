@@ -9,6 +9,7 @@ mod outputs;
 mod painting;
 mod report;
 mod requests;
+mod secrets;
 mod signals;
 mod support;
 mod terminal;

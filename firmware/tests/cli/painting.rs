@@ -48,6 +48,7 @@ fn json_is_one_line_of_what_the_contract_lists() {
         "timings_ms",
         "peak_rss_mib",
         "kernel",
+        "warnings",
     ];
     assert_eq!(keys, contract);
     assert_eq!(line["image"], "cat.png");
@@ -56,6 +57,7 @@ fn json_is_one_line_of_what_the_contract_lists() {
     assert_eq!(line["scheduler"], "euler");
     assert_eq!(line["guidance"], 2.5);
     assert!(is_kernel(&line["kernel"]), "{line:?}");
+    assert_eq!(line["warnings"], serde_json::json!([]));
     assert!(line["peak_rss_mib"].as_u64().is_some_and(|mib| mib > 0));
 
     let timings = line["timings_ms"].as_object().expect("an object");

@@ -52,7 +52,29 @@ fn flags_are_unknown_or_missing() {
         &["paint", "a cat", "--threads", "0"],
         &["--threads", "1..=256"],
     );
-    refused(&["paint", "a cat", "--seed", "-1"], &["-1"]);
+}
+
+#[test]
+fn negative_numbers_are_refused_by_their_flag() {
+    for seed in ["-1", "-0.5", "1.5", "18446744073709551616", "many"] {
+        refused(
+            &["paint", "a cat", "--seed", seed],
+            &["--seed", seed, "0 to 2^64-1", "leave it out for a random"],
+        );
+    }
+    for (flag, value, says) in [
+        ("--steps", "-1", "give 1 to 1000"),
+        ("--steps", "4.5", "give 1 to 1000"),
+        ("--size", "-32x32", "512x512"),
+        ("--threads", "-2", "1..=256"),
+        ("--memory", "-100", "1..=1048576"),
+    ] {
+        refused(&["paint", "a cat", flag, value], &[flag, value, says]);
+    }
+    for (flag, value) in [("--repeat", "-1"), ("--storage", "-1"), ("--size", "-8x8")] {
+        refused(&["bench", flag, value], &[flag, value]);
+    }
+    refused_by_tiny(&["a cat", "--guidance", "-3"], &["guidance: -3", "0 to 50"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use easel_firmware::display::panels::fb::{FbPanel, FbSettings};
 use easel_firmware::inputs::{
     self, Action, Gesture, InputEvent, InputKind, InputSettings, InputsSettings, Press,
 };
+use easel_firmware::watch::Pulse;
 use evdev::uinput::VirtualDevice;
 use evdev::{
     AbsInfo, AbsoluteAxisCode, AttributeSet, EventType, InputEvent as Raw, KeyCode, UinputAbsSetup,
@@ -175,9 +176,13 @@ fn keyboard(outside: &mut Outside) {
         std::thread::sleep(Duration::from_millis(50));
     }
     let (sender, events) = mpsc::channel();
-    let inputs = inputs::start(&InputsSettings(vec![right]), move |event| {
-        let _ = sender.send(event);
-    })
+    let inputs = inputs::start(
+        &InputsSettings(vec![right]),
+        &Pulse::default(),
+        move |event| {
+            let _ = sender.send(event);
+        },
+    )
     .unwrap();
     let (short, long) = (Gesture::Press(Press::Short), Gesture::Press(Press::Long));
     outside.step("press right 100");
@@ -212,7 +217,7 @@ fn touch_screen() {
         .unwrap();
     let (sender, events) = mpsc::channel();
     let settings = InputsSettings(vec![input("glass", InputKind::Touch)]);
-    let inputs = inputs::start(&settings, move |event| {
+    let inputs = inputs::start(&settings, &Pulse::default(), move |event| {
         let _ = sender.send(event);
     })
     .unwrap();

@@ -1,8 +1,9 @@
 //! A board that only listens.
 
 use crate::broker::LONG;
-use easel_firmware::jobs::NewJob;
+use easel_firmware::jobs::{JobId, NewJob};
 use easel_firmware::mqtt::{BrokerSettings, Client, Identity, Inbound, Pace, Ticket};
+use easel_firmware::watch::Pulse;
 use std::cell::RefCell;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ pub(crate) fn identity(device: &str) -> Identity {
 
 pub(crate) fn at(port: u16) -> BrokerSettings {
     BrokerSettings {
-        host: Some("localhost".to_owned()),
+        host: Some("localhost".parse().expect("a host")),
         port: Some(port),
         ..BrokerSettings::default()
     }
@@ -48,7 +49,8 @@ impl Board {
             let _ = sender.send(inbound);
         };
         let client =
-            Client::start_at_pace(settings, identity(device), pace(), tell).expect("it starts");
+            Client::start_at_pace(settings, identity(device), pace(), &Pulse::default(), tell)
+                .expect("it starts");
         Self {
             client,
             events,
@@ -91,7 +93,7 @@ impl Board {
     /// Waits for the connection; whether the session was resumed.
     pub(crate) fn online(&self) -> bool {
         self.wait("connection", |event| match event {
-            Inbound::Online { resumed } => Ok(resumed),
+            Inbound::Online { resumed, .. } => Ok(resumed),
             other => Err(other),
         })
     }
@@ -104,9 +106,30 @@ impl Board {
         })
     }
 
+    /// What was told and not asked for.
+    pub(crate) fn passed(&self) -> Vec<Inbound> {
+        self.passed.take()
+    }
+
     pub(crate) fn job(&self) -> (NewJob, Ticket) {
         self.wait("prompt", |event| match event {
             Inbound::Paint { job, ticket } => Ok((job, ticket)),
+            other => Err(other),
+        })
+    }
+
+    /// The code and the text of an answer to a command that is refused, and its job.
+    pub(crate) fn wrong(&self) -> (String, String, Option<JobId>) {
+        self.wait("refusal", |event| match event {
+            Inbound::Wrong {
+                id,
+                problem,
+                ticket,
+                ..
+            } => {
+                self.client.acknowledge(ticket);
+                Ok((problem.code, problem.text, id))
+            }
             other => Err(other),
         })
     }

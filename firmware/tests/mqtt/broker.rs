@@ -76,6 +76,12 @@ impl Broker {
         self.process.wait().expect("it was started here");
     }
 
+    /// Ends it, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().expect("it was started here");
+        self.process.wait().expect("it was started here");
+    }
+
     /// Starts it again with the same port and configuration.
     pub(crate) fn start(&mut self) {
         self.process = start(self.folder.path());

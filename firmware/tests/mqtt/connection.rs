@@ -13,6 +13,7 @@ fn response(status: Status) -> Response {
         id: Some("a-1".parse().expect("an id")),
         status,
         error: None,
+        warnings: Vec::new(),
         queue: 1,
     }
 }
@@ -98,6 +99,10 @@ fn every_command_is_told() {
             "invalid_steps",
         ),
         ("set/colour", "red", "unknown_setting"),
+        ("set/steps", "0", "invalid_steps"),
+        ("set/a/b", "1", "unknown_topic"),
+        ("pain", "a cat", "unknown_topic"),
+        ("cancel", "a/b", "invalid_id"),
         ("show", "", "invalid_show"),
     ] {
         dashboard.publish(&format!("easel/frame/{topic}"), payload);
@@ -115,6 +120,30 @@ fn every_command_is_told() {
             other => Err(other),
         });
     }
+}
+
+#[test]
+fn what_the_board_says_itself_is_no_command() {
+    let broker = Broker::open();
+    let dashboard = Dashboard::open(broker.port, &["easel/frame/#"]);
+    let board = Board::start("frame", &at(broker.port));
+    board.online();
+    // Of the board itself, of a dashboard that plays the board, and of the doctor.
+    board.client.publish(Outbound::State(State::default()));
+    board
+        .client
+        .publish(Outbound::Button("next_short".to_owned()));
+    for topic in ["response", "image/info", "doctor", "availability"] {
+        dashboard.publish(&format!("easel/frame/{topic}"), "{}");
+    }
+    dashboard.text("easel/frame/button", "next_short");
+    dashboard.publish("easel/frame/show", "next");
+    board.wait("the command", |event| match event {
+        Inbound::Show(_) => Ok(()),
+        other => Err(other),
+    });
+    let others = board.passed();
+    assert!(others.is_empty(), "{others:?}");
 }
 
 #[test]
@@ -158,7 +187,12 @@ fn a_retained_command_is_ignored() {
         "retained while it is there",
         retained(),
     );
-    board.note("a retained command is ignored");
+    let (topic, problem, id) = board.wrong();
+    assert_eq!(topic, "retained");
+    assert!(
+        problem.contains("without the retain flag") && id.is_none(),
+        "{problem}"
+    );
     dashboard.publish("easel/frame/paint", "meant");
     assert_eq!(board.job().0.order.prompt, "meant");
 }

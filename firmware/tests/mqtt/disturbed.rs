@@ -14,6 +14,7 @@ fn answer(board: &Board, id: &str) {
         id,
         status: Status::Done,
         error: None,
+        warnings: Vec::new(),
         queue: 0,
     };
     board.client.publish(Outbound::Response(response, None));
@@ -228,6 +229,34 @@ fn two_boards_with_one_name_say_so_and_do_not_fight() {
     second.online();
     let reason = first.offline("its own broker.device");
     assert!(!reason.contains('\n'));
+}
+
+#[test]
+fn a_broker_that_is_restarted_often_is_no_other_board() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // One that remembers, so that a session is resumed as after a takeover.
+    let lines = format!(
+        "allow_anonymous true\npersistence true\npersistence_location {}/\n",
+        folder.path().display()
+    );
+    let mut broker = Broker::with(folder, &lines);
+    let board = Board::start("frame", &at(broker.port));
+    board.online();
+    for round in 0..8 {
+        if round % 2 == 0 {
+            broker.stop();
+        } else {
+            broker.kill();
+        }
+        broker.start();
+        board.online();
+    }
+    let mut reasons = board.events.try_iter().chain(board.passed());
+    let wrong = reasons.find(|event| match event {
+        Inbound::Offline { reason } => reason.contains("another"),
+        _ => false,
+    });
+    assert!(wrong.is_none(), "{wrong:?}");
 }
 
 #[test]

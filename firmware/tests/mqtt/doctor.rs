@@ -8,11 +8,15 @@ use std::process::Command;
 
 /// What the check of the broker found: verdict and text, its fix included.
 fn examine(broker: &str) -> Vec<(String, String)> {
+    examine_at("localhost", broker)
+}
+
+fn examine_at(host: &str, broker: &str) -> Vec<(String, String)> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let board = folder.path().join("frame.toml");
     let text = format!(
         "[board]\nname = 'Frame'\n[panel]\nkind = 'png'\nwidth = 64\nheight = 48\n\
-         [broker]\ndevice = 'frame'\nhost = 'localhost'\n{broker}\n"
+         [broker]\ndevice = 'frame'\nhost = '{host}'\n{broker}\n"
     );
     std::fs::write(&board, text).expect("it can be written");
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/pocket");
@@ -85,6 +89,27 @@ fn who_is_not_let_in_is_told_why() {
     );
     let nobody = format!("port = {}", free_port());
     only(&examine(&nobody), "fail", &["nothing listens there"]);
+}
+
+#[test]
+fn a_url_says_all_that_is_needed_and_its_password_is_not_told() {
+    let broker = with_passwords("");
+    let url = |password: &str| format!("mqtt://frame:{password}@localhost:{}", broker.port);
+    let right = examine_at(&url("hunter%32"), "");
+    only(
+        &right,
+        "ok",
+        &["there and back", &format!("localhost:{}", broker.port)],
+    );
+    let wrong = examine_at(&url("hunter3"), "");
+    only(&wrong, "fail", &["password", "correct"]);
+    for (_, text) in right.iter().chain(&wrong) {
+        assert!(!text.contains("hunter"), "{text}");
+    }
+    let (broker, _) = tls_broker("", |_| {});
+    let ca = format!("ca_file = '{}'", broker.path("ca.crt").display());
+    let encrypted = examine_at(&format!("mqtts://localhost:{}", broker.port), &ca);
+    only(&encrypted, "ok", &["encrypted"]);
 }
 
 #[test]

@@ -141,6 +141,7 @@ fn payloads_are_as_their_schemas_say() {
             id: Some(id()),
             status,
             error: Some(problem()),
+            warnings: Vec::new(),
             queue: 3,
         };
         fits("response", &response);
@@ -149,6 +150,7 @@ fn payloads_are_as_their_schemas_say() {
             Response {
                 id: None,
                 error: None,
+                warnings: vec!["prompt: BREAK is left out".to_owned()],
                 ..response
             },
         );
@@ -410,6 +412,7 @@ fn home_assistant_is_told_when_something_changes_and_when_it_starts() {
         id: Some(id()),
         status: Status::Done,
         error: None,
+        warnings: Vec::new(),
         queue: 0,
     };
     board.client.publish(Outbound::Response(done, None));

@@ -5,6 +5,7 @@ use crate::broker::{Broker, LONG};
 use crate::dashboard::Dashboard;
 use easel_firmware::jobs::Source;
 use easel_firmware::mqtt::{BrokerSettings, Client, Inbound, Ticket};
+use easel_firmware::watch::Pulse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -34,8 +35,14 @@ impl Painter {
             Inbound::Online { .. } => drop(up.send(())),
             _ => {}
         };
-        let client =
-            Client::start_at_pace(&settings, identity(device), pace(), events).expect("it starts");
+        let client = Client::start_at_pace(
+            &settings,
+            identity(device),
+            pace(),
+            &Pulse::default(),
+            events,
+        )
+        .expect("it starts");
         is_up.recv_timeout(LONG).expect("it connects");
         client.set_room(true);
         Self {

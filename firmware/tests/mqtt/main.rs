@@ -17,3 +17,4 @@ mod documents;
 mod doors;
 mod fleet;
 mod proxy;
+mod threads;

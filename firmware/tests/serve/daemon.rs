@@ -3,7 +3,7 @@
 use super::broker::{Broker, LONG};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
@@ -151,10 +151,41 @@ impl Daemon {
         }
     }
 
+    pub(crate) fn is_there(&mut self) -> bool {
+        self.process.try_wait().is_ok_and(|ended| ended.is_none())
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn ends_within(&mut self, limit: std::time::Duration) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(ended) = self.process.try_wait().expect("it was started here") {
+                return ended;
+            }
+            assert!(begun.elapsed() < limit, "it goes on");
+            std::thread::sleep(LOOK);
+        }
+    }
+
     /// As a power cut would.
     pub(crate) fn kill(mut self) {
         self.process.kill().expect("it was started here");
         self.process.wait().expect("it was started here");
+    }
+
+    /// As systemd would, at any moment: it may not yet hear of it in its own way.
+    pub(crate) fn stop_within(mut self, most: std::time::Duration) {
+        let begun = Instant::now();
+        self.signal("TERM");
+        while self
+            .process
+            .try_wait()
+            .expect("it was started here")
+            .is_none()
+        {
+            assert!(begun.elapsed() < most, "it does not stop");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// As systemd would.
@@ -213,7 +244,11 @@ impl Ear {
     }
 
     pub(crate) fn next_json(&self) -> serde_json::Value {
-        let bytes = self.next_bytes();
+        self.next_json_within(LONG)
+    }
+
+    pub(crate) fn next_json_within(&self, limit: std::time::Duration) -> serde_json::Value {
+        let bytes = self.heard.recv_timeout(limit).expect("a message");
         serde_json::from_slice(&bytes).expect("it is JSON")
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Waits are for conditions, with deadlines that only a hung machine reaches.
 
+mod bad_models;
 #[allow(dead_code, reason = "the broker's own tests use the rest")]
 #[path = "../mqtt/broker.rs"]
 mod broker;
@@ -11,8 +12,13 @@ mod daemon;
 mod dashboard;
 mod embedded;
 mod fleet;
+mod panel;
+mod ready;
+mod refused;
 mod reload;
 mod soak;
+mod threads;
+mod unrest;
 
 use broker::Broker;
 use daemon::{Daemon, Ear, examine, log_says, logged, say};

@@ -1,8 +1,8 @@
 //! What is kept beside a picture.
 
 use crate::jobs::moment::{ms, unix_ms};
-use crate::jobs::{Job, JobId, Order, Source};
-use easel::{Painting, Timings};
+use crate::jobs::{Given, Job, JobId, Order, Source};
+use easel::{Painting, Parameters, Timings};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +28,9 @@ pub struct Painted {
     pub seed: u64,
     /// Sampling method, by the name that the command line takes.
     pub scheduler: String,
+    /// Which of negative, size, steps, guidance, seed and scheduler were asked for; `None`: a record of before does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
     /// The model's name.
     pub model: String,
     /// Who asked.
@@ -91,6 +94,7 @@ impl Painted {
             guidance: painting.guidance,
             seed: painting.seed,
             scheduler: painting.scheduler.to_string(),
+            given: job.given.clone(),
             model: model.to_owned(),
             source: job.source,
             accepted: job.accepted,
@@ -98,6 +102,26 @@ impl Painted {
             timings_ms: painting.timings.into(),
             warnings: painting.warnings.clone(),
         }
+    }
+
+    /// The same, for the picture's file.
+    pub(super) fn parameters(&self) -> Parameters<'_> {
+        Parameters {
+            prompt: &self.prompt,
+            negative: &self.negative,
+            steps: self.steps,
+            scheduler: self.scheduler.parse().ok(),
+            guidance: self.guidance,
+            seed: self.seed,
+            size: (self.width, self.height),
+            model: &self.model,
+        }
+    }
+
+    /// Whether it was painted for what is asked for, as far as that can be told.
+    #[must_use]
+    pub fn came_of(&self, asked: &Order) -> bool {
+        self.order().came_of(asked, self.given.as_ref())
     }
 
     /// The order that paints it again, nothing left to the board or the model.

@@ -20,7 +20,7 @@ fn push(name: u8, source: Source, ttl: Option<u64>) -> Operation {
 
 /// A bit of everything.
 fn script() -> Vec<Operation> {
-    use Operation::{Cancel, Excuse, Finish, PowerCut, Release, Restart, Take, Wait};
+    use Operation::{Cancel, Finish, PowerCut, Release, Restart, Take, Unstopped, Wait};
     vec![
         push(0, Source::Mqtt, None),
         push(1, Source::Kiosk, None),
@@ -46,10 +46,14 @@ fn script() -> Vec<Operation> {
         Take,
         PowerCut,
         Take,
-        Excuse,
+        Unstopped,
         Restart,
         Take,
         Restart,
+        Take,
+        push(6, Source::Mqtt, None),
+        Take,
+        Cancel(6),
         Take,
         Finish(Outcome::Cancelled),
     ]

@@ -23,8 +23,8 @@ pub(super) enum Operation {
     Release,
     Cancel(u8),
     Wait(u64),
-    /// The program is told to stop.
-    Excuse,
+    /// The program is told to stop, and ends without the painter.
+    Unstopped,
     /// The program ends and starts.
     Restart,
     /// The machine does.
@@ -65,7 +65,7 @@ struct ModelJob {
     deadline: Option<u64>,
     attempts: u32,
     power_cuts: u32,
-    excused: bool,
+    unstopped: u32,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -132,7 +132,7 @@ impl Model {
             deadline: ttl.map(|ttl| self.now + ttl),
             attempts: 0,
             power_cuts: 0,
-            excused: false,
+            unstopped: 0,
         };
         self.lane(kiosk).push(job);
         self.accepted += 1;
@@ -166,7 +166,8 @@ impl Model {
                 break;
             };
             self.lane(lane).remove(0);
-            if job.attempts - job.power_cuts == 2 || job.power_cuts == 5 {
+            let crashes = job.attempts - job.power_cuts - job.unstopped;
+            if crashes == 2 || job.power_cuts == 5 || job.unstopped == 5 {
                 self.end(&job.name, Status::Error);
                 set_aside.push(job.name);
                 continue;
@@ -190,10 +191,8 @@ impl Model {
     /// It came before all of its kind.
     fn put_back(&mut self, attempt_counts: bool, power: bool) {
         if let Some(mut job) = self.painting.take() {
-            let excused = std::mem::take(&mut job.excused);
-            let counts = attempt_counts && !excused;
-            job.attempts -= u32::from(!counts);
-            job.power_cuts += u32::from(counts && power);
+            job.attempts -= u32::from(!attempt_counts);
+            job.power_cuts += u32::from(power);
             self.lane(job.kiosk).insert(0, job);
         }
     }
@@ -228,7 +227,11 @@ impl Model {
                         self.end(&name, Status::Cancelled);
                         Answer::Cancelled("waiting")
                     }
-                    Some(Status::Painting) => Answer::Cancelled("painting"),
+                    Some(Status::Painting) => {
+                        self.painting = None;
+                        self.end(&name, Status::Cancelled);
+                        Answer::Cancelled("painting")
+                    }
                     _ => Answer::Cancelled("unknown"),
                 }
             }
@@ -236,10 +239,11 @@ impl Model {
                 self.now += seconds;
                 Answer::Nothing
             }
-            Operation::Excuse => {
+            Operation::Unstopped => {
                 if let Some(job) = &mut self.painting {
-                    job.excused = true;
+                    job.unstopped += 1;
                 }
+                self.put_back(true, false);
                 Answer::Nothing
             }
             Operation::Restart | Operation::PowerCut => {
@@ -332,9 +336,9 @@ pub(super) fn run(
             }
             Answer::Nothing
         }
-        Operation::Excuse => {
+        Operation::Unstopped => {
             if let Some(id) = painting(queue) {
-                assert!(queue.excuse(&id)?, "it is being painted");
+                assert!(queue.unstopped(&id)?, "it is being painted");
             }
             Answer::Nothing
         }
@@ -343,7 +347,10 @@ pub(super) fn run(
                 assert_eq!(job.id, id(*name));
                 "waiting"
             }
-            Cancel::Painting => "painting",
+            Cancel::Painting(job) => {
+                assert_eq!(job.id, id(*name));
+                "painting"
+            }
             Cancel::Unknown => "unknown",
         }),
         Operation::Wait(seconds) => {
@@ -393,7 +400,7 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Release),
         2 => (0..NAMES).prop_map(Operation::Cancel),
         2 => (1_u64..10).prop_map(Operation::Wait),
-        1 => Just(Operation::Excuse),
+        1 => Just(Operation::Unstopped),
         3 => Just(Operation::Restart),
         3 => Just(Operation::PowerCut),
         1 => Just(Operation::Outgrow),

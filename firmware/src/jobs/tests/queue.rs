@@ -261,10 +261,10 @@ fn power_cuts_are_no_crashes_but_have_an_end_too() {
             break job;
         }
         attempts.push(taken.job.map(|job| (job.attempts, job.power_cuts)));
-        // Once the program dies, and is told to stop twice; the machine dies all other times.
+        // Once the program dies, and twice it ends without the painter; the machine dies all other times.
         match attempts.len() {
             2 => {}
-            4 | 5 => assert!(queue.excuse(&id(1)).expect("the disk is whole")),
+            4 | 5 => assert!(queue.unstopped(&id(1)).expect("the disk is whole")),
             _ => clock.boot += 1,
         }
     };
@@ -274,10 +274,10 @@ fn power_cuts_are_no_crashes_but_have_an_end_too() {
         (2, 1),
         (3, 1),
         (4, 2),
-        (4, 2),
-        (4, 2),
-        (5, 3),
-        (6, 4),
+        (5, 2),
+        (6, 2),
+        (7, 3),
+        (8, 4),
     ];
     assert_eq!(seen, expected);
     assert!(
@@ -285,6 +285,196 @@ fn power_cuts_are_no_crashes_but_have_an_end_too() {
             .why_set_aside()
             .is_some_and(|why| why.contains("went off five times"))
     );
+}
+
+#[test]
+fn a_job_that_cannot_be_stopped_does_not_come_back_for_ever() {
+    let folder = folder();
+    let clock = Clock::new();
+    for attempt in 1..=5 {
+        let mut queue = open(folder.path(), &clock);
+        let _ = queue.push(job(1), 1, clock.now());
+        let taken = queue.take(clock.now()).expect("the disk is whole").job;
+        assert_eq!(taken.map(|job| job.attempts), Some(attempt));
+        assert!(queue.unstopped(&id(1)).expect("the disk is whole"));
+    }
+    let mut queue = open(folder.path(), &clock);
+    let taken = queue.take(clock.now()).expect("the disk is whole");
+    assert_eq!(taken.job, None);
+    let why = taken.set_aside[0].why_set_aside();
+    assert!(why.is_some_and(|why| why.contains("could not be stopped")));
+}
+
+/// A stop that was begun and ended in a SIGKILL: the journal of before has begun ones, this one has none.
+#[test]
+fn a_stop_that_was_not_finished_counts_as_a_crash() {
+    use crate::jobs::record::record;
+    let folder = folder();
+    let clock = Clock::new();
+    for _ in 0..2 {
+        let mut queue = open(folder.path(), &clock);
+        let _ = queue.push(job(1), 1, clock.now());
+        let taken = queue.take(clock.now()).expect("the disk is whole").job;
+        assert!(taken.is_some());
+        drop(queue);
+        let journal = folder.path().join("journal");
+        let mut bytes = fs::read(&journal).expect("it is there");
+        bytes.extend(record(&[crate::jobs::Entry::Excused { id: id(1) }]));
+        fs::write(&journal, bytes).expect("it can be written");
+    }
+    let mut queue = open(folder.path(), &clock);
+    let taken = queue.take(clock.now()).expect("the disk is whole");
+    assert_eq!((taken.job, taken.set_aside.len()), (None, 1));
+}
+
+#[test]
+fn a_job_that_is_cancelled_while_it_is_painted_is_over_at_once_and_for_ever() {
+    let folder = folder();
+    let clock = Clock::new();
+    let mut queue = open(folder.path(), &clock);
+    for name in [1, 2] {
+        queue
+            .push(job(name), 1, clock.now())
+            .expect("there is room");
+    }
+    queue.take(clock.now()).expect("the disk is whole");
+    let cancelled = queue.cancel(&id(1)).expect("the disk is whole");
+    assert!(matches!(cancelled, Cancel::Painting(job) if job.id == id(1)));
+    assert_eq!(queue.status(&id(1)), Some(Status::Cancelled));
+    // What the painter still brings.
+    let late = queue.finish(&id(1), Outcome::Done);
+    assert_eq!(late.expect("the disk is whole"), None);
+    assert!(!queue.release(&id(1)).expect("the disk is whole"));
+    // SIGKILL.
+    drop(queue);
+    let mut queue = open(folder.path(), &clock);
+    assert_eq!(queue.status(&id(1)), Some(Status::Cancelled));
+    let next = queue.take(clock.now()).expect("the disk is whole").job;
+    assert_eq!(next.map(|job| job.id), Some(id(2)));
+}
+
+#[test]
+fn a_full_disk_keeps_nobody_from_cancelling() {
+    use super::faulty_disk::{Fault, FaultyDisk};
+    for painting in [false, true] {
+        let folder = folder();
+        let clock = Clock::new();
+        let disk = Arc::new(FaultyDisk::default());
+        let (mut queue, _) = open_on(Arc::clone(&disk) as _, folder.path(), &clock);
+        queue.push(job(1), 1, clock.now()).expect("there is room");
+        if painting {
+            queue.take(clock.now()).expect("the disk is whole");
+        }
+        disk.fail_at(0, Fault::Full);
+        let error = queue.cancel(&id(1)).expect_err("the disk is full");
+        assert!(error.is_disk_full());
+        assert_ne!(queue.status(&id(1)), Some(Status::Cancelled));
+        let cancelled = queue.cancel_unwritten(&id(1));
+        assert!(matches!(cancelled, Cancel::Painting(_)) == painting);
+        assert_eq!(queue.status(&id(1)), Some(Status::Cancelled));
+        assert!(queue.is_empty() && queue.painting().is_none());
+        disk.fail_at(0, Fault::Full);
+        assert!(queue.write_down().is_err());
+        assert_eq!(queue.cancel_unwritten(&id(1)), Cancel::Unknown);
+        queue.write_down().expect("there is room again");
+        drop(queue);
+        let queue = open(folder.path(), &clock);
+        assert_eq!(queue.status(&id(1)), Some(Status::Cancelled));
+        assert!(queue.is_empty());
+    }
+}
+
+#[test]
+fn a_name_that_is_known_is_that_of_one_order() {
+    let folder = folder();
+    let clock = Clock::new();
+    let mut queue = open(folder.path(), &clock);
+    let asked = |name: u8, steps: usize| {
+        let mut new = job(name);
+        new.order.steps = Some(steps);
+        // What the board puts in is not what is asked for.
+        new.given = Some(new.order.given());
+        new.order.guidance = Some(f32::from(name));
+        new
+    };
+    for name in [1, 2, 3] {
+        queue
+            .push(asked(name, 4), 1, clock.now())
+            .expect("there is room");
+    }
+    // 1 is done, 2 is painted, 3 waits, 4 is cancelled.
+    queue.take(clock.now()).expect("the disk is whole");
+    queue
+        .finish(&id(1), Outcome::Done)
+        .expect("the disk is whole");
+    queue.take(clock.now()).expect("the disk is whole");
+    queue
+        .push(asked(4, 4), 1, clock.now())
+        .expect("there is room");
+    queue.cancel(&id(4)).expect("the disk is whole");
+    let statuses = [
+        Status::Done,
+        Status::Painting,
+        Status::Queued,
+        Status::Cancelled,
+    ];
+    let check = |queue: &mut Queue, statuses: [Status; 4]| {
+        for (name, wanted) in (1..).zip(statuses) {
+            let mut same = asked(name, 4);
+            same.order.guidance = Some(7.0); // what was set meanwhile
+            let known = queue.push(same, 1, clock.now()).expect("it is known");
+            assert!(matches!(known, Pushed::Known { status, .. } if status == wanted));
+            for other in [asked(name, 5), job(name)] {
+                let taken = queue.push(other, 1, clock.now()).expect_err("another");
+                assert_eq!(taken.name(), "id_taken");
+                assert!(taken.to_string().contains(&format!("job-{name}")));
+            }
+        }
+    };
+    check(&mut queue, statuses);
+    // Written anew.
+    queue.outgrow();
+    queue
+        .push(asked(5, 4), 1, clock.now())
+        .expect("there is room");
+    check(&mut queue, statuses);
+    drop(queue);
+    let mut queue = open(folder.path(), &clock);
+    let [done, _, queued, cancelled] = statuses;
+    check(&mut queue, [done, queued, queued, cancelled]);
+}
+
+/// It may have been the same: nobody is refused for what is not known.
+#[test]
+fn a_journal_of_before_does_not_say_what_was_asked_for() {
+    use crate::jobs::Entry;
+    use crate::jobs::record::{HEADING, record};
+    let folder = folder();
+    let clock = Clock::new();
+    let mut queue = open(folder.path(), &clock);
+    queue.push(job(1), 1, clock.now()).expect("there is room");
+    let mut before = queue.waiting().next().cloned().expect("it waits");
+    drop(queue);
+    before.given = None;
+    before.order.steps = Some(4);
+    let mut bytes = HEADING.to_vec();
+    bytes.extend(record(&[
+        Entry::Accepted(Box::new(before)),
+        Entry::finished(id(2), Outcome::Done),
+    ]));
+    fs::write(folder.path().join("journal"), bytes).expect("it can be written");
+    let mut queue = open(folder.path(), &clock);
+    // Of one that is over nothing is known, of one that waits all but what the board put in.
+    for name in [1, 2] {
+        let known = queue.push(job(name), 1, clock.now());
+        assert!(matches!(known, Ok(Pushed::Known { .. })), "{known:?}");
+    }
+    for (steps, is_known) in [(4, true), (5, false)] {
+        let mut new = job(1);
+        new.order.steps = Some(steps);
+        let pushed = queue.push(new, 1, clock.now());
+        assert_eq!(pushed.is_ok(), is_known, "{pushed:?}");
+    }
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn a_journal_is_lines_of_length_crc_and_json() {
     let finished = Entry::Finished {
         id: id.clone(),
         outcome: Outcome::Error("no\nmemory".to_owned()),
+        mark: None,
     };
     let mut bytes = HEADING.to_vec();
     // As versions before this one wrote it.

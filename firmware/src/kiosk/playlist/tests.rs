@@ -111,8 +111,6 @@ fn seeds() {
 
 #[test]
 fn what_is_set_for_all_pictures() {
-    let playlist =
-        playlist("prompts = ['a']\nnegative = 'blur'\nsteps = 4\nguidance = 1.5\nsize = [64, 96]");
     let expected = Order {
         negative: Some("blur".into()),
         steps: Some(4),
@@ -120,7 +118,17 @@ fn what_is_set_for_all_pictures() {
         size: Some((64, 96)),
         ..Order::new("a")
     };
-    assert_eq!(first(&playlist, 1), [expected]);
+    for settings in [
+        "steps = 4\nguidance = 1.5\nsize = [64, 96]",
+        "steps = 4.0\nguidance = '1.5'\nsize = '64x96'",
+        "steps = '4'\nguidance = 1.5\nsize = [64.0, '96']",
+    ] {
+        let playlist = playlist(&format!("prompts = ['a']\nnegative = 'blur'\n{settings}"));
+        assert_eq!(first(&playlist, 1), [expected.clone()], "{settings}");
+    }
+    // TOML's whole numbers end at 2^63-1.
+    let listed = playlist("prompts = ['a']\nseeds = ['18446744073709551615', 7.0]");
+    assert_eq!(listed.seeds, Seeds::Listed(vec![u64::MAX, 7]));
 }
 
 #[test]
@@ -148,9 +156,12 @@ fn wrong_values_are_named() {
             "seeds: write",
         ),
         ("prompts = ['a']\nseeds = [-1]", "seeds: write"),
-        ("prompts = ['a']\nsteps = 0", "steps: 0: give 1 to 1000"),
-        ("prompts = ['a']\nguidance = nan", "guidance"),
-        ("prompts = ['a']\nsize = [0, 64]", "size: [0, 64]"),
+        ("prompts = ['a']\nseeds = [1.5]", "seeds: write"),
+        ("prompts = ['a']\nsteps = 0", "steps: give 1 to 1000"),
+        ("prompts = ['a']\nsteps = 4.5", "line 4: steps: give"),
+        ("prompts = ['a']\nguidance = nan", "guidance: give 0 to 50"),
+        ("prompts = ['a']\nguidance = -1", "guidance: give 0 to 50"),
+        ("prompts = ['a']\nsize = [0, 64]", "size: give"),
         ("prompts = ['a']\norder = 'any'", "random"),
         (
             "prompts = ['a']\nhours = { from = '8:00' }",

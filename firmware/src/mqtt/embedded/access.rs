@@ -29,7 +29,7 @@ impl Access {
         places: &PasswordPlaces,
     ) -> Result<Self, BrokerError> {
         let wrong = |text| Err(BrokerError::Credentials(text));
-        match (settings.username.clone(), places.look()?) {
+        match (settings.user().map(str::to_owned), places.look()?) {
             (None, None) => Ok(Self::Machine),
             (None, Some(_)) => wrong(
                 "there is a password, but no broker.username: set it to whom the password is for",

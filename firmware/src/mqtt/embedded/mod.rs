@@ -18,6 +18,7 @@ use super::backoff::{Backoff, Pace};
 use super::fault::Fault;
 use super::secret::PasswordPlaces;
 use super::{BrokerError, BrokerSettings, Inbound};
+use crate::watch::{Beat, Pulse};
 use access::Access;
 use mosquitto::Mosquitto;
 use std::collections::BTreeSet;
@@ -28,6 +29,9 @@ use tokio::sync::watch;
 
 /// A broker that has not said by then that it takes connections is taken for stuck.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// What the thread does besides waiting: it writes files, has a password hashed, ends a process.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Between two looks whether it takes connections.
 const LOOK: Duration = Duration::from_millis(20);
@@ -51,7 +55,7 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    /// Begins to start it, and goes on for ever. It keeps its files in the state folder `state`, and tells of its coming and going with
+    /// Begins to start it, and goes on for ever, on a thread that `pulse` watches. It keeps its files in the state folder `state`, and tells of its coming and going with
     /// [`Inbound::Note`] and [`Inbound::Offline`].
     ///
     /// # Errors
@@ -60,13 +64,14 @@ impl Embedded {
         settings: &BrokerSettings,
         state: &Path,
         pace: Pace,
+        pulse: &Pulse,
         events: impl Fn(Inbound) + Send + 'static,
     ) -> Result<Self, BrokerError> {
         let (tell, told) = channel();
         let (up, is_up) = watch::channel(false);
         let keeper = Keeper {
             port: settings.port_or_default(),
-            places: PasswordPlaces::of_process(settings.password_file.as_deref()),
+            places: PasswordPlaces::of_process(settings),
             settings: settings.clone(),
             folder: files::folder(state),
             pace,
@@ -76,8 +81,7 @@ impl Embedded {
             told,
             noted: BTreeSet::new(),
         };
-        let thread = std::thread::Builder::new().name("broker".to_owned());
-        let started = thread.spawn(move || keeper.run());
+        let started = pulse.spawn("broker", PATIENCE, move |beat| keeper.run(beat));
         started.map_err(BrokerError::Thread)?;
         Ok(Self { tell, is_up })
     }
@@ -129,11 +133,12 @@ enum End {
 }
 
 impl Keeper {
-    fn run(mut self) {
+    fn run(mut self, beat: &Beat) {
         let mut backoff = Backoff::new(self.pace.clone());
         loop {
+            beat.work();
             let begun = Instant::now();
-            let end = self.one_run().unwrap_or_else(End::Fault);
+            let end = self.one_run(beat).unwrap_or_else(End::Fault);
             self.up.send_replace(false);
             let End::Fault(fault) = end else {
                 return;
@@ -143,6 +148,7 @@ impl Keeper {
             (self.events)(Inbound::Offline {
                 reason: fault.reason,
             });
+            beat.rest();
             // Nothing runs that could say a line.
             if !matches!(self.told.recv_timeout(wait), Err(RecvTimeoutError::Timeout)) {
                 return;
@@ -151,14 +157,14 @@ impl Keeper {
     }
 
     /// From a start to its end.
-    fn one_run(&mut self) -> Result<End, Fault> {
+    fn one_run(&mut self, beat: &Beat) -> Result<End, Fault> {
         let slow = |error: BrokerError| Fault::slow(error.to_string());
         let access = Access::new(&self.settings, &self.places).map_err(slow)?;
         let programs = mosquitto::Programs::find().map_err(slow)?;
         let lock = files::prepare(&self.folder, &programs, &self.settings, &access)?;
         access.check_port(self.port)?;
         let mut mosquitto = Mosquitto::start(&programs, &self.folder, lock, self.tell.clone())?;
-        if let Some(end) = self.wait_until_it_answers(&mut mosquitto) {
+        if let Some(end) = self.wait_until_it_answers(&mut mosquitto, beat) {
             return Ok(end);
         }
         let version = programs.version();
@@ -166,7 +172,10 @@ impl Keeper {
         (self.events)(Inbound::Note(format!("mosquitto {version} {open_to}")));
         self.up.send_replace(true);
         loop {
-            match self.told.recv() {
+            beat.rest();
+            let told = self.told.recv();
+            beat.work();
+            match told {
                 // One that comes again and again says nothing new; names in it come from outside, so there could be many.
                 Ok(Told::Line(line)) => {
                     if self.noted.len() < 100 && self.noted.insert(line.clone()) {
@@ -189,10 +198,11 @@ impl Keeper {
     }
 
     /// `None`: it takes connections.
-    fn wait_until_it_answers(&mut self, mosquitto: &mut Mosquitto) -> Option<End> {
+    fn wait_until_it_answers(&mut self, mosquitto: &mut Mosquitto, beat: &Beat) -> Option<End> {
         let begun = Instant::now();
         let mut words: Vec<String> = Vec::new();
         loop {
+            beat.tick();
             match self.told.recv_timeout(LOOK) {
                 Ok(Told::Line(line)) => words.push(line),
                 Ok(Told::Ended) => {

@@ -94,14 +94,16 @@ impl Mosquitto {
             return Err(Fault::soon("mosquitto has no standard error"));
         };
         let listen = move || {
+            let end = Ended(tell.clone());
             let mut stderr = BufReader::new(stderr);
             let mut line = Vec::new();
             while let Ok(1..) = stderr.read_until(b'\n', &mut line) {
                 let text = String::from_utf8_lossy(&line).trim().to_owned();
+                // Nobody hears it any more: easel ends.
                 let _ = tell.send(Told::Line(text));
                 line.clear();
             }
-            let _ = tell.send(Told::Ended);
+            drop(end);
         };
         let thread = std::thread::Builder::new().name("broker's words".to_owned());
         if let Err(error) = thread.spawn(listen) {
@@ -137,6 +139,15 @@ impl Mosquitto {
             }
         }
         let _ = self.0.wait();
+    }
+}
+
+/// Tells that there are no more lines, also when the thread that reads them has panicked.
+struct Ended(Sender<Told>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.send(Told::Ended);
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) fn is_running(state: &Path) -> bool {
 
 /// What it will be, or, one line each, what keeps it from starting; what to do is each line's last part.
 pub(crate) fn survey(settings: &BrokerSettings) -> Result<String, Vec<String>> {
-    let places = PasswordPlaces::of_process(settings.password_file.as_deref());
+    let places = PasswordPlaces::of_process(settings);
     let access = Access::new(settings, &places).map_err(|error| error.to_string());
     let programs = Programs::find().map_err(|error| error.to_string());
     let port = settings.port_or_default();

@@ -52,6 +52,7 @@ fn painted(number: u32) -> Painted {
         guidance: 1.5,
         seed: u64::MAX,
         scheduler: SchedulerKind::Lcm.to_string(),
+        given: None,
         model: "pocket".to_owned(),
         source: Source::Button,
         accepted: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_600_000_123),
