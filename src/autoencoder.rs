@@ -41,6 +41,10 @@ impl Autoencoder {
         })
     }
 
+    pub(crate) fn network(&self) -> &Network {
+        self.slot.network()
+    }
+
     /// The network, for those who decide about its memory.
     pub(crate) fn slot(&mut self) -> &mut Slot {
         &mut self.slot

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use crate::contained::catch;
 use crate::error::Error;
 use crate::memory::MemoryPlan;
 use crate::pipeline::LoadOptions;
@@ -128,7 +129,7 @@ impl Benchmark {
 /// The other networks are not opened, so that the process's peak memory is this one's.
 ///
 /// # Errors
-/// [`Error::Request`] when the size is none that the model paints; [`Error::Cancelled`] within one pass after
+/// [`Error::Request`] when the size is none that the model paints; [`Error::Cancelled`] soon after
 /// `cancel`; otherwise what is missing, damaged or failed.
 pub fn bench(
     dir: &Path,
@@ -136,8 +137,22 @@ pub fn bench(
     request: &BenchRequest,
     cancel: &CancelToken,
 ) -> Result<Benchmark, Error> {
+    let benched = catch(|| benched(dir, options, request, cancel));
+    match benched.unwrap_or_else(|panic| Err(Error::Unforeseen(panic))) {
+        Err(_) if cancel.is_cancelled() => Err(Error::Cancelled),
+        benched => benched,
+    }
+}
+
+fn benched(
+    dir: &Path,
+    options: &LoadOptions,
+    request: &BenchRequest,
+    cancel: &CancelToken,
+) -> Result<Benchmark, Error> {
     let start = Instant::now();
     let mut workers = options.workers();
+    workers.obey(cancel);
     if request.explain {
         workers.watch();
     }
@@ -186,7 +201,8 @@ pub fn component_plan(
     guided: bool,
 ) -> Result<MemoryPlan, Error> {
     let workers = options.workers();
-    Subject::open(dir, component, size, guided)?.plan(&workers, options)
+    let planned = catch(|| Subject::open(dir, component, size, guided)?.plan(&workers, options));
+    planned.unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
 }
 
 #[cfg(test)]

@@ -36,6 +36,11 @@ pub enum Error {
     /// The memory budget is too small.
     #[error(transparent)]
     Memory(#[from] TooSmall),
+    /// Something in the model was met that nobody had thought of.
+    #[error(
+        "a fault of easel's, or a file that it cannot read ({0}): copy the model again, and report it if that does not help"
+    )]
+    Unforeseen(String),
     /// Somebody cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -54,12 +59,13 @@ impl Error {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         use SchedulerError::{Family, Steps, UnknownName};
-        matches!(
-            self,
-            Self::Request(_)
-                | Self::Memory(_)
-                | Self::Npy(_)
-                | Self::Scheduler(Steps { .. } | UnknownName { .. } | Family { .. })
-        )
+        match self {
+            Self::Request(_) | Self::Memory(_) | Self::Npy(_) => true,
+            Self::Scheduler(error) => {
+                matches!(error, Steps { .. } | UnknownName { .. } | Family { .. })
+            }
+            Self::Runtime(error) => error.is_changed_file(),
+            _ => false,
+        }
     }
 }

@@ -1,17 +1,67 @@
-//! Writing files so that a power cut leaves the old one or the new one, never half of one.
+//! Files: read within bounds, whatever lies under their names; written so that a power cut leaves the old one or the new one,
+//! never half of one.
 
-use std::fs::{self, File};
+mod owner;
+mod reading;
+mod sums;
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+pub(crate) use owner::{holds_only_ours, only_ours};
+pub(crate) use reading::TOKENIZER;
+pub use reading::{SETTINGS, open_file, read_file, read_text};
+pub(crate) use sums::check_component;
+pub use sums::{ANEW, Line, SUMS, Sum, sum_of, sums};
 
 /// Writes `bytes` to a temporary name beside `path`, syncs it, renames it, and syncs the directory.
 ///
 /// # Errors
 /// What the file system says. The temporary file is removed; `path` is as it was.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut unfinished = Unfinished::create(path)?;
+    write(path, bytes, Readers::AsUsual)
+}
+
+/// As [`write_atomically`], for the owner's eyes alone.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_privately(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write(path, bytes, Readers::Owner)
+}
+
+fn write(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+    let mut unfinished = Unfinished::create(path, readers)?;
     unfinished.file.write_all(bytes)?;
     unfinished.finish()
+}
+
+/// Makes a folder, and those above it that are missing, for the owner alone.
+///
+/// # Errors
+/// What the file system says.
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Who may read a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Whom the process's mask lets.
+    AsUsual,
+    /// Its owner.
+    Owner,
+}
+
+impl Readers {
+    fn mode(self) -> u32 {
+        match self {
+            Self::AsUsual => 0o666,
+            Self::Owner => 0o600,
+        }
+    }
 }
 
 /// A file that gets its name when it is whole. Dropped before, it is removed.
@@ -24,15 +74,21 @@ pub(crate) struct Unfinished {
 
 impl Unfinished {
     /// Begins a file that is to be `path`. What others began for the same path and were killed over is removed.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, readers: Readers) -> io::Result<Self> {
         let name = path
             .file_name()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
         let name = name.to_string_lossy();
         sweep(folder(path), &name);
         let temporary = folder(path).join(format!(".{name}.{}{PART}", std::process::id()));
+        // None that is there already is written through: it may be a link to another file.
+        let _ = fs::remove_file(&temporary);
         Ok(Self {
-            file: File::create(&temporary)?,
+            file: OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(readers.mode())
+                .open(&temporary)?,
             temporary,
             path: path.to_owned(),
         })
@@ -83,6 +139,7 @@ fn sweep(folder: &Path, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn what_is_not_finished_leaves_nothing_and_what_was_left_is_swept() {
@@ -95,7 +152,8 @@ mod tests {
         let other = folder.path().join(".other.pack.4999999.part");
         fs::write(&other, "half").expect("a file");
 
-        let mut unfinished = Unfinished::create(&path).expect("it can be written");
+        let mut unfinished =
+            Unfinished::create(&path, Readers::AsUsual).expect("it can be written");
         unfinished
             .file
             .write_all(b"new")
@@ -108,5 +166,23 @@ mod tests {
         assert_eq!(fs::read(&path).expect("it is there"), b"new");
         let names = fs::read_dir(folder.path()).expect("a folder").count();
         assert_eq!(names, 2, "the file and the other's");
+    }
+
+    #[test]
+    fn private_files_and_folders_are_the_owners_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inner = folder.path().join("a/b");
+        make_private_folder(&inner).expect("it can be made");
+        make_private_folder(&inner).expect("it is there");
+        let path = inner.join("file");
+        fs::write(&path, "old").expect("a file that others can read");
+        write_privately(&path, b"new").expect("it can be written");
+        let mode = |path: &Path| {
+            let known = fs::metadata(path).expect("it is there");
+            known.permissions().mode() & 0o777
+        };
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(&inner), 0o700);
+        assert_eq!(mode(&folder.path().join("a")), 0o700);
     }
 }

@@ -1,6 +1,6 @@
 //! Latents: the small multi-channel picture that the denoiser works on.
 
-mod npy;
+pub(crate) mod npy;
 
 use std::path::Path;
 

@@ -14,6 +14,7 @@ use easel_kernels::{heap, program};
 
 use crate::autoencoder::Tile;
 use crate::bench::Component;
+use crate::process_memory;
 use crate::runtime::{Needs, Residency};
 use crate::weights::CHUNK;
 
@@ -159,15 +160,24 @@ pub struct TooSmall {
     pub component: Component,
     /// Whether there is a folder for caches, without which all weights of a network must fit.
     pub cache: bool,
+    /// Whether nobody gave a budget: it is what the machine has free.
+    pub free: bool,
 }
 
 impl fmt::Display for TooSmall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "memory {} MiB: too little for this model and size, {} needs {} MiB: give so much, or ask for a smaller picture",
-            self.budget_mib, self.component, self.smallest_mib
-        )?;
+        let (budget, component, smallest) = (self.budget_mib, self.component, self.smallest_mib);
+        if self.free {
+            write!(
+                f,
+                "this machine has {budget} MiB of memory free: too little for this model and size, {component} needs {smallest} MiB: ask for a smaller picture"
+            )?;
+        } else {
+            write!(
+                f,
+                "memory {budget} MiB: too little for this model and size, {component} needs {smallest} MiB: give so much, or ask for a smaller picture"
+            )?;
+        }
         if !self.cache {
             f.write_str("; with a cache folder its weights need not fit")?;
         }
@@ -232,6 +242,7 @@ pub(crate) fn plan<E: From<TooSmall>>(
                         smallest_mib,
                         component: choices.component,
                         cache,
+                        free: false,
                     });
                 }
             }
@@ -315,17 +326,7 @@ pub(crate) fn limit(budget: usize) -> usize {
 pub(crate) fn settled() -> usize {
     heap::trim();
     program::release();
-    taken()
-}
-
-/// Bytes of memory that this process takes now (`VmRSS`, proc(5)); 0 where the system does not say.
-pub(crate) fn taken() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| {
-        let line = line.strip_prefix("VmRSS:")?;
-        line.trim().strip_suffix(" kB")?.parse::<usize>().ok()
-    });
-    kib.unwrap_or(0) << 10
+    process_memory::taken()
 }
 
 /// Tiles from large to small, sides in latents, that a picture of such sides can be decoded in: first those that cost no quality.

@@ -1,13 +1,12 @@
 //! A model directory as diffusers and optimum write it: what its JSON files say.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-
-use crate::request::LARGEST_SIDE;
-use crate::scheduler::{SchedulerConfig, SchedulerError, SchedulerKind, excerpt};
+use crate::config::{self, Config};
+use crate::files::{SETTINGS, read_text};
+use crate::request::{LARGEST_SIDE, RequestError};
+use crate::scheduler::{SchedulerConfig, SchedulerError, SchedulerKind};
+use crate::text::excerpt;
 
 /// A model directory that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,53 +52,32 @@ pub(crate) struct PreviewFactors {
     pub(crate) bias: [f32; 3],
 }
 
-#[derive(Deserialize)]
-struct UnetConfig {
-    #[serde(default = "four")]
-    in_channels: usize,
-    sample_size: Option<SampleSize>,
-}
+/// Of the latents. The largest known have 128.
+const MOST_CHANNELS: u32 = 256;
+/// Far beyond what any autoencoder has, and within what f32 can be divided by.
+const SCALES: std::ops::RangeInclusive<f32> = 1e-6..=1e6;
 
-#[derive(Deserialize, Clone, Copy)]
-#[serde(untagged)]
-enum SampleSize {
-    Square(u32),
-    Sides([u32; 2]),
-}
-
-#[derive(Deserialize)]
-struct VaeConfig {
-    #[serde(rename = "_class_name")]
-    class: Option<String>,
-    block_out_channels: Option<Vec<u32>>,
-    decoder_block_out_channels: Option<Vec<u32>>,
-    /// Of `AutoencoderTiny`: each level but the last enlarges so much.
-    upsampling_scaling_factor: Option<u32>,
-    scaling_factor: Option<f32>,
-    shift_factor: Option<f32>,
-}
-
-#[derive(Deserialize, Default)]
-struct EaselJson {
-    format: Option<u32>,
-    #[serde(default)]
-    defaults: EaselDefaults,
-    latent_rgb_factors: Option<Vec<[f32; 3]>>,
-    latent_rgb_bias: Option<[f32; 3]>,
-}
-
-#[derive(Deserialize, Default)]
-struct EaselDefaults {
-    width: Option<u32>,
-    height: Option<u32>,
-    steps: Option<usize>,
-    guidance: Option<f32>,
-    scheduler: Option<String>,
-}
-
-fn four() -> usize {
-    4
-}
+/// What `easel.json` may say.
+const EASEL_KEYS: [&str; 15] = [
+    "format",
+    "defaults",
+    "latent_rgb_factors",
+    "latent_rgb_bias",
+    // What the exporter notes, for people.
+    "calibration_prompts",
+    "check",
+    "exporter",
+    "layers",
+    "precision",
+    "quantization",
+    "size_multiple",
+    "source",
+    // What the model was trained on and knows.
+    "sizes",
+    "vocabulary",
+    "lexicon",
+];
+const DEFAULTS_KEYS: [&str; 5] = ["width", "height", "steps", "guidance", "scheduler"];
 
 impl ModelDir {
     /// Reads `model_index.json`, the components' configurations and, if there is one, `easel.json`.
@@ -114,12 +92,11 @@ impl ModelDir {
                 problem: "no such model directory: give one with --model".into(),
             });
         }
-        let index: serde_json::Map<String, serde_json::Value> =
-            read_json(&path.join("model_index.json"))?;
+        let index = read_config(&path.join("model_index.json"))?;
         check_components(&index).map_err(|p| fail("model_index.json", p))?;
 
         let scheduler_file = "scheduler/scheduler_config.json";
-        let text = read_text(&path.join(scheduler_file))?;
+        let text = read(&path.join(scheduler_file))?;
         let scheduler = SchedulerConfig::from_json(&text).map_err(|error: SchedulerError| {
             // Both name the file; once is enough, with its whole path.
             let text = error.to_string();
@@ -127,107 +104,190 @@ impl ModelDir {
             fail(scheduler_file, problem.unwrap_or(&text).to_owned())
         })?;
 
-        let unet: UnetConfig = read_json(&path.join("unet/config.json"))?;
+        let unet_file = "unet/config.json";
+        let unet = read_config(&path.join(unet_file))?;
+        let in_unet = |problem| fail(unet_file, problem);
+        let channels = unet.count("in_channels", 1..=MOST_CHANNELS);
+        let channels = channels.map_err(in_unet)?.unwrap_or(4) as usize;
+        let [rows, columns] = sample_size(&unet).map_err(in_unet)?;
+
         let vae_file = "vae_decoder/config.json";
-        let vae: VaeConfig = read_json(&path.join(vae_file))?;
-        let tiny = match vae.class.as_deref() {
-            None | Some("AutoencoderKL") => false,
-            Some("AutoencoderTiny") => true,
-            Some(class) => {
-                let class = excerpt(class);
-                return Err(fail(
-                    vae_file,
-                    format!("`{class}` is not known: AutoencoderKL and AutoencoderTiny are"),
-                ));
-            }
-        };
-        let blocks = if tiny {
-            vae.decoder_block_out_channels
-        } else {
-            vae.block_out_channels
-        };
-        let blocks = blocks
-            .filter(|blocks| (1..=6).contains(&blocks.len()))
-            .ok_or_else(|| fail(vae_file, "has no usable block_out_channels".into()))?;
-        let step = vae.upsampling_scaling_factor.filter(|_| tiny).unwrap_or(2);
-        let vae_factor = u32::try_from(blocks.len() - 1)
-            .ok()
-            .and_then(|levels| step.checked_pow(levels))
-            .filter(|factor| (1..=LARGEST_SIDE).contains(factor))
-            .ok_or_else(|| {
-                let problem = format!("upsampling_scaling_factor {step} is no usable factor");
-                fail(vae_file, problem)
-            })?;
-        let scaling_factor = vae
-            .scaling_factor
-            .unwrap_or(if tiny { 1.0 } else { 0.18215 });
-        if !scaling_factor.is_normal() {
-            return Err(fail(
-                vae_file,
-                format!("scaling_factor {scaling_factor} is no scale"),
-            ));
-        }
+        let vae = read_config(&path.join(vae_file))?;
+        let vae = Vae::of(&vae).map_err(|problem| fail(vae_file, problem))?;
 
         let easel_file = path.join("easel.json");
-        let easel: EaselJson = if easel_file.exists() {
-            read_json(&easel_file)?
+        let easel = if easel_file.exists() {
+            read_config(&easel_file)?
         } else {
-            EaselJson::default()
+            Config::default()
         };
-        if easel.format.is_some_and(|format| format != 1) {
-            return Err(fail(
-                "easel.json",
-                "was written by a newer easel: update easel, or export the model again".into(),
-            ));
-        }
-        let kind = match &easel.defaults.scheduler {
+        let in_easel = |problem| fail("easel.json", problem);
+        let asked = easel_defaults(&easel).map_err(in_easel)?;
+        let text = asked.text("scheduler").map_err(in_easel)?;
+        let kind = match text {
             None => scheduler.default_kind(),
             Some(name) => name
                 .parse()
-                .map_err(|error: SchedulerError| fail("easel.json", error.to_string()))?,
+                .map_err(|error: SchedulerError| in_easel(error.to_string()))?,
         };
-        let (rows, columns) = match unet.sample_size {
-            None => (64, 64),
-            Some(SampleSize::Square(side)) => (side, side),
-            Some(SampleSize::Sides([rows, columns])) => (rows, columns),
+        let side = |key, latents: u32| {
+            let asked = asked.count(key, 1..=LARGEST_SIDE).map_err(in_easel)?;
+            Ok(asked.unwrap_or(latents.saturating_mul(vae.factor)))
         };
+        let steps = asked.count("steps", 1..=1000).map_err(in_easel)?;
+        let guidance = asked.number("guidance", 0.0..=50.0).map_err(in_easel)?;
         let defaults = ModelDefaults {
-            size: (
-                easel
-                    .defaults
-                    .width
-                    .unwrap_or(columns.saturating_mul(vae_factor)),
-                easel
-                    .defaults
-                    .height
-                    .unwrap_or(rows.saturating_mul(vae_factor)),
-            ),
-            steps: easel.defaults.steps.unwrap_or(20),
-            guidance: easel.defaults.guidance.unwrap_or(7.5),
+            size: (side("width", columns)?, side("height", rows)?),
+            steps: steps.unwrap_or(20) as usize,
+            guidance: guidance.unwrap_or(7.5),
             scheduler: kind,
-            vae_factor,
-            latent_channels: unet.in_channels,
+            vae_factor: vae.factor,
+            latent_channels: channels,
         };
-        let preview = match easel.latent_rgb_factors {
-            Some(rows) if rows.len() == unet.in_channels => Some(PreviewFactors {
-                rows,
-                bias: easel.latent_rgb_bias.unwrap_or_default(),
-            }),
-            Some(rows) => {
-                let (found, wanted) = (rows.len(), unet.in_channels);
-                let problem = format!("latent_rgb_factors has {found} rows for {wanted} channels");
-                return Err(fail("easel.json", problem));
-            }
-            None => (unet.in_channels == 4 && !tiny).then(PreviewFactors::stable_diffusion),
+        if let Err(error) = defaults.check_size(defaults.size) {
+            let asks = ["width", "height"].map(|key| asked.get(key).is_some());
+            return Err(match asks.contains(&true) {
+                true => in_easel(format!("`defaults`: {error}")),
+                false => in_unet(format!("`sample_size`: {error}")),
+            });
+        }
+        let preview = match preview_factors(&easel, channels).map_err(in_easel)? {
+            None if channels == 4 && !vae.tiny => Some(PreviewFactors::stable_diffusion()),
+            factors => factors,
         };
         Ok(Self {
             defaults,
             scheduler,
-            scaling_factor,
-            shift_factor: vae.shift_factor.unwrap_or(0.0),
+            scaling_factor: vae.scaling_factor,
+            shift_factor: vae.shift_factor,
             preview,
         })
     }
+}
+
+impl ModelDefaults {
+    /// Whether a picture of this size, pixels, can be asked for.
+    pub(crate) fn check_size(&self, (width, height): (u32, u32)) -> Result<(), RequestError> {
+        let factor = self.vae_factor;
+        let fits = |side: u32| (1..=LARGEST_SIDE).contains(&side) && side.is_multiple_of(factor);
+        if fits(width) && fits(height) {
+            return Ok(());
+        }
+        Err(RequestError::Size {
+            width,
+            height,
+            factor,
+        })
+    }
+}
+
+/// What the decoder's configuration says.
+struct Vae {
+    /// Pixels per latent, each way.
+    factor: u32,
+    scaling_factor: f32,
+    shift_factor: f32,
+    /// `AutoencoderTiny`.
+    tiny: bool,
+}
+
+impl Vae {
+    fn of(config: &Config) -> Result<Self, String> {
+        let tiny = match config.text("_class_name")? {
+            None | Some("AutoencoderKL") => false,
+            Some("AutoencoderTiny") => true,
+            Some(class) => {
+                let class = excerpt(class);
+                return Err(format!(
+                    "`{class}` is not known: AutoencoderKL and AutoencoderTiny are"
+                ));
+            }
+        };
+        let key = if tiny {
+            "decoder_block_out_channels"
+        } else {
+            "block_out_channels"
+        };
+        let blocks = config.counts(key, 1..=6, 1..=1 << 16)?;
+        let blocks = blocks.ok_or_else(|| format!("has no `{key}`"))?;
+        // Of `AutoencoderTiny`: each level but the last enlarges so much.
+        let step = config.count("upsampling_scaling_factor", 1..=LARGEST_SIDE)?;
+        let step = step.filter(|_| tiny).unwrap_or(2);
+        let factor = step.checked_pow(blocks.len() as u32 - 1);
+        let factor = factor.filter(|factor| *factor <= LARGEST_SIDE);
+        let factor = factor.ok_or_else(|| {
+            format!("`upsampling_scaling_factor` {step} is no usable factor: a latent would be more than {LARGEST_SIDE} pixels wide")
+        })?;
+        let scaling_factor = config.number("scaling_factor", SCALES)?;
+        let shift_factor = config.number("shift_factor", -*SCALES.end()..=*SCALES.end())?;
+        Ok(Self {
+            factor,
+            scaling_factor: scaling_factor.unwrap_or(if tiny { 1.0 } else { 0.18215 }),
+            shift_factor: shift_factor.unwrap_or(0.0),
+            tiny,
+        })
+    }
+}
+
+/// Rows and columns of latents that the U-Net was trained with.
+fn sample_size(unet: &Config) -> Result<[u32; 2], String> {
+    let key = "sample_size";
+    match unet.get(key) {
+        None => Ok([64, 64]),
+        Some(value) if value.is_array() => {
+            let sides = unet.counts(key, 2..=2, 1..=LARGEST_SIDE)?;
+            Ok(sides.map_or([64, 64], |sides| [sides[0], sides[1]]))
+        }
+        Some(_) => {
+            let side = unet.count(key, 1..=LARGEST_SIDE)?;
+            Ok([side.unwrap_or(64); 2])
+        }
+    }
+}
+
+/// Checks what `easel.json` says, and gives its `defaults`.
+fn easel_defaults(easel: &Config) -> Result<Config, String> {
+    // First: what a newer one says may be meant otherwise.
+    if easel.count("format", 1..=1).is_err() {
+        return Err("was written by a newer easel: update easel, or export the model again".into());
+    }
+    let unknown = |key| format!("`{key}` is not known: correct or remove it, or update easel");
+    if let Some(key) = easel.unknown(&EASEL_KEYS) {
+        return Err(unknown(key));
+    }
+    let defaults = easel.object("defaults")?.unwrap_or_default();
+    match defaults.unknown(&DEFAULTS_KEYS) {
+        Some(key) => Err(unknown(format!("defaults.{key}"))),
+        None => Ok(defaults),
+    }
+}
+
+/// The map from latents of so many channels to colours, where `easel.json` has one.
+fn preview_factors(easel: &Config, channels: usize) -> Result<Option<PreviewFactors>, String> {
+    let colours = |key: &str, value: &serde_json::Value| {
+        let three = value.as_array().filter(|row| row.len() == 3);
+        let three = three.ok_or_else(|| config::bad(key, value, "three numbers"))?;
+        let mut colours = [0.0; 3];
+        for (colour, value) in colours.iter_mut().zip(three) {
+            *colour = config::number(key, value, &(-1e3..=1e3))?;
+        }
+        Ok::<_, String>(colours)
+    };
+    let (key, bias) = ("latent_rgb_factors", "latent_rgb_bias");
+    let Some(value) = easel.get(key) else {
+        return Ok(None);
+    };
+    let rows = value.as_array();
+    let rows = rows.ok_or_else(|| config::bad(key, value, "a list of rows"))?;
+    if rows.len() != channels {
+        let found = rows.len();
+        return Err(format!("`{key}` has {found} rows for {channels} channels"));
+    }
+    let rows = rows.iter().map(|row| colours(key, row));
+    let rows = rows.collect::<Result<_, _>>()?;
+    let bias = easel.get(bias).map(|value| colours(bias, value));
+    let bias = bias.transpose()?.unwrap_or_default();
+    Ok(Some(PreviewFactors { rows, bias }))
 }
 
 impl PreviewFactors {
@@ -247,8 +307,8 @@ impl PreviewFactors {
 }
 
 /// Refuses what would paint something else than the model means.
-fn check_components(index: &serde_json::Map<String, serde_json::Value>) -> Result<(), String> {
-    for (name, value) in index {
+fn check_components(index: &Config) -> Result<(), String> {
+    for (name, value) in index.entries() {
         // ["library", "Class"], or [null, null] for a component that is not used.
         let Some(class) = value.as_array().and_then(|pair| pair.get(1)?.as_str()) else {
             continue;
@@ -267,17 +327,17 @@ fn check_components(index: &serde_json::Map<String, serde_json::Value>) -> Resul
     Ok(())
 }
 
-fn read_text(path: &Path) -> Result<String, ModelDirError> {
-    fs::read_to_string(path).map_err(|error| ModelDirError {
+fn read(path: &Path) -> Result<String, ModelDirError> {
+    read_text(path, SETTINGS).map_err(|error| ModelDirError {
         path: path.to_owned(),
         problem: format!("cannot be read: {error}: is this a complete model directory?"),
     })
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelDirError> {
-    serde_json::from_str(&read_text(path)?).map_err(|error| ModelDirError {
+fn read_config(path: &Path) -> Result<Config, ModelDirError> {
+    Config::parse(&read(path)?).map_err(|problem| ModelDirError {
         path: path.to_owned(),
-        problem: format!("not what it should hold ({error}): copy or export the model again"),
+        problem,
     })
 }
 
@@ -288,8 +348,8 @@ mod tests {
     #[test]
     fn a_component_with_a_strange_name_is_refused_in_one_line() {
         let index = serde_json::json!({ "a\nb": ["x", "C\u{7}".repeat(1000)] });
-        let index = index.as_object().expect("it is one");
-        let problem = check_components(index).expect_err("it is not known");
+        let index = Config::parse(&index.to_string()).expect("it is one");
+        let problem = check_components(&index).expect_err("it is not known");
         assert!(problem.contains("component `a b` (C "), "{problem}");
         assert!(
             !problem.contains(char::is_control) && problem.len() < 300,

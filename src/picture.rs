@@ -1,11 +1,14 @@
 //! The finished picture.
 
-use std::io::Cursor;
+mod parameters;
+
 use std::path::{Path, PathBuf};
 
-use image::{ImageFormat, RgbImage};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder as _};
 
 use crate::files::write_atomically;
+pub use parameters::Parameters;
 
 /// A picture: RGB, 8 bits a channel, rows from the top, no padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,16 +51,47 @@ impl Picture {
     /// # Errors
     /// [`PictureError`] with what the file system says.
     pub fn write_png(&self, path: impl AsRef<Path>) -> Result<(), PictureError> {
-        let path = path.as_ref();
+        self.write(path.as_ref(), None)
+    }
+
+    /// As [`write_png`](Self::write_png), with what it was painted from in the file.
+    ///
+    /// # Errors
+    /// As [`write_png`](Self::write_png).
+    pub fn write_png_with(
+        &self,
+        path: impl AsRef<Path>,
+        parameters: &Parameters<'_>,
+    ) -> Result<(), PictureError> {
+        self.write(path.as_ref(), Some(parameters))
+    }
+
+    fn write(&self, path: &Path, parameters: Option<&Parameters<'_>>) -> Result<(), PictureError> {
         let failed = |problem: String| PictureError {
             path: path.to_owned(),
             problem,
         };
-        let mut png = Cursor::new(Vec::new());
-        RgbImage::from_raw(self.width, self.height, self.rgb.clone())
-            .ok_or_else(|| failed("pixels do not fit the size".into()))?
-            .write_to(&mut png, ImageFormat::Png)
-            .map_err(|error| failed(error.to_string()))?;
-        write_atomically(path, png.get_ref()).map_err(|error| failed(error.to_string()))
+        let png = self.png(parameters).map_err(failed)?;
+        write_atomically(path, &png).map_err(|error| failed(error.to_string()))
+    }
+
+    /// The bytes of a PNG, perhaps with what it was painted from.
+    ///
+    /// # Errors
+    /// Pixels that do not fit the size.
+    pub fn png(&self, parameters: Option<&Parameters<'_>>) -> Result<Vec<u8>, String> {
+        let (width, height) = (self.width, self.height);
+        // The encoder panics on other lengths.
+        if self.rgb.len() as u64 != u64::from(width) * u64::from(height) * 3 {
+            return Err(format!("{} bytes are no {width}x{height}", self.rgb.len()));
+        }
+        let mut png = Vec::new();
+        PngEncoder::new(&mut png)
+            .write_image(&self.rgb, width, height, ExtendedColorType::Rgb8)
+            .map_err(|error| error.to_string())?;
+        if let Some(parameters) = parameters {
+            parameters::put_into(&mut png, parameters);
+        }
+        Ok(png)
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::autoencoder::{Autoencoder, Tile};
 use crate::bench::Component;
+use crate::contained::catch;
 use crate::denoiser::Denoiser;
 use crate::error::Error;
 use crate::guidance;
@@ -16,9 +17,10 @@ use crate::memory::{self, MemoryPlan};
 use crate::model_dir::{ModelDefaults, ModelDir};
 use crate::noise::{NoiseSource, PhiloxNoise};
 use crate::picture::Picture;
+use crate::process_memory;
 use crate::progress::{CancelToken, Progress, Pulse, Stage};
 use crate::prompt;
-use crate::request::{LARGEST_SIDE, PaintRequest, RequestError};
+use crate::request::{PaintRequest, RequestError};
 use crate::runtime::Workers;
 use crate::scheduler::{self, SchedulerKind};
 use crate::text_encoder::{TextEncoder, TextShape};
@@ -52,6 +54,8 @@ impl LoadOptions {
         workers.keep_in(self.cache.clone());
         workers.slow_down(self.storage_rate);
         workers.beat(self.pulse.clone());
+        let most = self.budget().or_else(process_memory::all);
+        workers.allow(most.unwrap_or(usize::MAX));
         workers
     }
 
@@ -139,6 +143,10 @@ impl Pipeline {
     /// # Errors
     /// What is missing, damaged or unknown, by file.
     pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
+        catch(|| Self::loaded(dir, options)).unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
+    }
+
+    fn loaded(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
         let start = Instant::now();
         let model = ModelDir::read(dir)?;
         let denoiser = Denoiser::open(dir, model.defaults.vae_factor)?;
@@ -175,8 +183,8 @@ impl Pipeline {
     /// Paints. `progress` is called on this thread.
     ///
     /// # Errors
-    /// [`Error::Request`] before any work when the request is wrong; [`Error::Cancelled`] within one pass
-    /// of the denoiser after `cancel`; otherwise what failed.
+    /// [`Error::Request`] before any work when the request is wrong; [`Error::Cancelled`] soon after
+    /// `cancel`, whatever is being done; otherwise what failed.
     pub fn paint(
         &mut self,
         request: &PaintRequest,
@@ -199,12 +207,20 @@ impl Pipeline {
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<Painting, Error> {
-        let painted = self.painted(request, noise, cancel, progress);
-        if let Err(Error::Runtime(_)) = painted {
-            // What failed is made anew for the next picture: its cache may have been damaged, or the card is back.
-            self.unload();
+        self.workers.obey(cancel);
+        let painted = catch(|| self.painted(request, noise, cancel, progress))
+            .unwrap_or_else(|panic| Err(Error::Unforeseen(panic)));
+        self.workers.obey(&CancelToken::new());
+        match painted {
+            // Whatever it was that noticed.
+            Err(_) if cancel.is_cancelled() => Err(Error::Cancelled),
+            Err(error @ (Error::Runtime(_) | Error::Unforeseen(_))) => {
+                // What failed is made anew for the next picture: its cache may have been damaged, or the card is back.
+                self.unload();
+                Err(error)
+            }
+            painted => painted,
         }
-        painted
     }
 
     fn painted(
@@ -405,14 +421,7 @@ pub(crate) fn blank_latents(
 ) -> Result<Latents, RequestError> {
     let (width, height) = size.unwrap_or(defaults.size);
     let factor = defaults.vae_factor;
-    let fits = |side: u32| (1..=LARGEST_SIDE).contains(&side) && side.is_multiple_of(factor);
-    if !fits(width) || !fits(height) {
-        return Err(RequestError::Size {
-            width,
-            height,
-            factor,
-        });
-    }
+    defaults.check_size((width, height))?;
     let (rows, columns) = ((height / factor) as usize, (width / factor) as usize);
     Ok(Latents::zeros(defaults.latent_channels, rows, columns))
 }

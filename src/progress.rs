@@ -55,7 +55,7 @@ impl Progress<'_> {
     }
 }
 
-/// Stops a painting from another thread, within one pass of the denoiser.
+/// Stops a painting from another thread: within a task of a kernel, some milliseconds.
 #[derive(Debug, Clone, Default)]
 pub struct CancelToken(Arc<AtomicBool>);
 
@@ -76,6 +76,34 @@ impl CancelToken {
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// For kernels.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+}
+
+/// What long work does between its parts: it shows that it goes on, and asks whether it should.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watched {
+    pub(crate) pulse: Pulse,
+    pub(crate) cancel: CancelToken,
+}
+
+/// Nobody wants it any more.
+#[derive(Debug, thiserror::Error)]
+#[error("cancelled")]
+pub(crate) struct Cancelled;
+
+impl Watched {
+    /// A part is done.
+    pub(crate) fn beat(&self) -> Result<(), Cancelled> {
+        self.pulse.beat();
+        if self.cancel.is_cancelled() {
+            return Err(Cancelled);
+        }
+        Ok(())
+    }
 }
 
 /// Counts the operators that networks have run, and the weights that were packed for them. A step, and the first start, may take minutes; whoever
@@ -90,7 +118,7 @@ impl Pulse {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn beat(&self) {
+    fn beat(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -29,6 +29,7 @@
 mod clip;
 mod error;
 mod files;
+mod json;
 
 use std::path::Path;
 

@@ -26,11 +26,7 @@ impl Failure {
             Self::Failed(text) => (text, 1),
         };
         // An error may quote a file; its line breaks must not break the one-line promise.
-        let line: String = text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        eprintln!("easel: {line}");
+        eprintln!("easel: {}", easel::one_line(text));
         ExitCode::from(code)
     }
 }

@@ -29,7 +29,9 @@ pub mod watch;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use failure::Failure;
+use rustix::process::Signal;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[derive(Parser)]
 #[command(
@@ -63,6 +65,34 @@ pub fn run() -> ExitCode {
         return ended;
     }
     easel::own_heap();
+    if let Err(error) = full_files_are_errors() {
+        return Failure::Failed(format!("signals: {error}")).report();
+    }
+    let work = std::thread::Builder::new()
+        .name("easel".to_owned())
+        .stack_size(STACK)
+        .spawn(work);
+    match work.map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(error) => {
+            let advice = "is there memory left?";
+            Failure::Failed(format!("a thread for the work: {error}: {advice}")).report()
+        }
+    }
+}
+
+/// Bytes of the stack that the work has, whatever the shell gives: no file or prompt needs so many.
+const STACK: usize = 16 << 20;
+
+/// A file that the system lets grow no further (`ulimit -f`) is an error of writing, as is a full disk, and not the end of the
+/// process.
+fn full_files_are_errors() -> std::io::Result<()> {
+    // That it came is all that is kept, and nobody asks.
+    signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::default()).map(drop)
+}
+
+fn work() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return not_parsed(error),

@@ -4,7 +4,8 @@ use crate::engine::EngineArguments;
 use crate::fields::{self, Number};
 use crate::{failure::Failure, interrupt, progress::Reporter, report};
 use clap::Args;
-use easel::{Latents, PaintRequest, Painting, Pipeline, SchedulerKind};
+use easel::{Latents, PaintRequest, Painting, Parameters, Pipeline, SchedulerKind};
+use rustix::fs::Access;
 use serde::Serialize;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -139,7 +140,7 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
     // The picture first: on a disk that is full now, no latents are left without it.
     painting
         .picture
-        .write_png(&out)
+        .write_png_with(&out, &parameters(&request, &painting, &name_of(&model)))
         .map_err(easel::Error::from)?;
     if let Some(path) = &arguments.save_latents {
         painting
@@ -148,6 +149,31 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
             .map_err(easel::Error::from)?;
     }
     say(arguments, &out, &painting)
+}
+
+/// What the picture's file says of it.
+fn parameters<'a>(
+    request: &'a PaintRequest,
+    painting: &Painting,
+    model: &'a str,
+) -> Parameters<'a> {
+    Parameters {
+        prompt: &request.prompt,
+        negative: &request.negative,
+        steps: painting.steps,
+        scheduler: Some(painting.scheduler),
+        guidance: painting.guidance,
+        seed: painting.seed,
+        size: (painting.picture.width, painting.picture.height),
+        model,
+    }
+}
+
+/// The name of a model's folder.
+fn name_of(model: &Path) -> String {
+    let model = model.canonicalize().unwrap_or_else(|_| model.to_owned());
+    let name = model.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn say(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<(), Failure> {
@@ -244,6 +270,7 @@ fn check_output(path: &Path, flag: &str, extension: &str) -> Result<(), Failure>
             "{flag}: {shown}: is a directory: give a file name"
         )));
     }
+    replaceable(path).map_err(|problem| Failure::Usage(format!("{flag}: {shown}: {problem}")))?;
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -254,6 +281,30 @@ fn check_output(path: &Path, flag: &str, extension: &str) -> Result<(), Failure>
             folder.display()
         ))
     })
+}
+
+/// Whether what has the name now may make room for a new file. A link may be there for what it leads to, a pipe or a device for who
+/// reads it, and a file may be protected: none of them is replaced.
+fn replaceable(path: &Path) -> Result<(), String> {
+    let Ok(known) = path.symlink_metadata() else {
+        return Ok(());
+    };
+    if known.is_symlink() {
+        let to = path.read_link().unwrap_or_default();
+        return Err(format!(
+            "is a symbolic link to {}: give that name, or take the link away",
+            to.display()
+        ));
+    }
+    if !known.is_file() {
+        return Err("is a pipe, a socket or a device: give the name of a file".into());
+    }
+    // Root may write to all.
+    let protected = known.permissions().readonly();
+    if protected || rustix::fs::access(path, Access::WRITE_OK).is_err() {
+        return Err("may not be written: choose another name, or make it writable".into());
+    }
+    Ok(())
 }
 
 /// Not for secrets: std's hash keys come from the system's random source, once per process.

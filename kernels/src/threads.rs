@@ -1,7 +1,7 @@
 //! How work is shared between threads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::ThreadPool;
 
@@ -10,13 +10,18 @@ use rayon::ThreadPool;
 pub struct Threads {
     /// `None`: the caller's thread alone.
     pool: Option<Arc<ThreadPool>>,
+    /// Once true, tasks that have not begun are left out.
+    stop: Option<Arc<AtomicBool>>,
 }
 
 impl Threads {
     /// The caller's thread alone.
     #[must_use]
     pub const fn single() -> Self {
-        Self { pool: None }
+        Self {
+            pool: None,
+            stop: None,
+        }
     }
 
     /// These threads. Kernels are fastest when they are called from one of them.
@@ -24,7 +29,21 @@ impl Threads {
     pub fn on(pool: Arc<ThreadPool>) -> Self {
         Self {
             pool: (pool.current_num_threads() > 1).then_some(pool),
+            stop: None,
         }
+    }
+
+    /// The same threads, for work that nobody wants any more once `stop` is true: tasks that have not begun then are left out, and
+    /// what comes out is worth nothing.
+    #[must_use]
+    pub fn until(mut self, stop: Option<Arc<AtomicBool>>) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    fn is_stopped(&self) -> bool {
+        let stop = self.stop.as_ref();
+        stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     /// How many work at once, at least 1.
@@ -35,7 +54,7 @@ impl Threads {
             .map_or(1, |pool| pool.current_num_threads())
     }
 
-    /// Calls `task(0)` … `task(tasks - 1)`, each once, in no promised order, and returns after the last. Who takes which
+    /// Calls `task(0)` … `task(tasks - 1)`, each once unless it is [stopped](Self::until), in no promised order, and returns after the last. Who takes which
     /// is a matter of timing, so a task's result may depend on its number alone.
     pub fn run(&self, tasks: usize, task: impl Fn(usize) + Sync) {
         self.run_with(tasks, || (), |(), index| task(index));
@@ -55,7 +74,7 @@ impl Threads {
                     let mut own = None;
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
-                        if index >= tasks {
+                        if index >= tasks || self.is_stopped() {
                             break;
                         }
                         task(own.get_or_insert_with(&make), index);
@@ -72,7 +91,8 @@ impl Threads {
             _ if tasks == 0 => {}
             _ => {
                 let mut own = make();
-                (0..tasks).for_each(|index| task(&mut own, index));
+                let wanted = (0..tasks).take_while(|_| !self.is_stopped());
+                wanted.for_each(|index| task(&mut own, index));
             }
         }
     }
@@ -118,6 +138,16 @@ mod tests {
                 });
                 assert!(ran.iter().all(|times| times.load(Ordering::Relaxed) == 1));
             }
+            let stop = Arc::new(AtomicBool::new(false));
+            let ran = AtomicUsize::new(0);
+            threads
+                .clone()
+                .until(Some(stop.clone()))
+                .run(1000, |index| {
+                    ran.fetch_add(1, Ordering::Relaxed);
+                    stop.fetch_or(index == 10, Ordering::Relaxed);
+                });
+            assert!((11..1000).contains(&ran.load(Ordering::Relaxed)));
             let mut data = vec![0; 10];
             threads.chunks(&mut data, 4, |number, chunk| chunk.fill(number + 1));
             assert_eq!(data, [1, 1, 1, 1, 2, 2, 2, 2, 3, 3]);

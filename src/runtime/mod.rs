@@ -7,6 +7,7 @@ mod cache;
 mod cut;
 mod footprint;
 mod fusion;
+mod gate;
 mod ops;
 mod order;
 mod packing;
@@ -26,6 +27,8 @@ use prost::Message as _;
 use tract_core::prelude::{DatumType, Tensor, TypedRunnableModel};
 use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 
+use crate::contained::{Stopped, catch, on_own_thread};
+use crate::progress::CancelToken;
 use crate::weights::{Pack, read_network};
 pub(crate) use cut::Section;
 use ops::scratch::Kept;
@@ -45,6 +48,13 @@ pub(crate) use workers::Workers;
 pub struct RuntimeError {
     path: PathBuf,
     problem: String,
+}
+
+impl RuntimeError {
+    /// Whether a file is not what the model's checksums say.
+    pub(crate) fn is_changed_file(&self) -> bool {
+        self.problem.ends_with(crate::files::ANEW)
+    }
 }
 
 /// One input as the file declares it.
@@ -86,6 +96,10 @@ impl Network {
     pub(crate) fn open(model_dir: &Path, component: &str) -> Result<Self, RuntimeError> {
         let path = model_dir.join(component).join("model.onnx");
         let proto = parse(&path)?;
+        let proto = within(&path, &CancelToken::new(), move || {
+            gate::check_structure(&proto)?;
+            Ok(proto)
+        })?;
         let graph = proto.graph.as_ref().expect("parse() checks for a graph");
         let constants: std::collections::HashSet<&str> =
             graph.initializer.iter().map(|i| i.name.as_str()).collect();
@@ -113,6 +127,15 @@ impl Network {
         }
     }
 
+    /// Bytes of all files in its folder; 0 where that cannot be told.
+    pub(crate) fn file_bytes(&self) -> usize {
+        let folder = self.path.parent().map(std::fs::read_dir);
+        let files = folder.into_iter().flatten().flatten().flatten();
+        let lengths = files.filter_map(|file| std::fs::metadata(file.path()).ok());
+        let sum = lengths.fold(0_u64, |sum, file| sum.saturating_add(file.len()));
+        usize::try_from(sum).unwrap_or(usize::MAX)
+    }
+
     /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), all but the weights. With
     /// `output`, only what that output needs is kept.
     pub(crate) fn prepare(
@@ -124,52 +147,70 @@ impl Network {
     ) -> Result<Prepared, RuntimeError> {
         self.check(shapes)?;
         let isa = Isa::chosen().map_err(|error| self.error(error.to_string()))?;
-        let mut proto = parse(&self.path)?;
-        let cache = workers.cache().map(|folder| {
-            let how = format!("{precision:?} {}", output.unwrap_or_default());
-            Place {
-                path: cache::path(folder, &self.path, isa),
-                key: cache::key(&proto, &self.path, isa, &how),
+        let proto = parse(&self.path)?;
+        let mut distrust = None;
+        let cache = workers.cache().and_then(|folder| {
+            let path = cache::path(folder, &self.path, isa);
+            distrust = cache::distrust(folder, &path);
+            if distrust.is_some() {
+                return None;
             }
+            let how = format!("{precision:?} {}", output.unwrap_or_default());
+            let key = cache::key(&proto, &self.path, isa, &how);
+            Some(Place { path, key })
         });
         let elements = self.inputs.iter().map(|input| input.element);
-        let inputs: Vec<_> = elements.zip(shapes.iter().cloned()).collect();
-        let fine = (precision == Precision::Fine).then(|| finest(&shapes[0]));
-        let import = |proto| {
-            prepared::import(proto, &inputs, output, fine)
-                .map_err(|error| self.error(chain(&error)))
-        };
+        let aim = Arc::new(Aim {
+            inputs: elements.zip(shapes.iter().cloned()).collect(),
+            output: output.map(str::to_owned),
+            fine: (precision == Precision::Fine).then(|| finest(&shapes[0])),
+            most: workers.most(),
+        });
         let prepared = |model, source| Prepared {
             path: self.path.clone(),
             model,
             isa,
             cache: None,
+            distrust: None,
             source,
+            most: workers.most(),
+            cancel: workers.cancel().clone(),
         };
         let open = cache.as_ref().and_then(|cache| {
-            let pack = Pack::open(&cache.path, &cache.key)?;
+            let pack = Pack::open(&cache.path, &cache.key);
+            let pack = pack.unwrap_or_else(|why| {
+                distrust = Some(why);
+                None
+            })?;
             let graph = pack.graph().ok()?;
             Some((pack, ModelProto::decode(&graph[..]).ok()?))
         });
         if let Some((pack, graph)) = open {
-            let model = import(graph)?;
-            if packing::fits(&model, &pack) {
+            let aim = aim.clone();
+            let model = self.within(workers, move || prepared::import(graph, &aim))?;
+            if packing::fits(&model, isa, &pack) {
                 return Ok(prepared(model, Source::Cache(Arc::new(pack))));
             }
         }
-        let weights = passes::run(&mut proto, &self.path).map_err(|problem| self.error(problem))?;
         // For the cache, and for who may cut the network into sections.
         let wanted = cache.is_some() || precision == Precision::Fine;
-        let graph = if wanted {
-            proto.encode_to_vec()
-        } else {
-            Vec::new()
-        };
-        let graph = Arc::new(graph);
-        let weights = Arc::new(weights);
-        let model = import(proto)?;
+        let path = self.path.clone();
+        let made = self.within(workers, move || {
+            let mut proto = proto;
+            gate::check_structure(&proto)?;
+            let weights = passes::run(&mut proto, &path)?;
+            let graph = if wanted {
+                proto.encode_to_vec()
+            } else {
+                Vec::new()
+            };
+            let model = prepared::import(proto, &aim)?;
+            Ok((model, Arc::new(weights), Arc::new(graph)))
+        });
+        let (model, weights, graph) = made?;
         Ok(Prepared {
             cache,
+            distrust,
             ..prepared(model, Source::File { weights, graph })
         })
     }
@@ -185,6 +226,15 @@ impl Network {
             self.prepare(workers, &[shape.to_vec()], None, precision)?,
             shape,
         )
+    }
+
+    /// Does something that only a sensible network is sure to survive, for as long as the work that `workers` do is wanted.
+    fn within<R: Send + 'static>(
+        &self,
+        workers: &Workers,
+        what: impl FnOnce() -> Result<R, String> + Send + 'static,
+    ) -> Result<R, RuntimeError> {
+        within(&self.path, workers.cancel(), what)
     }
 
     /// Whether the file can take these shapes.
@@ -232,11 +282,20 @@ impl Plan {
         workers: &Workers,
         inputs: Vec<Tensor>,
     ) -> Result<Vec<Tensor>, RuntimeError> {
-        let outputs = workers.run(&self.model, &self.takes, &self.kept, inputs);
-        outputs.map_err(|error| RuntimeError {
+        let outputs = catch(|| workers.run(&self.model, &self.takes, &self.kept, inputs));
+        let outputs = outputs.map_err(|panic| unforeseen(&panic));
+        let outputs = outputs.and_then(|outputs| outputs.map_err(|error| chain(&error)));
+        let fail = |problem| RuntimeError {
             path: self.path.clone(),
-            problem: chain(&error),
-        })
+            problem,
+        };
+        let outputs = outputs.map_err(fail)?;
+        if outputs.iter().all(is_finite) {
+            return Ok(outputs);
+        }
+        Err(fail(
+            "gives values that are no numbers: the model or its quantization is damaged; copy or export it again".into(),
+        ))
     }
 
     /// Lets go of the scratch memory that is kept from one run to the next.
@@ -244,6 +303,57 @@ impl Plan {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.forget();
     }
+}
+
+/// What a network is built for.
+#[derive(Debug)]
+pub(super) struct Aim {
+    /// Type and shape of each.
+    pub(super) inputs: Vec<(DatumType, Vec<usize>)>,
+    /// The only value that is wanted, if not all outputs.
+    pub(super) output: Option<String>,
+    /// See [`fusion::run`].
+    pub(super) fine: Option<usize>,
+    /// Bytes that a tensor may have.
+    pub(super) most: usize,
+}
+
+/// Does something that only a sensible network is sure to survive, on a thread of its own.
+fn within<R: Send + 'static>(
+    path: &Path,
+    cancel: &CancelToken,
+    what: impl FnOnce() -> Result<R, String> + Send + 'static,
+) -> Result<R, RuntimeError> {
+    let made = match on_own_thread(cancel, what) {
+        Ok(made) => made,
+        Err(Stopped::Cancelled) => Err("cancelled".into()),
+        Err(Stopped::TooLong) => Err("takes minutes to build: it is no network that paints".into()),
+        Err(Stopped::Panicked(panic)) => Err(unforeseen(&panic)),
+    };
+    made.map_err(|problem| RuntimeError {
+        path: path.to_owned(),
+        problem,
+    })
+}
+
+/// What is wrong with a network that passed all checks, and that something stumbled over.
+fn unforeseen(panic: &str) -> String {
+    format!("is no network that easel can run ({panic}): copy or export it again")
+}
+
+/// Whether a tensor of floats has neither NaN nor infinities. In pieces, so that a vector at once is looked at.
+fn is_finite(tensor: &Tensor) -> bool {
+    let plain = tensor.try_as_plain_ram();
+    let values = plain
+        .as_ref()
+        .ok()
+        .and_then(|plain| plain.as_slice::<f32>().ok());
+    let mut pieces = values.unwrap_or_default().chunks(1 << 12);
+    pieces.all(|piece| {
+        piece
+            .iter()
+            .fold(true, |all, value| all & value.is_finite())
+    })
 }
 
 /// Pixels of images up to which a network that is to be fine computes finely: twice as high and wide as its input `[n, c, h, w]`.

@@ -15,7 +15,7 @@ use tract_core::prelude::TypedRunnableModel;
 use super::ops::product::{Packed, Panels, Product, Weights};
 use super::ops::{Conv2d, FeedForward, Linear, Node};
 use super::passes::{Values, Weight};
-use crate::progress::Pulse;
+use crate::progress::Watched;
 use crate::weights::{
     Block, CHUNK, Pack, PackError, PackWriter, PackedPart, PackedWeight, Storage, Stream, to_f32,
 };
@@ -59,10 +59,10 @@ pub(super) fn pack(
     isa: Isa,
     threads: &Threads,
     weights: &[Weight],
-    pulse: &Pulse,
+    watched: &Watched,
 ) -> Result<(), String> {
     for product in products(model) {
-        pulse.beat();
+        watched.beat().map_err(|error| error.to_string())?;
         let mut packer = Packer::new(isa, threads, &weights[product.weight], product.gated)?;
         let all = 0..packer.weights.columns();
         let mut panels = Memory::zeroed(packer.weights.part_bytes(&all));
@@ -84,7 +84,7 @@ pub(super) fn write(
     weights: &[Weight],
     graph: &[u8],
     (path, key): (&Path, &str),
-    pulse: &Pulse,
+    watched: &Watched,
 ) -> std::io::Result<()> {
     let mut writer = PackWriter::create(path, key, weights.len())?;
     let graph = writer.block(graph)?;
@@ -103,7 +103,7 @@ pub(super) fn write(
             }
             packer.pack(columns.clone(), &mut panels[..bytes]);
             // On a slow card the first start takes minutes.
-            pulse.beat();
+            watched.beat().map_err(std::io::Error::other)?;
             parts.push(PackedPart {
                 columns,
                 panels: writer.block(&panels[..bytes])?,
@@ -204,15 +204,46 @@ pub(super) fn packed_sizes(model: &TypedRunnableModel, pack: &Pack) -> Result<Si
 }
 
 /// Whether the cache has the weights as the network wants them.
-pub(super) fn fits(model: &TypedRunnableModel, pack: &Pack) -> bool {
+pub(super) fn fits(model: &TypedRunnableModel, isa: Isa, pack: &Pack) -> bool {
     products(model).all(|product| {
         let weight = pack.weight(product.weight);
         weight.is_ok_and(|weight| {
             weight.gated == product.gated
                 && weight.shape.0 == product.columns()
-                && weight.parts.last().map_or(0, |part| part.columns.end) == product.columns()
+                && weight.shape.1[2] == product.depth()
+                && has_its_panels(isa, weight)
         })
     })
+}
+
+/// Whether the parts of a weight are those that these kernels read.
+pub(super) fn has_its_panels(isa: Isa, weight: &PackedWeight) -> bool {
+    let columns = weight.shape.0;
+    let order = order(weight);
+    if weight.gated && !order.can_be_gated() {
+        return false;
+    }
+    let wanted = if weight.int8 {
+        let (scales, sums) = (vec![0.0; columns], vec![0; columns]);
+        Weights::I8(WeightsI8::without_panels(isa, &order, scales, sums))
+    } else {
+        Weights::F32(WeightsF32::without_panels(isa, &order))
+    };
+    let parts = wanted.parts(CHUNK);
+    parts.len() == weight.parts.len()
+        && parts.iter().zip(&weight.parts).all(|(columns, part)| {
+            part.columns == *columns && part.panels.bytes() == wanted.part_bytes(columns)
+        })
+}
+
+/// How a stored weight is read, as far as it matters to those who only read panels.
+fn order(stored: &PackedWeight) -> Order {
+    let (n, k) = stored.shape;
+    Order {
+        n: (n, 0),
+        k: k.map(|count| (count, 0)),
+        gated: stored.gated,
+    }
 }
 
 /// Gives each product its weights of a cache that [fits](self::fits).
@@ -324,12 +355,7 @@ fn columns(
     pack: &Pack,
     stored: &PackedWeight,
 ) -> Result<(Weights, Option<Vec<f32>>), PackError> {
-    let (n, k) = stored.shape;
-    let order = Order {
-        n: (n, 0),
-        k: k.map(|count| (count, 0)),
-        gated: stored.gated,
-    };
+    let order = order(stored);
     let read = |block: &Block| {
         let mut bytes = vec![0; block.bytes()];
         pack.read(block, &mut bytes).map(|()| bytes)

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use easel_kernels::isa::Isa;
 use easel_kernels::{heap, program};
 use prost::Message as _;
-use tract_core::prelude::{DatumType, Framework as _, TractResult, TypedRunnableModel};
+use tract_core::prelude::{Framework as _, TractResult, TypedRunnableModel};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _};
 use tract_onnx::tract_hir::internal::InferenceModel;
@@ -15,7 +15,12 @@ use tract_onnx::tract_hir::internal::InferenceModel;
 use super::footprint::{self, Footprint};
 use super::ops::scratch::Kept;
 use super::passes::{self, Weight};
-use super::{Plan, Residency, RuntimeError, Sizes, Workers, chain, fusion, ops, order, packing};
+use super::{
+    Aim, Plan, Residency, RuntimeError, Sizes, Workers, chain, fusion, gate, ops, order, packing,
+};
+use crate::files;
+use crate::process_memory;
+use crate::progress::CancelToken;
 use crate::weights::Pack;
 
 /// A network that only lacks its weights.
@@ -25,7 +30,12 @@ pub(crate) struct Prepared {
     pub(super) isa: Isa,
     /// Where a cache is to be written.
     pub(super) cache: Option<Place>,
+    /// Why a cache was not believed.
+    pub(super) distrust: Option<String>,
     pub(super) source: Source,
+    /// Bytes that a tensor may have.
+    pub(super) most: usize,
+    pub(super) cancel: CancelToken,
 }
 
 /// What a network needs to run, in bytes.
@@ -104,7 +114,10 @@ impl Prepared {
             model,
             isa: self.isa,
             cache: None,
+            distrust: None,
             source: self.source.clone(),
+            most: self.most,
+            cancel: self.cancel.clone(),
         }
     }
 
@@ -114,6 +127,15 @@ impl Prepared {
         workers: &Workers,
         residency: Residency,
     ) -> Result<Option<String>, RuntimeError> {
+        let distrust = self.distrust.take().map(|why| {
+            format!("cache: {why}: what another user may have written is not used; take it away, or name another folder")
+        });
+        if let (Some(problem), None) = (&distrust, &self.cache)
+            && residency != Residency::Whole
+        {
+            return Err(self.error(problem));
+        }
+        self.check_sums(workers)?;
         if let (Source::File { weights, graph }, Some(place)) = (&self.source, &self.cache) {
             match self.store(workers, weights, graph, place) {
                 Ok(pack) => self.source = Source::Cache(Arc::new(pack)),
@@ -121,7 +143,19 @@ impl Prepared {
                 Err(problem) => return Err(self.error(problem)),
             }
         }
-        Ok(None)
+        Ok(distrust)
+    }
+
+    /// Compares what the network is made of with the model's checksums. What is in a cache was, when it was made.
+    fn check_sums(&self, workers: &Workers) -> Result<(), RuntimeError> {
+        let Source::File { .. } = self.source else {
+            return Ok(());
+        };
+        let component = self.path.parent().unwrap_or(&self.path);
+        let checked = files::check_component(component, || {
+            workers.watched().beat().map_err(std::io::Error::other)
+        });
+        checked.map_err(|(path, problem)| RuntimeError { path, problem })
     }
 
     /// Brings the weights, and writes the cache if there is to be one and it is not there. With a warning if that fails and need not.
@@ -131,6 +165,9 @@ impl Prepared {
         residency: Residency,
         limit: Option<usize>,
     ) -> Result<(Plan, Option<String>), RuntimeError> {
+        if limit.is_none() {
+            self.check_room()?;
+        }
         let warning = self.store_in_cache(workers, residency)?;
         // The code that built the graph, which is most of the program, has done its work, and leaves gaps in the heap that weights
         // may not fit into.
@@ -154,7 +191,7 @@ impl Prepared {
                     self.isa,
                     &workers.threads(),
                     weights,
-                    workers.pulse(),
+                    workers.watched(),
                 )
                 .map_err(|problem| self.error(problem))?;
             }
@@ -167,6 +204,27 @@ impl Prepared {
             model: self.model,
         };
         Ok((plan, warning))
+    }
+
+    /// Whether the machine has the memory that the network needs.
+    fn check_room(&self) -> Result<(), RuntimeError> {
+        let needs = self.needs()?;
+        let largest = needs.activations.iter().copied().max().unwrap_or(0);
+        let needed = [
+            needs.graph,
+            needs.sizes.columns,
+            needs.sizes.panels,
+            largest,
+        ];
+        let needed = needed.into_iter().fold(0_usize, usize::saturating_add);
+        match process_memory::available() {
+            Some(free) if free < needed => Err(self.error(format!(
+                "needs {} MiB of memory for this picture, and {} MiB are free: ask for a smaller picture",
+                needed >> 20,
+                free >> 20
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Writes the cache, and opens it.
@@ -185,7 +243,7 @@ impl Prepared {
             weights,
             graph,
             (path, key),
-            workers.pulse(),
+            workers.watched(),
         );
         let failed = |error: &dyn std::fmt::Display| {
             format!(
@@ -198,7 +256,16 @@ impl Prepared {
             ErrorKind::Other => error.to_string(),
             _ => failed(&error),
         })?;
-        Pack::open(path, key).ok_or_else(|| failed(&"it is not there afterwards"))
+        let opened = Pack::open(path, key).map_err(|why| failed(&why))?;
+        opened.ok_or_else(|| failed(&"it is not there afterwards"))
+    }
+
+    /// Does something that only a sensible network is sure to survive.
+    pub(super) fn within<R: Send + 'static>(
+        &self,
+        what: impl FnOnce() -> Result<R, String> + Send + 'static,
+    ) -> Result<R, RuntimeError> {
+        super::within(&self.path, &self.cancel, what)
     }
 
     pub(super) fn error(&self, problem: impl std::fmt::Display) -> RuntimeError {
@@ -209,28 +276,28 @@ impl Prepared {
     }
 }
 
-/// From a network that the passes have been over to one that can run, but for its weights. `inputs`: of each its type and shape;
-/// `output`: the only value that is wanted, if not all outputs; `fine`: see [`fusion::run`].
-pub(super) fn import(
-    proto: ModelProto,
-    inputs: &[(DatumType, Vec<usize>)],
-    output: Option<&str>,
-    fine: Option<usize>,
-) -> TractResult<Arc<TypedRunnableModel>> {
+/// From a network that the passes have been over to one that can run, but for its weights.
+pub(super) fn import(proto: ModelProto, aim: &Aim) -> Result<Arc<TypedRunnableModel>, String> {
+    let limits = gate::Limits { tensor: aim.most };
+    gate::check_shapes(&proto, &aim.inputs, limits)?;
+    typed(proto, aim).map_err(|error| chain(&error))
+}
+
+fn typed(proto: ModelProto, aim: &Aim) -> TractResult<Arc<TypedRunnableModel>> {
     let mut onnx = tract_onnx::onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true);
     ops::register_all(&mut onnx.op_register);
     let mut model: InferenceModel = onnx.model_for_proto_model(&proto)?;
     drop(proto);
-    for (index, (element, shape)) in inputs.iter().enumerate() {
+    for (index, (element, shape)) in aim.inputs.iter().enumerate() {
         model.set_input_fact(index, InferenceFact::dt_shape(*element, shape))?;
     }
-    if let Some(name) = output {
+    if let Some(name) = &aim.output {
         model.select_outputs_by_name([name])?;
     }
     let mut model = model.into_typed()?.into_decluttered()?;
-    fusion::run(&mut model, fine)?;
+    fusion::run(&mut model, aim.fine)?;
     model.optimize()?;
     order::plan(model)
 }

@@ -1,11 +1,11 @@
 //! A network [cut](super::cut) into sections, each of which is built when its turn comes.
 
 use easel_kernels::norm::Moments;
-use tract_core::prelude::{Datum as _, DatumType, IntoTensor as _, Tensor, tract_ndarray};
+use tract_core::prelude::{Datum as _, IntoTensor as _, Tensor, tract_ndarray};
 
 use super::cut::{self, Cut, Section, Value};
 use super::prepared::import;
-use super::{Needs, Plan, Prepared, Residency, RuntimeError, Workers, chain, finest};
+use super::{Aim, Needs, Plan, Prepared, Residency, RuntimeError, Workers, chain, finest};
 
 /// A network whose tiles are to go through it section by section.
 pub(crate) struct Sections {
@@ -25,9 +25,13 @@ impl Sections {
         let element = latents
             .map_err(|error| whole.error(chain(&error)))?
             .datum_type;
-        let latents = [(element, shape.to_vec())];
-        let head = import(proto, &latents, Some(&cut.head), Some(finest(shape)));
-        let head = head.map_err(|error| whole.error(chain(&error)))?;
+        let aim = Aim {
+            inputs: vec![(element, shape.to_vec())],
+            output: Some(cut.head.clone()),
+            fine: Some(finest(shape)),
+            most: whole.most,
+        };
+        let head = whole.within(move || import(proto, &aim))?;
         let made = head
             .model()
             .output_fact(0)
@@ -86,11 +90,16 @@ impl Sections {
             let groups = self.cut.values[*number].groups.unwrap_or(0);
             (f64::datum_type(), vec![groups, 2])
         });
-        let inputs: Vec<(DatumType, Vec<usize>)> = values.chain(moments).collect();
         // As many as in the whole network: a unit is so many of the head's pixels.
         let fine = finest(&[1, 1, tile[0], tile[1]]) / (section.unit * section.unit);
-        let model = import(section.model.clone(), &inputs, None, Some(fine));
-        let model = model.map_err(|error| self.whole.error(chain(&error)))?;
+        let aim = Aim {
+            inputs: values.chain(moments).collect(),
+            output: None,
+            fine: Some(fine),
+            most: self.whole.most,
+        };
+        let proto = section.model.clone();
+        let model = self.whole.within(move || import(proto, &aim))?;
         Ok(self.whole.part(model))
     }
 

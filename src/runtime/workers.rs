@@ -11,7 +11,7 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 
 use super::ops::scratch::{self, Kept};
 use super::profile::{Kind, Profile};
-use crate::progress::Pulse;
+use crate::progress::{CancelToken, Pulse, Watched};
 use crate::weights::Storage;
 
 /// Threads of this process, started once.
@@ -20,7 +20,9 @@ pub(crate) struct Workers {
     profile: Option<Mutex<Profile>>,
     cache: Option<PathBuf>,
     storage: Storage,
-    pulse: Pulse,
+    watched: Watched,
+    /// Bytes that a tensor may have.
+    most: usize,
 }
 
 impl Workers {
@@ -36,7 +38,8 @@ impl Workers {
             profile: None,
             cache: None,
             storage: Storage::default(),
-            pulse: Pulse::default(),
+            watched: Watched::default(),
+            most: usize::MAX,
         }
     }
 
@@ -55,13 +58,33 @@ impl Workers {
         self.storage.rate = bytes_a_second;
     }
 
-    pub(super) fn pulse(&self) -> &Pulse {
-        &self.pulse
+    pub(super) fn watched(&self) -> &Watched {
+        &self.watched
+    }
+
+    /// What stops the work.
+    pub(super) fn cancel(&self) -> &CancelToken {
+        &self.watched.cancel
+    }
+
+    /// From now on this stops the work.
+    pub(crate) fn obey(&mut self, cancel: &CancelToken) {
+        self.watched.cancel = cancel.clone();
+    }
+
+    /// Bytes that a tensor may have.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// From now on no network whose tensors are larger is built.
+    pub(crate) fn allow(&mut self, most: usize) {
+        self.most = most;
     }
 
     /// From now on this counts the operators that run.
     pub(crate) fn beat(&mut self, pulse: Pulse) {
-        self.pulse = pulse;
+        self.watched.pulse = pulse;
     }
 
     pub(crate) fn cache(&self) -> Option<&Path> {
@@ -115,7 +138,7 @@ impl Workers {
                 scratch::make_room(takes[node.id]);
                 let clock = Instant::now();
                 let outputs = tract_core::plan::eval(context, op_state, node, inputs)?;
-                self.pulse.beat();
+                self.watched.beat()?;
                 if let Some(profile) = &mut profile {
                     profile.add(model, node, clock.elapsed(), &outputs)?;
                 }
@@ -130,6 +153,7 @@ impl Workers {
             Ok(outputs)
         };
         let run = || scratch::with(kept, run);
+        let run = || scratch::until(self.cancel().flag(), run);
         let run = || multithread_tract_scope(self.executor.clone(), run);
         // On one of the workers: a kernel then shares its work without waking one thread more than there are.
         match &self.executor {

@@ -1,10 +1,10 @@
-use std::borrow::Cow;
-
 use serde_json::{Map, Value};
 
-use super::error::{SchedulerError, excerpt};
+use super::error::SchedulerError;
 use super::options::Options;
 use super::{SchedulerKind, build, dpm_schedule};
+use crate::config::quote_infinities;
+use crate::text::excerpt;
 
 /// A model directory's `scheduler/scheduler_config.json`, checked.
 ///
@@ -183,35 +183,6 @@ impl SchedulerConfig {
     }
 }
 
-/// Puts quotes around the three numbers that Python's `json` writes and JSON lacks.
-fn quote_infinities(text: &str) -> Cow<'_, str> {
-    const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
-    if !WORDS.iter().any(|word| text.contains(word)) {
-        return Cow::Borrowed(text);
-    }
-    let mut quoted = String::with_capacity(text.len() + 8);
-    let (mut rest, mut in_string) = (text, false);
-    while let Some(c) = rest.chars().next() {
-        let word = WORDS.iter().find(|word| rest.starts_with(**word));
-        let taken = match (in_string, c, word) {
-            (false, _, Some(word)) => {
-                quoted.extend(["\"", word, "\""]);
-                rest = &rest[word.len()..];
-                continue;
-            }
-            (true, '\\', _) => rest.chars().take(2).map(char::len_utf8).sum(),
-            (_, '"', _) => {
-                in_string = !in_string;
-                1
-            }
-            _ => c.len_utf8(),
-        };
-        quoted.push_str(&rest[..taken]);
-        rest = &rest[taken..];
-    }
-    Cow::Owned(quoted)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,14 +190,5 @@ mod tests {
     #[test]
     fn the_option_list_is_sorted() {
         assert!(KNOWN_OPTIONS.is_sorted());
-    }
-
-    #[test]
-    fn python_infinities_are_quoted_outside_strings_only() {
-        let text = r#"{"a": -Infinity, "b": [NaN,Infinity], "c": "NaN \" -Infinity\\", "d": NaN}"#;
-        let expected =
-            r#"{"a": "-Infinity", "b": ["NaN","Infinity"], "c": "NaN \" -Infinity\\", "d": "NaN"}"#;
-        assert_eq!(quote_infinities(text), expected);
-        assert_eq!(quote_infinities("\"NaN\\"), "\"NaN\\");
     }
 }

@@ -89,18 +89,3 @@ pub enum SchedulerError {
         count: usize,
     },
 }
-
-/// Someone else's text for an error message: one line of bounded length.
-pub(crate) fn excerpt(text: &str) -> String {
-    const MOST: usize = 60;
-    let line: String = text
-        .chars()
-        .take(MOST)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if text.chars().nth(MOST).is_some() {
-        line + "…"
-    } else {
-        line
-    }
-}

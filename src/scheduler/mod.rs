@@ -46,9 +46,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::noise::NoiseSource;
+use crate::text::excerpt;
 pub use config::SchedulerConfig;
 pub use error::SchedulerError;
-pub(crate) use error::excerpt;
 
 /// A sampling method, by the name that `--scheduler` takes. `docs/numerics.md` says which diffusers
 /// class and options each one is.

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use super::error::{SchedulerError, excerpt};
+use super::error::SchedulerError;
+use crate::text::excerpt;
 
 /// The options of one class. JSON `null` counts as Python's `None`: false for a flag, absent for an
 /// optional value, wrong elsewhere.

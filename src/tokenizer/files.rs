@@ -1,6 +1,5 @@
 //! From the files of a model directory to a [`Tokenizer`].
 
-use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -9,7 +8,9 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::{AddedToken, ModelWrapper};
 
 use super::clip::SlowClip;
+use super::json::{self, MOST_IDS, MOST_TOKENS, Problem, Words, checked};
 use super::{Dialect, Frame, Tokenizer, TokenizerError};
+use crate::files::{SETTINGS, TOKENIZER, read_file};
 
 const CLIP_LENGTH: usize = 77;
 /// transformers writes 1e30 for "not set"; no CLIP comes near this.
@@ -21,19 +22,20 @@ pub(super) fn load(model_dir: &Path) -> Result<Tokenizer, TokenizerError> {
     let dir = model_dir.join("tokenizer");
     let config = Config::read(model_dir, &dir)?;
     let file = dir.join("tokenizer.json");
-    let text = read(&file)?;
-    let mut inner = match &text {
+    let text = read(&file, TOKENIZER)?;
+    let (mut inner, framed) = match &text {
         Some(text) => {
-            let mut inner = tokenizers::Tokenizer::from_bytes(text)
-                .map_err(|error| TokenizerError::malformed(&file, error))?;
-            // Cutting and padding are ours; a file may hold the settings of its last use.
-            inner.with_padding(None);
-            inner
-                .with_truncation(None)
-                .map_err(|error| TokenizerError::malformed(&file, error))?;
-            inner
+            let parsed = json::parse(text).map_err(|problem| match problem {
+                Problem::Malformed(what) => TokenizerError::malformed(&file, what),
+                Problem::Unsupported(what) => TokenizerError::Unsupported {
+                    path: file.clone(),
+                    what,
+                    supported: "what CLIP's tokenizers have: BPE, and splitting and normalizing that end",
+                },
+            })?;
+            (parsed.inner, Some(parsed.frame))
         }
-        None => from_clip_files(&dir, &config)?,
+        None => (from_clip_files(&dir, &config)?, None),
     };
     let mut added = config.added.clone();
     if !config.has_decoder {
@@ -102,8 +104,8 @@ pub(super) fn load(model_dir: &Path) -> Result<Tokenizer, TokenizerError> {
         // As transformers does: special tokens that the file does not list are special all the same.
         let tokens: Vec<AddedToken> = special.into_iter().map(|(token, _)| token).collect();
         inner.add_special_tokens(&tokens);
-        if text.is_some() {
-            check_framing(&inner, frame, &file)?;
+        if let Some(framed) = framed {
+            check_framing(framed, frame, &file)?;
         }
         Dialect::Fast
     };
@@ -117,22 +119,21 @@ pub(super) fn load(model_dir: &Path) -> Result<Tokenizer, TokenizerError> {
 
 /// A fast tokenizer adds what its post-processor says; we add BOS and EOS, so it must say that.
 fn check_framing(
-    inner: &tokenizers::Tokenizer,
+    framed: Option<[u32; 2]>,
     frame: Frame,
     file: &Path,
 ) -> Result<(), TokenizerError> {
-    let empty = inner
-        .encode("", true)
-        .map_err(|error| TokenizerError::malformed(file, error))?;
-    if empty.get_ids() == [frame.bos, frame.eos] {
+    if framed == Some([frame.bos, frame.eos]) {
         return Ok(());
     }
     Err(TokenizerError::Unsupported {
         path: file.to_owned(),
-        what: format!(
-            "a post-processor that makes {:?} of an empty text",
-            empty.get_tokens()
-        ),
+        what: match framed {
+            Some(ids) => format!("a post-processor that makes the ids {ids:?} of an empty text"),
+            None => {
+                "a post-processor that does not put one token before a text and one after it".into()
+            }
+        },
         supported: "those that add the BOS token before and the EOS token after",
     })
 }
@@ -177,7 +178,8 @@ impl Config {
                 )
             };
             for (id, token) in config["added_tokens_decoder"].as_object().ok_or_else(bad)? {
-                let id = id.parse().map_err(|_| bad())?;
+                let id = id.parse().ok().filter(|id| *id < MOST_IDS);
+                let id = id.ok_or_else(bad)?;
                 added.push((added_token(token).ok_or_else(bad)?, id));
             }
         } else {
@@ -187,11 +189,21 @@ impl Config {
             let file = dir.join("added_tokens.json");
             for (token, id) in read_object(&file)? {
                 let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
+                let id = id.filter(|id| *id < MOST_IDS);
                 let id = id.ok_or_else(|| {
                     TokenizerError::malformed(&file, format!("{token:?} has no id"))
                 })?;
-                added.push((AddedToken::from(token, false), id));
+                let token = checked(AddedToken::from(token, false))
+                    .map_err(|what| TokenizerError::malformed(&file, what))?;
+                added.push((token, id));
             }
+        }
+        if added.len() > MOST_TOKENS {
+            let what = format!(
+                "{} added tokens: at most {MOST_TOKENS} are taken",
+                added.len()
+            );
+            return Err(TokenizerError::malformed(&config_file, what));
         }
         let special = |key: &str, default: &str| match config.get(key) {
             None | Some(Value::Null) => Ok(AddedToken::from(default, true)),
@@ -200,7 +212,10 @@ impl Config {
             }),
         };
         let additional = match config.get("additional_special_tokens") {
-            Some(Value::Array(tokens)) => tokens.iter().filter_map(added_token).collect(),
+            Some(Value::Array(tokens)) => {
+                let tokens = tokens.iter().filter_map(added_token);
+                tokens.take(MOST_TOKENS).collect()
+            }
             _ => Vec::new(),
         };
         Ok(Self {
@@ -278,16 +293,17 @@ fn added_token(value: &Value) -> Option<AddedToken> {
         .lstrip(flag("lstrip"))
         .rstrip(flag("rstrip"))
         .single_word(flag("single_word"));
-    (!text.is_empty()).then_some(token)
+    checked(token).ok()
 }
 
 /// Builds from `vocab.json` and `merges.txt` what transformers' converter would write as `tokenizer.json`.
 fn from_clip_files(dir: &Path, config: &Config) -> Result<tokenizers::Tokenizer, TokenizerError> {
     let (vocab_file, merges_file) = (dir.join("vocab.json"), dir.join("merges.txt"));
-    let (Some(vocab), Some(merges)) = (read(&vocab_file)?, read(&merges_file)?) else {
+    let whole = |file| read(file, TOKENIZER);
+    let (Some(vocab), Some(merges)) = (whole(&vocab_file)?, whole(&merges_file)?) else {
         return Err(TokenizerError::Missing(dir.to_owned()));
     };
-    let vocab: HashMap<String, u32> = serde_json::from_slice(&vocab)
+    let vocab: Words = serde_json::from_slice(&vocab)
         .map_err(|error| TokenizerError::malformed(&vocab_file, error))?;
     let merges = String::from_utf8(merges)
         .map_err(|error| TokenizerError::malformed(&merges_file, error))?;
@@ -309,7 +325,7 @@ fn from_clip_files(dir: &Path, config: &Config) -> Result<tokenizers::Tokenizer,
         });
     let bpe = BPE::builder()
         .vocab_and_merges(
-            vocab.into_iter().collect::<Vocab>(),
+            vocab.0.into_iter().collect::<Vocab>(),
             merges.collect::<Result<Vec<_>, _>>()?,
         )
         .unk_token(config.unk.content.clone())
@@ -344,8 +360,8 @@ fn from_clip_files(dir: &Path, config: &Config) -> Result<tokenizers::Tokenizer,
 }
 
 /// The bytes of `path`, or nothing if there is no such file.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
-    match std::fs::read(path) {
+fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, TokenizerError> {
+    match read_file(path, most) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(TokenizerError::Read {
@@ -357,7 +373,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
 
 /// The JSON object in `path`; an empty one if there is no such file.
 fn read_object(path: &Path) -> Result<Object, TokenizerError> {
-    let Some(bytes) = read(path)? else {
+    let Some(bytes) = read(path, SETTINGS)? else {
         return Ok(Object::new());
     };
     serde_json::from_slice(&bytes).map_err(|error| TokenizerError::malformed(path, error))

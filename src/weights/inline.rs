@@ -10,6 +10,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read as _};
 use std::path::Path;
 
+use super::census;
+use crate::files::open_file;
 use prost::Message as _;
 use prost::encoding::encode_varint;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto, tensor_proto::DataLocation};
@@ -29,21 +31,25 @@ const FIXED_32: u64 = 5;
 
 /// Data of fewer bytes stays where it is.
 const LARGE: u64 = 1 << 10;
+/// Bytes that a network may have besides.
+const LARGEST_REST: u64 = 256 << 20;
 
 /// Reads the network at `path`. Large initializers refer to their place in the file.
 ///
 /// # Errors
 /// What the file system says, and `InvalidData` for what is no network.
 pub(crate) fn read_network(path: &Path) -> io::Result<ModelProto> {
-    let file = File::open(path)?;
+    let file = open_file(path)?;
     let end = file.metadata()?.len();
     let name = path.file_name().unwrap_or_default();
     let mut reader = Reader {
         file: BufReader::with_capacity(64 << 10, file),
         at: 0,
+        room: LARGEST_REST,
         name: name.to_string_lossy().into_owned(),
     };
     let bytes = reader.message(end, Level::Model)?;
+    census::check(&bytes)?;
     ModelProto::decode(&bytes[..]).map_err(|error| invalid(&error.to_string()))
 }
 
@@ -58,6 +64,8 @@ enum Level {
 struct Reader {
     file: BufReader<File>,
     at: u64,
+    /// Bytes that may yet be copied.
+    room: u64,
     /// The file's, as tensors name it.
     name: String,
 }
@@ -70,6 +78,10 @@ impl Reader {
         while self.at < end {
             let tag = self.varint()?;
             let (field, kind) = (tag >> 3, tag & 7);
+            if field == 0 {
+                return Err(invalid("a field without a number"));
+            }
+            self.use_room(2)?;
             if kind != LENGTH {
                 encode_varint(tag, &mut out);
                 match kind {
@@ -148,6 +160,7 @@ impl Reader {
         if length > end.saturating_sub(self.at) {
             return Err(invalid("cut short"));
         }
+        self.use_room(length)?;
         let copied = (&mut self.file).take(length).read_to_end(out)?;
         self.at += length;
         if copied as u64 == length {
@@ -155,6 +168,14 @@ impl Reader {
         } else {
             Err(io::ErrorKind::UnexpectedEof.into())
         }
+    }
+
+    fn use_room(&mut self, bytes: u64) -> io::Result<()> {
+        self.room = self.room.checked_sub(bytes).ok_or_else(|| {
+            let most = LARGEST_REST >> 20;
+            invalid(&format!("more than {most} MiB of it are no weights"))
+        })?;
+        Ok(())
     }
 
     fn skip(&mut self, length: u64) -> io::Result<()> {
@@ -171,7 +192,7 @@ fn bytes_field(field: u64, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-fn invalid(problem: &str) -> io::Error {
+pub(super) fn invalid(problem: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem.to_owned())
 }
 
@@ -256,6 +277,28 @@ mod tests {
             }
         }
         assert_eq!(whole(&path).expect("a network"), model);
+    }
+
+    /// None of these is read to its end.
+    #[test]
+    fn what_is_no_network_is_refused_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("model.onnx");
+        let refused = || read_network(&path).expect_err("it is none").to_string();
+        let file = File::create(&path).expect("a file");
+        file.set_len(20 << 30).expect("a sparse file");
+        assert_eq!(refused(), "a field without a number");
+        // One field of 20 GiB: `producer_name`.
+        let mut head = vec![2 << 3 | LENGTH as u8];
+        encode_varint((20 << 30) - 100, &mut head);
+        fs::write(&path, head).expect("it can be written");
+        let file = File::options().write(true).open(&path).expect("a file");
+        file.set_len(20 << 30).expect("a sparse file");
+        assert_eq!(refused(), "more than 256 MiB of it are no weights");
+        fs::remove_file(&path).expect("it is there");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.is_ok_and(|status| status.success()), "mkfifo(1)");
+        assert_eq!(refused(), "is a pipe, not a file");
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! Where weights come from: the files of a model, once, while a network is built for the first time; after that a packed
 //! cache, from which they are loaded or stream by.
 
+mod census;
 mod inline;
 mod pack;
 mod source;

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::Unfinished;
+use crate::files::{Readers, Unfinished, make_private_folder, only_ours, open_file};
 
 const MAGIC: &[u8; 8] = b"EASELPAK";
 /// Pieces begin on multiples of this.
@@ -38,6 +38,12 @@ pub(crate) struct Block {
 impl Block {
     pub(crate) fn bytes(&self) -> usize {
         self.length as usize
+    }
+
+    /// Whether it is a piece of a file of this length.
+    fn is_within(&self, file: u64) -> bool {
+        let end = self.offset.checked_add(self.length);
+        self.offset >= ALIGNMENT && end.is_some_and(|end| end <= file)
     }
 
     /// Whether the other is the next piece.
@@ -90,6 +96,43 @@ struct Index {
     weights: Vec<Option<PackedWeight>>,
 }
 
+impl Index {
+    /// Whether all pieces are in a file of this length, and those of each weight have the sizes and the order that its columns
+    /// need.
+    fn is_within(&self, file: u64) -> bool {
+        let weights = self.weights.iter().flatten();
+        let graph = self.graph.as_ref();
+        graph.is_none_or(|graph| graph.is_within(file)) && { weights }
+            .all(|weight| weight.is_within(file))
+    }
+}
+
+impl PackedWeight {
+    fn is_within(&self, file: u64) -> bool {
+        let columns = self.shape.0;
+        let mut sizes = self.shape.1.iter();
+        let size = sizes.try_fold(columns, |all, axis| all.checked_mul(*axis));
+        let each = |block: &Block| {
+            let bytes = columns.checked_mul(size_of::<f32>());
+            block.is_within(file) && bytes.is_some_and(|bytes| bytes as u64 == block.length)
+        };
+        let both = self.scales.is_some() && self.sums.is_some();
+        let neither = self.scales.is_none() && self.sums.is_none();
+        let mut kept = [&self.scales, &self.sums, &self.bias].into_iter().flatten();
+        let mut next = 0;
+        let parts = self.parts.iter().all(|part| {
+            let follows = part.columns.start == next && part.columns.end > next;
+            next = part.columns.end;
+            follows && part.panels.is_within(file)
+        });
+        size.is_some_and(|size| size > 0)
+            && parts
+            && next == columns
+            && kept.all(each)
+            && if self.int8 { both } else { neither }
+    }
+}
+
 /// A cache on its way to the disk.
 #[derive(Debug)]
 pub(crate) struct PackWriter {
@@ -103,9 +146,9 @@ impl PackWriter {
     /// Begins the file for a network of so many weights, making its folder if need be.
     pub(crate) fn create(path: &Path, key: &str, weights: usize) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+            make_private_folder(folder)?;
         }
-        let unfinished = Unfinished::create(path)?;
+        let unfinished = Unfinished::create(path, Readers::Owner)?;
         let mut out = BufWriter::new(unfinished.file.try_clone()?);
         out.write_all(&[0; ALIGNMENT as usize])?;
         Ok(Self {
@@ -180,9 +223,22 @@ pub(crate) struct Pack {
 
 impl Pack {
     /// Opens the cache at `path`. `None` if there is none, or one of another key, or not a whole one.
-    pub(crate) fn open(path: &Path, key: &str) -> Option<Self> {
-        let file = File::open(path).ok()?;
-        let length = file.metadata().ok()?.len();
+    ///
+    /// # Errors
+    /// Another user could have written it: why.
+    pub(crate) fn open(path: &Path, key: &str) -> Result<Option<Self>, String> {
+        let Ok(file) = open_file(path) else {
+            return Ok(None);
+        };
+        let Ok(known) = file.metadata() else {
+            return Ok(None);
+        };
+        only_ours(path, &known)?;
+        Ok(Self::of(path, file, known.len(), key))
+    }
+
+    /// Whatever is in the file: what comes back lies within it.
+    pub(super) fn of(path: &Path, file: File, length: u64, key: &str) -> Option<Self> {
         let mut head = [0; 28];
         file.read_exact_at(&mut head, 0).ok()?;
         let number = |at: usize| {
@@ -194,8 +250,7 @@ impl Pack {
             length: number(16),
             crc32: u32::from_le_bytes(head[24..].try_into().ok()?),
         };
-        let end = block.offset.checked_add(block.length)?;
-        if &head[..8] != MAGIC || block.length > LARGEST_INDEX || end > length {
+        if &head[..8] != MAGIC || block.length > LARGEST_INDEX || !block.is_within(length) {
             return None;
         }
         let mut bytes = vec![0; block.bytes()];
@@ -203,7 +258,7 @@ impl Pack {
         let index: Index = block
             .is(&bytes)
             .then(|| serde_json::from_slice(&bytes).ok())??;
-        (index.key == key).then(|| Self {
+        (index.key == key && index.is_within(length)).then(|| Self {
             path: path.to_owned(),
             file,
             index,
@@ -274,12 +329,17 @@ impl Pack {
 mod tests {
     use super::*;
 
+    fn open(path: &Path, key: &str) -> Option<Pack> {
+        Pack::open(path, key).expect("it is ours")
+    }
+
     fn written(folder: &Path) -> PathBuf {
         let path = folder.join("cache/net.pack");
         let mut writer = PackWriter::create(&path, "key", 2).expect("it can be written");
         let graph = writer.block(b"graph").expect("it can be written");
         writer.set_graph(graph);
         let panels = writer.block(&[7; 200]).expect("it can be written");
+        let scales = writer.block(&[0; 8]).expect("it can be written");
         let weight = PackedWeight {
             name: "w".into(),
             int8: true,
@@ -289,8 +349,8 @@ mod tests {
                 columns: 0..2,
                 panels,
             }],
-            scales: None,
-            sums: None,
+            scales: Some(scales),
+            sums: Some(scales),
             bias: None,
         };
         writer.set_weight(1, weight);
@@ -302,8 +362,8 @@ mod tests {
     fn a_cache_gives_back_what_was_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = written(folder.path());
-        assert!(Pack::open(&path, "another").is_none());
-        let pack = Pack::open(&path, "key").expect("it is whole");
+        assert!(open(&path, "another").is_none());
+        let pack = open(&path, "key").expect("it is whole");
         assert_eq!(pack.graph().expect("it is there"), b"graph");
         let weight = pack.weight(1).expect("it is there");
         let block = weight.parts[0].panels;
@@ -321,7 +381,7 @@ mod tests {
         let whole = fs::read(&path).expect("it is there");
         let look = |bytes: &[u8]| -> Result<(), ()> {
             fs::write(&path, bytes).map_err(drop)?;
-            let pack = Pack::open(&path, "key").ok_or(())?;
+            let pack = open(&path, "key").ok_or(())?;
             let graph = pack.graph().map_err(drop)?;
             let block = pack.weight(1).map_err(drop)?.parts[0].panels;
             let mut panels = vec![0; block.bytes()];
@@ -337,7 +397,7 @@ mod tests {
             let _ = look(&whole[..at]);
         }
         fs::write(&path, &whole).expect("it can be written");
-        let pack = Pack::open(&path, "key").expect("it is whole");
+        let pack = open(&path, "key").expect("it is whole");
         let block = pack.weight(1).expect("it is there").parts[0].panels;
         let mut other = whole;
         other[block.offset() as usize + 9] = 0;
@@ -345,5 +405,48 @@ mod tests {
         let read = pack.read(&block, &mut vec![0; block.bytes()]);
         assert!(matches!(read, Err(PackError::Damaged { .. })), "{read:?}");
         assert!(!path.exists(), "it is made again");
+    }
+
+    #[test]
+    fn a_cache_that_others_can_write_is_not_believed() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = written(folder.path());
+        let known = fs::metadata(&path).expect("it is there");
+        assert_eq!(known.permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("it is ours");
+        let said = Pack::open(&path, "key").expect_err("others can write it");
+        assert!(said.contains("net.pack"), "{said}");
+    }
+
+    /// An index that says what its file does not have.
+    #[test]
+    fn pieces_lie_within_their_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = written(folder.path());
+        let pack = open(&path, "key").expect("it is whole");
+        let length = pack.file.metadata().expect("it is open").len();
+        let weight = pack.weight(1).expect("it is there");
+        assert!(weight.is_within(length));
+        type Change = fn(&mut PackedWeight);
+        let changes: [Change; 12] = [
+            |w| w.parts[0].panels.offset = u64::MAX,
+            |w| w.parts[0].panels.length = u64::MAX,
+            |w| w.parts[0].panels.offset = 0,
+            |w| w.parts[0].columns = 0..3,
+            |w| w.parts[0].columns = 1..2,
+            |w| w.parts.clear(),
+            |w| w.parts.push(w.parts[0].clone()),
+            |w| w.shape = (2, [usize::MAX, 1, 100]),
+            |w| w.shape = (2, [1, 0, 100]),
+            |w| w.shape.0 = 1 << 40,
+            |w| w.scales = None,
+            |w| w.int8 = false,
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut wrong = weight.clone();
+            change(&mut wrong);
+            assert!(!wrong.is_within(length), "{number}");
+        }
     }
 }

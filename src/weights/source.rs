@@ -9,13 +9,21 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use crate::files::open_file;
 use half::f16;
 use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation, tensor_proto::DataType};
+
+/// Bytes of a tensor. Tables of the largest text encoders have a fourth of it.
+const LARGEST_TENSOR: u64 = 2 << 30;
+/// Bytes of all that is brought into memory as it is in the file. The most known is 150 MB.
+const LARGEST_SUM: u64 = 512 << 20;
 
 /// Finds the bytes of tensors: in the network's file, or in the files beside it that external tensors name.
 pub(crate) struct TensorSource {
     folder: PathBuf,
     files: HashMap<String, Arc<File>>,
+    /// Bytes that may yet be brought into memory.
+    room: u64,
 }
 
 /// A tensor's bytes, little-endian, not yet read if they are in a file.
@@ -45,7 +53,12 @@ impl TensorBytes {
         match self {
             Self::Owned(bytes) => Ok(bytes.into()),
             Self::File { file, path, range } => {
-                let mut bytes = vec![0; self.len()];
+                let mut bytes = Vec::new();
+                bytes.try_reserve_exact(self.len()).map_err(|_| {
+                    let mib = self.len() >> 20;
+                    format!("{mib} MiB of memory for it are not there: free some")
+                })?;
+                bytes.resize(self.len(), 0);
                 let read = file.read_exact_at(&mut bytes, range.start);
                 read.map_err(|error| unreadable(path, &error))?;
                 Ok(bytes.into())
@@ -74,15 +87,32 @@ impl TensorSource {
         Self {
             folder: folder.to_owned(),
             files: HashMap::new(),
+            room: LARGEST_SUM,
         }
     }
 
-    /// The tensor's raw bytes, as far as it has some: empty for the rare form of a list of numbers.
+    /// The tensor's raw bytes, as many as its shape needs, as far as it has some: empty for the rare form of a list of numbers.
+    /// Nothing is read or made room for before that is sure.
     pub(crate) fn bytes(&mut self, tensor: &TensorProto) -> Result<TensorBytes, String> {
         if tensor.data_location == Some(DataLocation::External as i32) {
-            return self.external(tensor);
+            let needs = needs(tensor)?.ok_or("its elements are of no fixed size")?;
+            return self.external(tensor, needs);
         }
-        Ok(TensorBytes::Owned(tensor.raw_data.clone()))
+        let found = tensor.raw_data.len() as u64;
+        match needs(tensor)? {
+            Some(needs) if found > 0 && found != needs => Err(misfit(tensor, needs, found)),
+            _ => Ok(TensorBytes::Owned(tensor.raw_data.clone())),
+        }
+    }
+
+    /// As [`bytes`](Self::bytes), read. All that is read so has a bound.
+    pub(crate) fn bring(&mut self, tensor: &TensorProto) -> Result<Vec<u8>, String> {
+        let bytes = self.bytes(tensor)?;
+        self.room = self.room.checked_sub(bytes.len() as u64).ok_or_else(|| {
+            let most = LARGEST_SUM >> 20;
+            format!("with it, tensors that are no weights of products have more than {most} MiB")
+        })?;
+        Ok(bytes.read()?.into_owned())
     }
 
     /// The values of a small fp32 or fp16 tensor; `None` for other types.
@@ -90,20 +120,19 @@ impl TensorSource {
         if !tensor.float_data.is_empty() {
             return Ok(Some(tensor.float_data.clone()));
         }
-        let bytes = self.bytes(tensor)?;
         Ok(match DataType::try_from(tensor.data_type) {
-            Ok(DataType::Float) => Some(to_f32(&bytes.read()?)),
+            Ok(DataType::Float) => Some(to_f32(&self.bring(tensor)?)),
             Ok(DataType::Float16) if !tensor.int32_data.is_empty() => {
                 // ONNX keeps the bits of a half in the low 16 bits of an int32.
                 let bits = tensor.int32_data.iter();
                 Some(bits.map(|b| f16::from_bits(*b as u16).to_f32()).collect())
             }
-            Ok(DataType::Float16) => Some(halves_to_f32(&bytes.read()?)),
+            Ok(DataType::Float16) => Some(halves_to_f32(&self.bring(tensor)?)),
             _ => None,
         })
     }
 
-    fn external(&mut self, tensor: &TensorProto) -> Result<TensorBytes, String> {
+    fn external(&mut self, tensor: &TensorProto, needs: u64) -> Result<TensorBytes, String> {
         let entry = |key: &str| {
             let found = tensor.external_data.iter().find(|entry| entry.key == key);
             found.map(|entry| entry.value.as_str())
@@ -128,19 +157,22 @@ impl TensorSource {
         let path = self.folder.join(location);
         let unreadable = |error| format!("its file `{location}` cannot be read: {error}");
         if !self.files.contains_key(location) {
-            let file = File::open(&path).map_err(unreadable)?;
+            let file = open_file(&path).map_err(unreadable)?;
             self.files.insert(location.to_owned(), Arc::new(file));
         }
         let file = self.files[location].clone();
         let available = file.metadata().map_err(unreadable)?.len();
-        let end = length.map_or(Some(available), |length| offset.checked_add(length));
-        match end {
-            Some(end) if offset <= end && usize::try_from(end - offset).is_err() => Err(format!(
-                "its {} bytes are more than a process of {} bits can have: run it on a 64-bit system",
-                end - offset,
+        // Without a length it is all that is left of the file, of which the tensor is the beginning.
+        let length = length.unwrap_or(needs);
+        if length != needs {
+            return Err(misfit(tensor, needs, length));
+        }
+        match offset.checked_add(length) {
+            Some(end) if end <= available && usize::try_from(length).is_err() => Err(format!(
+                "its {length} bytes are more than a process of {} bits can have: run it on a 64-bit system",
                 usize::BITS
             )),
-            Some(end) if offset <= end && end <= available => Ok(TensorBytes::File {
+            Some(end) if end <= available => Ok(TensorBytes::File {
                 file,
                 path,
                 range: offset..end,
@@ -150,6 +182,40 @@ impl TensorSource {
             )),
         }
     }
+}
+
+/// Bytes that a tensor of this shape has; `None` where its elements have no fixed size.
+fn needs(tensor: &TensorProto) -> Result<Option<u64>, String> {
+    // onnx.proto, `TensorProto.DataType`; those of four bits lie two in a byte.
+    let bits: u64 = match tensor.data_type {
+        2 | 3 | 9 | 17..=20 => 8,
+        4 | 5 | 10 | 16 => 16,
+        1 | 6 | 12 => 32,
+        7 | 11 | 13 | 14 => 64,
+        15 => 128,
+        21..=23 => 4,
+        _ => return Ok(None),
+    };
+    let mut dims = tensor.dims.iter();
+    let bits = dims.try_fold(bits, |all, dim| all.checked_mul(u64::try_from(*dim).ok()?));
+    let bytes = bits.map(|bits| bits.div_ceil(8));
+    bytes
+        .filter(|bytes| *bytes <= LARGEST_TENSOR)
+        .map(Some)
+        .ok_or_else(|| {
+            let most = LARGEST_TENSOR >> 20;
+            format!(
+                "shape {:?} is none, or of more than {most} MiB: export the model again",
+                tensor.dims
+            )
+        })
+}
+
+fn misfit(tensor: &TensorProto, needs: u64, found: u64) -> String {
+    format!(
+        "shape {:?} needs {needs} bytes, there are {found}: export the model again",
+        tensor.dims
+    )
 }
 
 /// Little-endian f32; bytes that are not a whole number are left out.
@@ -162,4 +228,81 @@ pub(crate) fn to_f32(bytes: &[u8]) -> Vec<f32> {
 pub(crate) fn halves_to_f32(bytes: &[u8]) -> Vec<f32> {
     let values = bytes.as_chunks::<2>().0.iter();
     values.map(|b| f16::from_le_bytes(*b).to_f32()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tract_onnx::pb::StringStringEntryProto;
+
+    fn external(dims: &[i64], data_type: i32, length: Option<u64>) -> TensorProto {
+        let entry = |key: &str, value: String| StringStringEntryProto {
+            key: key.into(),
+            value,
+        };
+        let mut external_data = vec![entry("location", "data".into())];
+        external_data.extend(length.map(|length| entry("length", length.to_string())));
+        TensorProto {
+            dims: dims.to_vec(),
+            data_type,
+            data_location: Some(DataLocation::External as i32),
+            external_data,
+            ..TensorProto::default()
+        }
+    }
+
+    #[test]
+    fn a_tensor_has_the_bytes_that_its_shape_needs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("data"), [1; 24]).expect("a file");
+        let mut source = TensorSource::new(folder.path());
+        for (dims, data_type, length, bytes) in [
+            (&[2, 3][..], 1, Some(24), Ok(24)),
+            (&[2, 3], 1, None, Ok(24)),
+            (&[5], 10, None, Ok(10)),
+            (&[5], 22, None, Ok(3)),
+            (&[], 1, Some(4), Ok(4)),
+            (&[2, 3], 1, Some(20), Err("needs 24 bytes, there are 20")),
+            (&[7], 1, None, Err("cut short")),
+            (&[-1], 1, None, Err("[-1]")),
+            (&[1 << 40, 1 << 40], 1, None, Err("more than 2048 MiB")),
+            (&[1 << 30], 1, Some(4 << 30), Err("more than 2048 MiB")),
+            (&[1], 8, None, Err("no fixed size")),
+        ] {
+            let found = source.bytes(&external(dims, data_type, length));
+            match (found, bytes) {
+                (Ok(found), Ok(bytes)) => assert_eq!(found.len(), bytes),
+                (Err(said), Err(says)) => assert!(said.contains(says), "{said}"),
+                (found, _) => panic!("{dims:?} {data_type}: {found:?}"),
+            }
+        }
+        let inside = TensorProto {
+            dims: vec![3],
+            data_type: 1,
+            raw_data: vec![0; 8],
+            ..TensorProto::default()
+        };
+        assert!(
+            source
+                .bytes(&inside)
+                .is_err_and(|said| said.contains("needs 12 bytes"))
+        );
+    }
+
+    #[test]
+    fn many_tensors_of_one_sparse_file_are_refused_before_they_are_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = File::create(folder.path().join("data")).expect("a file");
+        file.set_len(4 << 30).expect("a sparse file");
+        let mut source = TensorSource::new(folder.path());
+        let tensor = external(&[1 << 30], 3, None);
+        let bytes = source.bytes(&tensor).expect("it has what it says");
+        assert_eq!(bytes.len(), 1 << 30);
+        let said = source.bring(&tensor).expect_err("it is too much");
+        assert!(said.contains("more than 512 MiB"), "{said}");
+        source.room = 100;
+        let tensor = external(&[60], 3, None);
+        assert_eq!(source.bring(&tensor), Ok(vec![0; 60]));
+        assert!(source.bring(&tensor).is_err());
+    }
 }

@@ -98,7 +98,7 @@ fn stamps(file: &Path) -> Vec<(PathBuf, Stamp)> {
             break;
         }
         let stamp = stamp(&path);
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let text = easel::files::read_text(&path, easel::files::SETTINGS).unwrap_or_default();
         let table: Option<Table> = toml::from_str(&text).ok();
         let parent = table
             .as_ref()

@@ -19,7 +19,7 @@ pub(super) struct File {
 
 impl File {
     pub(super) fn read(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
+        let text = easel::files::read_text(file, easel::files::SETTINGS).map_err(|error| {
             let advice = "give a board configuration, such as board-configs/simulator.toml";
             ConfigError::new(file, format!("cannot be read: {error}: {advice}"))
         })?;

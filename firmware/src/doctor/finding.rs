@@ -65,7 +65,7 @@ impl Finding {
 
     fn new(verdict: Verdict, found: impl Into<String>, fix: Option<String>) -> Self {
         // What comes from a file or a device must not break the table.
-        let plain = |text: String| text.replace(char::is_control, " ");
+        let plain = |text: String| easel::one_line(&text);
         Self {
             verdict,
             found: plain(found.into()),

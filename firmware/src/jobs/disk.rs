@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// What may fail on a full, failing or unplugged disk.
@@ -43,6 +44,9 @@ pub(crate) struct RealDisk;
 
 impl Disk for RealDisk {}
 
+/// Who may read and write what is kept.
+const OWNER_ALONE: u32 = 0o600;
+
 /// How files begin that have no name yet. What has such a name when the program starts is a leftover.
 pub(crate) const TEMPORARY: &str = ".new-";
 
@@ -58,7 +62,14 @@ pub(crate) fn replace(
     bytes: &[u8],
 ) -> io::Result<File> {
     let temporary = folder.join(format!("{TEMPORARY}{name}"));
-    let written = File::create(&temporary).and_then(|mut file| {
+    // Left by a process that was killed; a link that lies there instead is not followed.
+    let _ = fs::remove_file(&temporary);
+    let created = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(OWNER_ALONE)
+        .open(&temporary);
+    let written = created.and_then(|mut file| {
         disk.write(&mut file, bytes)?;
         disk.sync(&file)?;
         disk.rename(&temporary, &folder.join(name))?;
@@ -91,6 +102,7 @@ impl FolderLock {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(OWNER_ALONE)
             .open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),

@@ -3,8 +3,9 @@
 use super::disk::{Disk, replace};
 use super::record::{HEADING, Reading, read_journal, record};
 use super::{Entry, JournalError};
+use easel::files::read_file;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ impl Journal {
         };
         let mut found = Found::default();
         let path = journal.path();
-        let bytes = match read(&path) {
+        let bytes = match read_file(&path, LARGEST_JOURNAL) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((journal, found)),
             // That is a matter of the set-up, not of the disk, and the jobs in it are whole.
@@ -222,15 +223,4 @@ impl Journal {
             problem,
         }
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(LARGEST_JOURNAL + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST_JOURNAL {
-        return Err(io::Error::from(io::ErrorKind::FileTooLarge));
-    }
-    Ok(bytes)
 }

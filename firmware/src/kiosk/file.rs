@@ -1,9 +1,9 @@
 //! A file of playlists, read again when it changes.
 
 use super::playlist::{Playlist, check_all};
+use easel::files::read_text;
 use serde::Deserialize;
-use std::fs::File;
-use std::io::Read as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -82,16 +82,15 @@ impl PlaylistFile {
             file: self.path.clone(),
             problem,
         };
-        let mut text = String::new();
-        File::open(&self.path)
-            .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
-            .map_err(|error| {
-                let advice = "correct kiosk.playlist or bring the file back";
-                wrong(format!("cannot be read: {error}: {advice}"))
-            })?;
-        if text.len() as u64 > LONGEST {
-            return Err(wrong(format!("is longer than {LONGEST} bytes: shorten it")));
-        }
+        let text = read_text(&self.path, LONGEST).map_err(|error| {
+            wrong(match error.kind() {
+                ErrorKind::FileTooLarge => format!("is longer than {LONGEST} bytes: shorten it"),
+                _ => {
+                    let advice = "correct kiosk.playlist or bring the file back";
+                    format!("cannot be read: {error}: {advice}")
+                }
+            })
+        })?;
         parse_playlists(&text).map_err(wrong)
     }
 }
@@ -108,6 +107,7 @@ fn stamp(path: &Path) -> Stamp {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::fs::File;
     use std::time::Duration;
 
     const RIGHT: &str = "[[playlists]]\nname = 'a'\nprompts = ['a cat']\n";

@@ -86,7 +86,7 @@ impl PasswordPlaces {
 
 /// The first line, as editors end files with a line break.
 fn read(path: &Path) -> Result<Password, BrokerError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = easel::files::read_text(path, easel::files::SETTINGS).map_err(|error| {
         BrokerError::file("the password", path, &error, "let the service read it")
     })?;
     Ok(Password(text.lines().next().unwrap_or_default().to_owned()))

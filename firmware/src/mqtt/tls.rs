@@ -34,7 +34,7 @@ pub(super) fn transport(settings: &BrokerSettings) -> Result<Transport, BrokerEr
 }
 
 fn pem(path: &Path, what: &str) -> Result<Vec<u8>, BrokerError> {
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = easel::files::read_file(path, easel::files::SETTINGS).map_err(|error| {
         BrokerError::file(
             "a certificate or key",
             path,

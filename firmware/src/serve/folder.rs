@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn open(asked: Option<&Path>, name: &str) -> Result<PathBuf, String> {
     let folder = choose_folder(asked, name)
         .ok_or("state: there is no home folder: give a folder with --state DIR")?;
-    std::fs::create_dir_all(&folder).map_err(|error| {
+    easel::files::make_private_folder(&folder).map_err(|error| {
         let advice = "give a folder that can be written with --state DIR";
         format!("state: {}: {error}: {advice}", folder.display())
     })?;

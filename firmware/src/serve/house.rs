@@ -503,9 +503,5 @@ impl House {
 
 /// A line on standard error: the service manager keeps it, with the time.
 pub(super) fn log(text: &str) {
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    eprintln!("easel: {line}");
+    eprintln!("easel: {}", easel::one_line(text));
 }

@@ -5,10 +5,9 @@ mod reading;
 
 use crate::jobs::Order;
 use crate::kiosk::KioskState;
-use easel::SchedulerKind;
+use easel::{SchedulerKind, files};
 use serde::Serialize;
-use std::fs::File;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Bytes that the file may have; it is written with two texts and a few lines a playlist.
@@ -60,7 +59,7 @@ impl LiveFile {
     /// people set it again.
     pub(super) fn open(folder: &Path) -> (Self, Live, Vec<String>) {
         let path = folder.join("settings.json");
-        let (live, mut problems) = match read(&path) {
+        let (live, mut problems) = match files::read_file(&path, LONGEST) {
             Ok(bytes) => reading::read(&bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => (Live::default(), Vec::new()),
             Err(error) => (Live::default(), vec![error.to_string()]),
@@ -89,26 +88,11 @@ impl LiveFile {
             return Ok(());
         }
         let json = serde_json::to_vec_pretty(live).expect("plain data with text for keys");
-        easel::write_atomically(&self.path, &json)
+        files::write_privately(&self.path, &json)
             .map_err(|error| format!("settings: {}: {error}", self.path.display()))?;
         self.kept = Some(live.clone());
         Ok(())
     }
-}
-
-/// A file of a reasonable length, and nothing that only looks like one.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidData, "is no file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(LONGEST + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::from(ErrorKind::FileTooLarge));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

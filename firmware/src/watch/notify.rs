@@ -129,7 +129,7 @@ fn open(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
 
 /// A line break would begin another variable.
 fn one_line(text: &str) -> String {
-    let mut line = text.replace(char::is_control, " ");
+    let mut line = easel::one_line(text);
     let mut end = LONGEST_STATUS.min(line.len());
     while !line.is_char_boundary(end) {
         end -= 1;

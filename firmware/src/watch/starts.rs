@@ -41,7 +41,7 @@ impl Starts {
     /// A file that cannot be written. There is a [`Starts`] all the same: a full disk must not keep the board from starting.
     pub fn begin(file: impl Into<PathBuf>, limits: &LimitSettings) -> (Self, io::Result<()>) {
         let file = file.into();
-        let before: Counted = std::fs::read(&file)
+        let before: Counted = easel::files::read_file(&file, 4096)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
@@ -83,7 +83,7 @@ impl Starts {
 
     fn write(&self) -> io::Result<()> {
         let bytes = serde_json::to_vec(&self.counted)?;
-        easel::write_atomically(&self.file, &bytes)
+        easel::files::write_privately(&self.file, &bytes)
     }
 }
 

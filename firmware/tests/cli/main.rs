@@ -2,6 +2,7 @@
 
 mod bench;
 mod doctor;
+mod hostile;
 mod memory;
 mod models;
 mod outputs;

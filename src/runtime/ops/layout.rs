@@ -23,6 +23,16 @@ pub(super) fn build(
     Ok((expand(MoveChannels { to_last }), vec![]))
 }
 
+/// The shape of what the node makes.
+pub(super) fn output_shape(node: &NodeProto, input: &[usize]) -> TractResult<Vec<usize>> {
+    let to_last = node.op_type == CHANNELS_LAST;
+    let (from, to) = MoveChannels { to_last }.axes(input.len())?;
+    let mut shape = input.to_vec();
+    let channels = shape.remove(from);
+    shape.insert(to, channels);
+    Ok(shape)
+}
+
 impl MoveChannels {
     /// From which axis to which.
     fn axes(&self, rank: usize) -> TractResult<(usize, usize)> {

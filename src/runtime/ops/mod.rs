@@ -126,7 +126,7 @@ impl Engine {
         Ok(Self {
             isa,
             level: Level::of(isa),
-            threads,
+            threads: threads.until(scratch::stop()),
         })
     }
 }
@@ -255,6 +255,31 @@ pub(super) fn register_all(operators: &mut OnnxOpRegister) {
     register::<Attention>(operators);
     operators.insert(CHANNELS_LAST, layout::build);
     operators.insert(CHANNELS_FIRST, layout::build);
+}
+
+/// The shape of what a node of ours makes of inputs of these shapes.
+pub(super) fn output_shape(node: &NodeProto, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
+    fn of<O: Operator>(node: &NodeProto, inputs: &[&[usize]]) -> TractResult<Vec<usize>> {
+        O::parse(node)?.output_shape(inputs)
+    }
+    if inputs.is_empty() {
+        return Err("has no input".into());
+    }
+    let shape = match node.op_type.as_str() {
+        Linear::NAME => of::<Linear>(node, inputs),
+        Conv2d::NAME => of::<Conv2d>(node, inputs),
+        Concat::NAME => of::<Concat>(node, inputs),
+        Embedding::NAME => of::<Embedding>(node, inputs),
+        Upsample::NAME => of::<Upsample>(node, inputs),
+        GroupNorm::NAME => of::<GroupNorm>(node, inputs),
+        LayerNorm::NAME => of::<LayerNorm>(node, inputs),
+        Activation::NAME => of::<Activation>(node, inputs),
+        GeGlu::NAME => of::<GeGlu>(node, inputs),
+        Attention::NAME => of::<Attention>(node, inputs),
+        CHANNELS_LAST | CHANNELS_FIRST => layout::output_shape(node, inputs[0]),
+        _ => return Err("is no operator of easel's".into()),
+    };
+    shape.map_err(|error| error.to_string())
 }
 
 /// A node of ours.

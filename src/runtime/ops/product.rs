@@ -132,6 +132,11 @@ impl Product {
         self.columns
     }
 
+    /// Input channels.
+    pub(in crate::runtime) fn depth(&self) -> usize {
+        self.depth
+    }
+
     /// Columns of the output.
     pub(super) fn outputs(&self) -> usize {
         if self.gated {

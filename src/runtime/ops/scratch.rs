@@ -1,12 +1,13 @@
 //! Memory of a network from one node to the next, and from one run to the next.
 
 use std::cell::RefCell;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use easel_kernels::heap;
 use easel_kernels::quantize::Quantized;
 
-use crate::memory;
+use crate::process_memory;
 
 /// What a network keeps.
 #[derive(Default)]
@@ -35,6 +36,21 @@ impl Kept {
 thread_local! {
     /// Of the network that runs on this thread.
     static KEPT: RefCell<Kept> = RefCell::default();
+    /// Whether it is still wanted.
+    static STOP: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
+}
+
+/// Runs something that is to stop soon after this is true, on this thread.
+pub(in crate::runtime) fn until<R>(stop: Arc<AtomicBool>, run: impl FnOnce() -> R) -> R {
+    let before = STOP.replace(Some(stop));
+    let result = run();
+    STOP.set(before);
+    result
+}
+
+/// What stops the network that runs on this thread.
+pub(super) fn stop() -> Option<Arc<AtomicBool>> {
+    STOP.with_borrow(Clone::clone)
 }
 
 /// Runs a network with what it kept, on this thread.
@@ -68,7 +84,7 @@ pub(crate) fn make_room_within(limit: Option<usize>, bytes: usize) {
     let Some(limit) = limit.filter(|_| bytes > SMALL) else {
         return;
     };
-    let fits = || memory::taken() + bytes <= limit;
+    let fits = || process_memory::taken() + bytes <= limit;
     if fits() {
         return;
     }

@@ -35,6 +35,14 @@ impl<'a> Packer<'a> {
             gated,
             ..weight.order
         };
+        let finite = |what: &str, values: &[f32]| match values.iter().all(|v| v.is_finite()) {
+            true => Ok(()),
+            false => Err(format!(
+                "tensor `{}`: its {what} are not all numbers: the model is damaged, copy or export it again",
+                weight.name
+            )),
+        };
+        finite("biases", weight.bias.as_deref().unwrap_or_default())?;
         let bias = weight
             .bias
             .clone()
@@ -54,6 +62,7 @@ impl<'a> Packer<'a> {
             } => {
                 let Symmetric { weights, scales } =
                     Symmetric::of(&order, &bytes.read()?, *signed, scales, zeros);
+                finite("scales", &scales)?;
                 let scales = in_packed_order(&order, scales);
                 let sums = vec![0; scales.len()];
                 let kept = WeightsI8::without_panels(isa, &order, scales, sums);

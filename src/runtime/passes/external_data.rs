@@ -8,8 +8,7 @@ pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), S
     let graph = model.graph.iter_mut();
     for tensor in graph.flat_map(|graph| &mut graph.initializer) {
         if tensor.data_location == Some(DataLocation::External as i32) {
-            let bytes = setting.tensors.bytes(tensor);
-            let bytes = bytes.and_then(|bytes| Ok(bytes.read()?.into_owned()));
+            let bytes = setting.tensors.bring(tensor);
             tensor.raw_data =
                 bytes.map_err(|problem| format!("tensor `{}`: {problem}", tensor.name))?;
             tensor.data_location = None;

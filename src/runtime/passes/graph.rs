@@ -3,6 +3,7 @@
 //! A pass looks with a [`View`], notes in [`Edits`] what it wants, and applies those at once. A fusion replaces one node,
 //! the last of those that it stands for; the others go because nobody reads them any more.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::{
@@ -16,6 +17,8 @@ pub(super) struct View<'g> {
     readers: HashMap<&'g str, Vec<&'g NodeProto>>,
     constants: HashMap<&'g str, &'g TensorProto>,
     outputs: HashSet<&'g str>,
+    /// What [`is_single`](Self::is_single) found so far: without it, sums of sums of the same would take for ever.
+    singles: RefCell<HashMap<String, bool>>,
 }
 
 impl<'g> View<'g> {
@@ -33,6 +36,7 @@ impl<'g> View<'g> {
             readers,
             constants: super::constants(&graph.initializer),
             outputs: graph.output.iter().map(|o| o.name.as_str()).collect(),
+            singles: RefCell::default(),
         }
     }
 
@@ -92,10 +96,11 @@ impl<'g> View<'g> {
 
     /// The value of a constant of one element, perhaps behind a `Cast`.
     pub(super) fn number(&self, value: &str) -> Option<f32> {
-        if let Some(cast) = self.made_by(value, "Cast") {
-            return self.number(cast.input.first()?);
-        }
-        let tensor = self.constant(value)?;
+        let cast = self.made_by(value, "Cast");
+        let tensor = match cast {
+            Some(cast) => self.constant(cast.input.first()?)?,
+            None => self.constant(value)?,
+        };
         if tensor.dims.iter().product::<i64>() != 1 {
             return None;
         }
@@ -133,6 +138,15 @@ impl<'g> View<'g> {
         let Some(node) = self.maker(value) else {
             return false;
         };
+        if let Some(found) = self.singles.borrow().get(value) {
+            return *found;
+        }
+        let found = self.makes_single(node);
+        self.singles.borrow_mut().insert(value.to_owned(), found);
+        found
+    }
+
+    fn makes_single(&self, node: &NodeProto) -> bool {
         let of_shape = || self.made_by(&node.input[0], "Shape").is_some();
         match node.op_type.as_str() {
             "Cast" | "Sqrt" | "Reciprocal" => node.input.iter().all(|name| self.is_single(name)),
@@ -189,20 +203,32 @@ impl Edits {
             }
         }
         if !self.renamed.is_empty() {
+            self.resolve();
             graph.node.iter_mut().for_each(|node| self.rename_in(node));
         }
         graph.initializer.extend(self.constants);
         drop_unread(graph);
     }
 
+    /// Makes each new name the last of its chain, so that a long one is followed once.
+    fn resolve(&mut self) {
+        let names: Vec<String> = self.renamed.keys().cloned().collect();
+        for name in names {
+            let mut chain = vec![name];
+            // A graph has no circles.
+            while let Some(next) = self.renamed.get(&chain[chain.len() - 1]) {
+                chain.push(next.clone());
+            }
+            let last = chain.pop().unwrap_or_default();
+            let renamed = chain.into_iter().map(|name| (name, last.clone()));
+            self.renamed.extend(renamed);
+        }
+    }
+
     fn rename_in(&self, node: &mut NodeProto) {
         for name in &mut node.input {
-            let mut last = &*name;
-            while let Some(next) = self.renamed.get(last) {
-                last = next;
-            }
-            if last != name {
-                *name = last.clone();
+            if let Some(last) = self.renamed.get(name) {
+                name.clone_from(last);
             }
         }
         for attribute in &mut node.attribute {
@@ -245,7 +271,7 @@ pub(super) fn drop_unread(graph: &mut GraphProto) {
 }
 
 /// Whether the graph is one: what nodes read is made before them, nothing is made twice, and the outputs are there.
-pub(super) fn check(graph: &GraphProto) -> Result<(), String> {
+pub(in crate::runtime) fn check(graph: &GraphProto) -> Result<(), String> {
     let inputs = graph.input.iter().map(|input| input.name.as_str());
     let constants = graph.initializer.iter().map(|tensor| tensor.name.as_str());
     let mut made: HashSet<&str> = inputs.chain(constants).collect();
@@ -289,7 +315,7 @@ fn each_read<'n>(node: &'n NodeProto, found: &mut dyn FnMut(&'n str)) {
 }
 
 /// The version of ONNX's own operators that the network uses.
-pub(super) fn opset(model: &ModelProto) -> i64 {
+pub(in crate::runtime) fn opset(model: &ModelProto) -> i64 {
     let own = model
         .opset_import
         .iter()

@@ -15,7 +15,7 @@ mod identities;
 mod layer_norm;
 mod split_dequantize;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 mod upsample;
 mod weights;
 mod widen_f16;
@@ -27,7 +27,7 @@ use tract_core::prelude::{Datum as _, DatumType};
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
 use crate::weights::TensorSource;
-pub(super) use graph::{int, ints};
+pub(super) use graph::{check, int, ints, opset};
 pub(super) use weights::{Values, Weight};
 
 /// A pass: rewrites the network, or says why it cannot.
@@ -89,8 +89,8 @@ pub(super) fn run(model: &mut ModelProto, path: &Path) -> Result<Vec<Weight>, St
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut setting = Setting::new(folder);
     for (name, pass) in PASSES {
-        let step = pass(model, &mut setting)
-            .and_then(|()| model.graph.as_ref().map_or(Ok(()), graph::check));
+        let step =
+            pass(model, &mut setting).and_then(|()| model.graph.as_ref().map_or(Ok(()), check));
         step.map_err(|problem| format!("{name}: {problem}"))?;
     }
     Ok(setting.weights)

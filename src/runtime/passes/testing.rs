@@ -17,7 +17,11 @@ use crate::runtime::ops;
 
 /// A network of the nodes of `text`, a line each: `a, b = Op(x, y) axis=-1 perm=0,2,1`. A list of one integer ends in
 /// a comma. What nobody makes is an input, of floats.
-pub(super) fn model(text: &str, constants: Vec<TensorProto>, outputs: &[&str]) -> ModelProto {
+pub(in crate::runtime) fn model(
+    text: &str,
+    constants: Vec<TensorProto>,
+    outputs: &[&str],
+) -> ModelProto {
     let nodes: Vec<NodeProto> = text.lines().map(|line| parse(line.trim())).collect();
     let mut inputs: Vec<&String> = Vec::new();
     for name in nodes.iter().flat_map(|node| &node.input) {
@@ -44,7 +48,7 @@ pub(super) fn model(text: &str, constants: Vec<TensorProto>, outputs: &[&str]) -
 }
 
 /// The network, of this version of ONNX's operators.
-pub(super) fn at_opset(version: i64, model: ModelProto) -> ModelProto {
+pub(in crate::runtime) fn at_opset(version: i64, model: ModelProto) -> ModelProto {
     let opset = OperatorSetIdProto {
         version,
         ..OperatorSetIdProto::default()
@@ -111,7 +115,7 @@ fn declared(name: &str) -> ValueInfoProto {
 }
 
 /// A constant list of integers.
-pub(super) fn integers(name: &str, values: &[i64]) -> TensorProto {
+pub(in crate::runtime) fn integers(name: &str, values: &[i64]) -> TensorProto {
     TensorProto {
         name: name.to_owned(),
         dims: vec![values.len() as i64],

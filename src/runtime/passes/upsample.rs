@@ -3,8 +3,10 @@
 //! By nearest neighbour and a whole factor *s*, pixel *i* is pixel ⌊*i*/*s*⌋ both for `asymmetric` with `floor` and for
 //! `half_pixel` with rounding.
 
+use std::collections::HashMap;
+
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, attribute_proto::AttributeType,
+    AttributeProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
 };
 
 use super::Setting;
@@ -14,11 +16,11 @@ pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), S
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
-    for index in 0..graph.node.len() {
-        let Some(factor) = factor(graph, &graph.node[index], setting)? else {
+    let constants = super::constants(&graph.initializer);
+    for node in &mut graph.node {
+        let Some(factor) = factor(&constants, node, setting)? else {
             continue;
         };
-        let node = &graph.node[index];
         let mut made = ops::node("EaselUpsample", &[&node.input[0]], &node.output[0]);
         made.attribute.push(AttributeProto {
             name: "factor".into(),
@@ -26,14 +28,17 @@ pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), S
             ints: vec![factor],
             ..AttributeProto::default()
         });
-        graph.node[index] = made;
+        *node = made;
     }
     Ok(())
 }
 
+/// No network enlarges more at once.
+const LARGEST: f32 = 64.0;
+
 /// How many times each pixel is repeated each way, if that is what the node does.
 fn factor(
-    graph: &GraphProto,
+    constants: &HashMap<&str, &TensorProto>,
     node: &NodeProto,
     setting: &mut Setting,
 ) -> Result<Option<i64>, String> {
@@ -54,13 +59,15 @@ fn factor(
         _ => false,
     };
     let scales = node.input.get(2).filter(|name| !name.is_empty());
-    let scales = scales.and_then(|name| graph.initializer.iter().find(|t| t.name == *name));
+    let scales = scales.and_then(|name| constants.get(name.as_str()));
     let (true, "nearest", Some(scales)) = (repeats, word("mode", "nearest").as_str(), scales)
     else {
         return Ok(None);
     };
     Ok(match setting.tensors.floats(scales)?.as_deref() {
-        Some(&[1.0, 1.0, down, right]) if down == right && down >= 1.0 && down.fract() == 0.0 => {
+        Some(&[1.0, 1.0, down, right])
+            if down == right && (1.0..=LARGEST).contains(&down) && down.fract() == 0.0 =>
+        {
             Some(down as i64)
         }
         _ => None,

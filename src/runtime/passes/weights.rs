@@ -90,6 +90,9 @@ impl<'g> Product<'g> {
         let dims: Vec<usize> = dims
             .map(|d| usize::try_from(*d).ok())
             .collect::<Option<_>>()?;
+        // More than can be counted is no weight.
+        let mut sizes = dims.iter();
+        sizes.try_fold(size_of::<f32>(), |all, dim| all.checked_mul(*dim))?;
         let bias = node.input.get(2).filter(|name| !name.is_empty());
         let bias = bias.map(String::as_str);
         match (node.op_type.as_str(), &dims[..]) {
@@ -128,14 +131,18 @@ impl<'g> Product<'g> {
                     let Some(found) = ints(node, name).filter(|values| !values.is_empty()) else {
                         return Some(integers(name, default));
                     };
-                    let values = found.iter().map(|v| usize::try_from(*v).ok());
+                    // Others are not for a network that paints, and sums of them might have no number.
+                    let values = found
+                        .iter()
+                        .map(|v| u16::try_from(*v).ok().map(usize::from));
                     let values: Vec<usize> = values.collect::<Option<_>>()?;
                     (values.len() == default.len()).then(|| integers(name, &values))
                 };
+                let positive = |list: &AttributeProto| !list.ints.contains(&0);
                 let attributes = vec![
                     integers("kernel", &[height, width]),
-                    list("strides", &[1, 1])?,
-                    list("dilations", &[1, 1])?,
+                    list("strides", &[1, 1]).filter(positive)?,
+                    list("dilations", &[1, 1]).filter(positive)?,
                     list("pads", &[0, 0, 0, 0])?,
                 ];
                 Some(Self {
@@ -331,8 +338,7 @@ fn bytes(
 
 /// The values of a small int8 or uint8 tensor.
 fn small_integers(tensors: &mut TensorSource, tensor: &TensorProto) -> Result<Vec<i32>, String> {
-    let bytes = tensors.bytes(tensor)?;
-    let bytes = bytes.read()?;
+    let bytes = tensors.bring(tensor)?;
     let bytes = bytes.iter();
     match DataType::try_from(tensor.data_type) {
         Ok(DataType::Int8 | DataType::Uint8) if bytes.len() == 0 => Ok(tensor.int32_data.clone()),

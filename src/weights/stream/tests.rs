@@ -14,7 +14,9 @@ fn pack(folder: &Path, sizes: &[usize]) -> (Arc<Pack>, Vec<Block>) {
         .collect::<Result<_, _>>()
         .expect("it can be written");
     writer.finish().expect("it can be written");
-    let pack = Pack::open(&path, "key").expect("it is whole");
+    let pack = Pack::open(&path, "key")
+        .expect("it is ours")
+        .expect("it is whole");
     (Arc::new(pack), blocks)
 }
 

@@ -4,14 +4,17 @@ use super::name::Name;
 use super::{HistoryError, Kept, Painted};
 use crate::jobs::JobId;
 use crate::jobs::disk::{Disk, FolderLock, TEMPORARY, replace};
+use easel::files::{make_private_folder, open_file, read_file};
 use easel::{LARGEST_SIDE, Picture};
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder as _, ImageFormat, ImageReader, Limits};
+use image::{ImageFormat, ImageReader, Limits};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Bytes of what is kept beside a picture: two prompts, each byte six in JSON at most, and warnings.
+const LONGEST_DETAILS: u64 = 2 << 20;
 
 /// The history's folder. A picture is there when its details are.
 pub(super) struct Folder {
@@ -37,7 +40,7 @@ impl Folder {
 
     /// Makes the folder, and keeps others out.
     pub(super) fn lock(&self) -> Result<FolderLock, HistoryError> {
-        let lock = fs::create_dir_all(&self.path).and_then(|()| FolderLock::take(&self.path));
+        let lock = make_private_folder(&self.path).and_then(|()| FolderLock::take(&self.path));
         lock.map_err(|problem| self.failed(problem))?
             .ok_or_else(|| HistoryError::Locked(self.path.clone()))
     }
@@ -115,7 +118,8 @@ impl Folder {
         picture: &Picture,
         painted: &Painted,
     ) -> Result<u64, HistoryError> {
-        let png = to_png(picture)?;
+        let png = picture.png(Some(&painted.parameters()));
+        let png = png.map_err(HistoryError::Png)?;
         let mut details =
             serde_json::to_vec_pretty(painted).map_err(|error| self.failed(error.into()))?;
         details.push(b'\n');
@@ -180,7 +184,7 @@ impl Folder {
 
     pub(super) fn read_picture(&self, kept: &Kept) -> Result<Picture, HistoryError> {
         let path = self.path(&Name::Picture(kept.number, kept.id.clone()));
-        let file = match File::open(&path) {
+        let file = match open_file(&path) {
             Ok(file) => file,
             Err(problem) => return Err(HistoryError::Disk { path, problem }),
         };
@@ -204,7 +208,7 @@ impl Folder {
 
     pub(super) fn read_details(&self, kept: &Kept) -> Result<Painted, HistoryError> {
         let path = self.path(&Name::Details(kept.number, kept.id.clone()));
-        let bytes = match fs::read(&path) {
+        let bytes = match read_file(&path, LONGEST_DETAILS) {
             Ok(bytes) => bytes,
             Err(problem) => return Err(HistoryError::Disk { path, problem }),
         };
@@ -235,18 +239,4 @@ impl Folder {
 fn damaged(path: PathBuf, error: &dyn std::fmt::Display) -> HistoryError {
     let problem = error.to_string().replace('\n', ", ");
     HistoryError::Damaged { path, problem }
-}
-
-fn to_png(picture: &Picture) -> Result<Vec<u8>, HistoryError> {
-    let (width, height) = (picture.width, picture.height);
-    // The encoder panics on other lengths.
-    if picture.rgb.len() as u64 != u64::from(width) * u64::from(height) * 3 {
-        let problem = format!("{} bytes are no {width}x{height}", picture.rgb.len());
-        return Err(HistoryError::Png(problem));
-    }
-    let mut png = Vec::new();
-    PngEncoder::new(&mut png)
-        .write_image(&picture.rgb, width, height, ExtendedColorType::Rgb8)
-        .map_err(|error| HistoryError::Png(error.to_string()))?;
-    Ok(png)
 }

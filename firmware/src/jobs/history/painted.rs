@@ -2,7 +2,7 @@
 
 use crate::jobs::moment::{ms, unix_ms};
 use crate::jobs::{Given, Job, JobId, Order, Source};
-use easel::{Painting, Timings};
+use easel::{Painting, Parameters, Timings};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
@@ -101,6 +101,20 @@ impl Painted {
             painted: now,
             timings_ms: painting.timings.into(),
             warnings: painting.warnings.clone(),
+        }
+    }
+
+    /// The same, for the picture's file.
+    pub(super) fn parameters(&self) -> Parameters<'_> {
+        Parameters {
+            prompt: &self.prompt,
+            negative: &self.negative,
+            steps: self.steps,
+            scheduler: self.scheduler.parse().ok(),
+            guidance: self.guidance,
+            seed: self.seed,
+            size: (self.width, self.height),
+            model: &self.model,
         }
     }
 

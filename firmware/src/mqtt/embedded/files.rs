@@ -4,10 +4,11 @@ use super::super::BrokerSettings;
 use super::super::fault::Fault;
 use super::access::Access;
 use super::mosquitto::Programs;
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use easel::files::{make_private_folder, write_privately};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -39,13 +40,12 @@ pub(super) fn prepare(
         let advice = "make room, and let easel write there";
         Fault::slow(format!("{}: {error}: {advice}", folder.display()))
     };
-    let mut all = DirBuilder::new();
-    all.recursive(true).mode(0o700);
-    all.create(folder).map_err(failed)?;
+    make_private_folder(folder).map_err(failed)?;
     let lock = File::options()
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(folder.join(LOCK))
         .map_err(failed)?;
     if is_locked(&lock).map_err(failed)? {
@@ -63,7 +63,7 @@ pub(super) fn prepare(
         }
     }
     let text = configuration(folder, settings, access);
-    fs::write(folder.join(CONFIGURATION), text).map_err(failed)?;
+    write_privately(&folder.join(CONFIGURATION), &text).map_err(failed)?;
     Ok(lock)
 }
 

@@ -132,7 +132,11 @@ fn streamed(folder: &Path, layers: [Layer; 2]) -> [Linear; 2] {
         .map(|part| writer.block(part).expect("it can be written"))
         .collect();
     writer.finish().expect("it can be written");
-    let pack = Arc::new(Pack::open(&path, "key").expect("it is whole"));
+    let pack = Arc::new(
+        Pack::open(&path, "key")
+            .expect("it is ours")
+            .expect("it is whole"),
+    );
     let stream = Arc::new(Stream::start(pack, &blocks, 0, &Storage::default()).expect("a thread"));
     let mut number = 0;
     layers.map(|layer| {

@@ -1,0 +1,115 @@
+//! Products of matrices.
+
+use std::collections::HashMap;
+
+use tract_onnx::pb::tensor_proto::DataType;
+
+use super::super::attributes;
+use super::super::node::Node;
+use super::super::value::{Value, broadcast};
+
+type Outputs = Result<Vec<Value>, String>;
+
+/// The shape of the product of two stacks of matrices, as numpy has it.
+fn product(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
+    let wrong = || format!("multiplies {a:?} and {b:?}");
+    let (a_rank, b_rank) = (a.len(), b.len());
+    if a_rank == 0 || b_rank == 0 {
+        return Err(wrong());
+    }
+    let inner = a[a_rank - 1];
+    let other = if b_rank == 1 { b[0] } else { b[b_rank - 2] };
+    if inner != other || inner == 0 {
+        return Err(wrong());
+    }
+    let stacks = [
+        &a[..a_rank.saturating_sub(2)],
+        &b[..b_rank.saturating_sub(2)],
+    ];
+    let mut shape = broadcast(stacks)?;
+    shape.extend((a_rank > 1).then(|| a[a_rank - 2]));
+    shape.extend((b_rank > 1).then(|| b[b_rank - 1]));
+    Ok(shape)
+}
+
+pub(super) fn matmul(node: &Node<'_>) -> Outputs {
+    let (a, b) = (node.input(0)?, node.input(1)?);
+    Ok(vec![Value::new(a.element, product(&a.shape, &b.shape)?)])
+}
+
+pub(super) fn matmul_integer(node: &Node<'_>) -> Outputs {
+    let (a, b) = (node.input(0)?, node.input(1)?);
+    Ok(vec![Value::new(
+        DataType::Int32,
+        product(&a.shape, &b.shape)?,
+    )])
+}
+
+pub(super) fn quantized_matmul(node: &Node<'_>) -> Outputs {
+    let (a, b) = (node.input(0)?, node.input(3)?);
+    Ok(vec![Value::new(
+        node.input(7)?.element,
+        product(&a.shape, &b.shape)?,
+    )])
+}
+
+pub(super) fn gemm(node: &Node<'_>) -> Outputs {
+    let (a, b) = (node.input(0)?, node.input(1)?);
+    let turned = |value: &Value, name| -> Result<[usize; 2], String> {
+        let &[rows, columns] = &value.shape[..] else {
+            return Err(format!("multiplies {:?}, which is no matrix", value.shape));
+        };
+        Ok(if node.flag(name)? {
+            [columns, rows]
+        } else {
+            [rows, columns]
+        })
+    };
+    attributes::float(node.proto, "alpha")?;
+    attributes::float(node.proto, "beta")?;
+    let shape = product(&turned(a, "transA")?, &turned(b, "transB")?)?;
+    if let Some(bias) = node.optional(2)
+        && broadcast([&shape[..], &bias.shape])? != shape
+    {
+        return Err(format!("adds {:?} to {shape:?}", bias.shape));
+    }
+    Ok(vec![Value::new(a.element, shape)])
+}
+
+pub(super) fn einsum(node: &Node<'_>) -> Outputs {
+    let text = node.text("equation")?.ok_or("has no equation")?;
+    let plain = |c: char| c.is_ascii_alphabetic() || matches!(c, ',' | '-' | '>' | ' ');
+    let (inputs, output) = text
+        .split_once("->")
+        .filter(|_| text.chars().all(plain) && text.len() < 200)
+        .ok_or("has an equation that easel does not know: letters, commas and ->")?;
+    let axes = |term: &str| term.chars().filter(|c| *c != ' ').collect::<Vec<char>>();
+    let terms: Vec<Vec<char>> = inputs.split(',').map(axes).collect();
+    if terms.len() != node.inputs.len() {
+        return Err(format!("has {} inputs for `{text}`", node.inputs.len()));
+    }
+    let mut sides: HashMap<char, usize> = HashMap::new();
+    for (at, term) in terms.iter().enumerate() {
+        let value = node.input(at)?;
+        if value.rank() != term.len() {
+            return Err(format!("takes {:?} for `{text}`", value.shape));
+        }
+        for (letter, side) in term.iter().zip(&value.shape) {
+            if *sides.entry(*letter).or_insert(*side) != *side || *side == 0 {
+                return Err(format!("takes {:?} for `{text}`", value.shape));
+            }
+        }
+    }
+    let made = axes(output);
+    let once = made
+        .iter()
+        .enumerate()
+        .all(|(at, letter)| !made[..at].contains(letter));
+    let shape: Option<Vec<usize>> = made
+        .iter()
+        .map(|letter| sides.get(letter).copied())
+        .collect();
+    let shape = shape.filter(|_| once);
+    let shape = shape.ok_or_else(|| format!("makes unknown axes: `{text}`"))?;
+    Ok(vec![Value::new(node.input(0)?.element, shape)])
+}
