@@ -30,7 +30,7 @@ use crate::weights::{Pack, read_network};
 pub(crate) use cut::Section;
 use ops::scratch::Kept;
 pub(crate) use ops::scratch::make_room_within;
-pub(crate) use packing::{Residency, Sizes};
+pub(crate) use packing::{Residency, Sizes, look_into};
 pub(crate) use passes::element_type;
 pub(crate) use prepared::{Needs, Prepared};
 use prepared::{Place, Source};
@@ -156,6 +156,7 @@ impl Network {
             isa,
             cache: None,
             distrust: None,
+            unchecked: false,
             source,
         };
         let open = cache.as_ref().and_then(|cache| {
@@ -187,6 +188,7 @@ impl Network {
         Ok(Prepared {
             cache,
             distrust,
+            unchecked: true,
             ..prepared(model, Source::File { weights, graph })
         })
     }
