@@ -33,7 +33,7 @@ use crate::weights::{Pack, read_network};
 pub(crate) use cut::Section;
 use ops::scratch::Kept;
 pub(crate) use ops::scratch::make_room_within;
-pub(crate) use packing::{Residency, Sizes};
+pub(crate) use packing::{Residency, Sizes, look_into};
 pub(crate) use passes::element_type;
 pub(crate) use prepared::{Needs, Prepared};
 use prepared::{Place, Source};
@@ -172,6 +172,7 @@ impl Network {
             isa,
             cache: None,
             distrust: None,
+            unchecked: false,
             source,
             most: workers.most(),
             cancel: workers.cancel().clone(),
@@ -211,6 +212,7 @@ impl Network {
         Ok(Prepared {
             cache,
             distrust,
+            unchecked: true,
             ..prepared(model, Source::File { weights, graph })
         })
     }

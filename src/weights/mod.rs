@@ -8,6 +8,6 @@ mod source;
 mod stream;
 
 pub(crate) use inline::read_network;
-pub(crate) use pack::{Block, Pack, PackError, PackWriter, PackedPart, PackedWeight};
+pub(crate) use pack::{Block, Pack, PackError, PackWriter, PackedPart, PackedWeight, with_index};
 pub(crate) use source::{TensorBytes, TensorSource, halves_to_f32, to_f32, unreadable};
 pub(crate) use stream::{CHUNK, Storage, Stream};

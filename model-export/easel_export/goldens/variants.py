@@ -142,7 +142,7 @@ def converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
 
 def save(base: Path, out: Path, models: Models) -> None:
     """A model directory of `models` and all that is no network from `base`."""
-    shutil.copytree(base, out, ignore=shutil.ignore_patterns("model.onnx*", "easel.json"))
+    shutil.copytree(base, out, ignore=shutil.ignore_patterns("model.onnx*", "easel.json", "SHA256SUMS"))
     for name, model in models.items():
         path = out / name / "model.onnx"
         if out.name == "scattered":

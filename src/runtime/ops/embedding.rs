@@ -9,6 +9,7 @@ use tract_core::internal::*;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
 use super::{Engine, Operator, output};
+use crate::files::open_file;
 use crate::weights::{halves_to_f32, to_f32, unreadable};
 
 /// Inputs: ids of any integer type and shape; for int8 tables the scales, and perhaps the zero points, one for all or one for
@@ -44,7 +45,7 @@ impl Embedding {
         if let Some(file) = self.open.get() {
             return Ok(file);
         }
-        let file = File::open(&self.file)
+        let file = open_file(&self.file)
             .map_err(|error| format_err!("{}", unreadable(&self.file, &error)))?;
         Ok(self.open.get_or_init(|| file))
     }
