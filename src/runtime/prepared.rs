@@ -152,7 +152,9 @@ impl Prepared {
             return Ok(());
         };
         let component = self.path.parent().unwrap_or(&self.path);
-        let checked = files::check_component(component, || workers.pulse().beat());
+        let checked = files::check_component(component, || {
+            workers.watched().beat().map_err(std::io::Error::other)
+        });
         checked.map_err(|(path, problem)| RuntimeError { path, problem })
     }
 

@@ -40,7 +40,7 @@ fn verify(dir: &Path) -> Finding {
             return Finding::fail(found, "export the model anew");
         };
         let path = dir.join(name);
-        match sum_of(&path, || ()) {
+        match sum_of(&path, || Ok(())) {
             Ok((found, length)) if found == sum => (files, bytes) = (files + 1, bytes + length),
             Ok(_) => {
                 return Finding::fail(format!("{}: is not what it was", path.display()), ANEW);

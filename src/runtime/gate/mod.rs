@@ -34,11 +34,11 @@ fn called(node: &NodeProto) -> String {
     let name = match node.output.iter().find(|name| !name.is_empty()) {
         _ if !node.name.is_empty() => &node.name,
         Some(output) => output,
-        None => return format!("node {}", crate::scheduler::excerpt(&node.op_type)),
+        None => return format!("node {}", crate::text::excerpt(&node.op_type)),
     };
     let (name, op) = (
-        crate::scheduler::excerpt(name),
-        crate::scheduler::excerpt(&node.op_type),
+        crate::text::excerpt(name),
+        crate::text::excerpt(&node.op_type),
     );
     format!("node `{name}` ({op})")
 }

@@ -10,7 +10,7 @@ use super::node::Node;
 use super::value::{MOST_NUMBERS, Value};
 use super::{attributes, called, rules};
 use crate::runtime::ops;
-use crate::scheduler::excerpt;
+use crate::text::excerpt;
 
 /// How much a network may ask for.
 #[derive(Debug, Clone, Copy)]

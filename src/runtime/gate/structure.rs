@@ -10,7 +10,7 @@ use tract_onnx::pb::{
 
 use super::super::passes;
 use super::{attributes, called, rules, value};
-use crate::scheduler::excerpt;
+use crate::text::excerpt;
 
 /// More nodes than the largest diffusion models have, by a factor of three: each costs memory and time before the first pass.
 const MOST_NODES: usize = 32 << 10;

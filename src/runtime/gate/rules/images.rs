@@ -52,7 +52,7 @@ impl Window {
             "NOTSET" | "" => false,
             "SAME_UPPER" | "SAME_LOWER" => true,
             "VALID" if pads.iter().all(|pad| *pad == 0) => false,
-            other => return Err(format!("pads by `{}`", crate::scheduler::excerpt(other))),
+            other => return Err(format!("pads by `{}`", crate::text::excerpt(other))),
         };
         Ok(Self {
             pads: before.iter().copied().zip(behind.iter().copied()).collect(),

@@ -307,7 +307,7 @@ pub(super) fn pad(node: &Node<'_>) -> Outputs {
             mode => {
                 return Err(format!(
                     "pads {own} by the mode `{}`",
-                    crate::scheduler::excerpt(mode)
+                    crate::text::excerpt(mode)
                 ));
             }
         };
