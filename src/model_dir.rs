@@ -1,5 +1,7 @@
 //! A model directory as diffusers and optimum write it: what its JSON files say.
 
+mod recognise;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +9,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::request::LARGEST_SIDE;
+use crate::runtime::Network;
 use crate::scheduler::{SchedulerConfig, SchedulerError, SchedulerKind, excerpt};
+
+pub use recognise::not_a_model;
+pub(crate) use recognise::{LCM, channels_problem};
 
 /// A model directory that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +32,8 @@ pub struct ModelDefaults {
     pub steps: usize,
     /// Guidance scale.
     pub guidance: f32,
-    /// Sampling method.
-    pub scheduler: SchedulerKind,
+    /// Sampling method; `None`: the model's own is one that easel lacks, and another has to be chosen.
+    pub scheduler: Option<SchedulerKind>,
     /// Pixels per latent, each way.
     pub vae_factor: u32,
     /// Channels of the latents.
@@ -53,11 +59,13 @@ pub(crate) struct PreviewFactors {
     pub(crate) bias: [f32; 3],
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct UnetConfig {
-    #[serde(default = "four")]
-    in_channels: usize,
+    in_channels: Option<usize>,
+    out_channels: Option<usize>,
     sample_size: Option<SampleSize>,
+    /// Of latent consistency models: features of the embedded guidance.
+    time_cond_proj_dim: Option<usize>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -67,7 +75,7 @@ enum SampleSize {
     Sides([u32; 2]),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct VaeConfig {
     #[serde(rename = "_class_name")]
     class: Option<String>,
@@ -97,9 +105,10 @@ struct EaselDefaults {
     scheduler: Option<String>,
 }
 
-fn four() -> usize {
-    4
-}
+/// Channels of Stable Diffusion's latents.
+const CHANNELS: usize = 4;
+/// Of Stable Diffusion's autoencoder.
+const SCALING_FACTOR: f32 = 0.18215;
 
 impl ModelDir {
     /// Reads `model_index.json`, the components' configurations and, if there is one, `easel.json`.
@@ -108,65 +117,38 @@ impl ModelDir {
             path: path.join(file),
             problem,
         };
-        if !path.is_dir() {
-            return Err(ModelDirError {
-                path: path.to_owned(),
-                problem: "no such model directory: give one with --model".into(),
-            });
+        if let Some(problem) = not_a_model(path) {
+            let path = path.to_owned();
+            return Err(ModelDirError { path, problem });
         }
         let index: serde_json::Map<String, serde_json::Value> =
             read_json(&path.join("model_index.json"))?;
         check_components(&index).map_err(|p| fail("model_index.json", p))?;
+        recognise::check_networks(path)
+            .map_err(|(path, problem)| ModelDirError { path, problem })?;
 
         let scheduler_file = "scheduler/scheduler_config.json";
         let text = read_text(&path.join(scheduler_file))?;
-        let scheduler = SchedulerConfig::from_json(&text).map_err(|error: SchedulerError| {
+        let scheduler_error = |error: &SchedulerError| {
             // Both name the file; once is enough, with its whole path.
             let text = error.to_string();
             let problem = text.strip_prefix("scheduler_config.json: ");
             fail(scheduler_file, problem.unwrap_or(&text).to_owned())
-        })?;
+        };
+        let scheduler =
+            SchedulerConfig::from_json(&text).map_err(|error| scheduler_error(&error))?;
 
-        let unet: UnetConfig = read_json(&path.join("unet/config.json"))?;
-        let vae_file = "vae_decoder/config.json";
-        let vae: VaeConfig = read_json(&path.join(vae_file))?;
-        let tiny = match vae.class.as_deref() {
-            None | Some("AutoencoderKL") => false,
-            Some("AutoencoderTiny") => true,
-            Some(class) => {
-                let class = excerpt(class);
-                return Err(fail(
-                    vae_file,
-                    format!("`{class}` is not known: AutoencoderKL and AutoencoderTiny are"),
-                ));
-            }
-        };
-        let blocks = if tiny {
-            vae.decoder_block_out_channels
-        } else {
-            vae.block_out_channels
-        };
-        let blocks = blocks
-            .filter(|blocks| (1..=6).contains(&blocks.len()))
-            .ok_or_else(|| fail(vae_file, "has no usable block_out_channels".into()))?;
-        let step = vae.upsampling_scaling_factor.filter(|_| tiny).unwrap_or(2);
-        let vae_factor = u32::try_from(blocks.len() - 1)
-            .ok()
-            .and_then(|levels| step.checked_pow(levels))
-            .filter(|factor| (1..=LARGEST_SIDE).contains(factor))
-            .ok_or_else(|| {
-                let problem = format!("upsampling_scaling_factor {step} is no usable factor");
-                fail(vae_file, problem)
-            })?;
-        let scaling_factor = vae
-            .scaling_factor
-            .unwrap_or(if tiny { 1.0 } else { 0.18215 });
-        if !scaling_factor.is_normal() {
-            return Err(fail(
-                vae_file,
-                format!("scaling_factor {scaling_factor} is no scale"),
-            ));
+        let unet_file = "unet/config.json";
+        // diffusers' own ONNX exports have none.
+        let unet: UnetConfig = read_json_if_there(&path.join(unet_file))?.unwrap_or_default();
+        if unet.time_cond_proj_dim.is_some() {
+            return Err(fail(unet_file, LCM.to_owned()));
         }
+        let channels = unet.in_channels.unwrap_or(CHANNELS);
+        if let Some(latents) = unet.out_channels.filter(|latents| *latents != channels) {
+            return Err(fail(unet_file, channels_problem(channels, latents)));
+        }
+        let vae = Vae::read(path)?;
 
         let easel_file = path.join("easel.json");
         let easel: EaselJson = if easel_file.exists() {
@@ -181,10 +163,16 @@ impl ModelDir {
             ));
         }
         let kind = match &easel.defaults.scheduler {
-            None => scheduler.default_kind(),
-            Some(name) => name
-                .parse()
-                .map_err(|error: SchedulerError| fail("easel.json", error.to_string()))?,
+            None => match scheduler.default_kind() {
+                Ok(kind) => Some(kind),
+                // A request may choose another.
+                Err(SchedulerError::UnknownClass(_) | SchedulerError::Unsupported { .. }) => None,
+                Err(error) => return Err(scheduler_error(&error)),
+            },
+            Some(name) => Some(
+                name.parse()
+                    .map_err(|error: SchedulerError| fail("easel.json", error.to_string()))?,
+            ),
         };
         let (rows, columns) = match unet.sample_size {
             None => (64, 64),
@@ -196,36 +184,112 @@ impl ModelDir {
                 easel
                     .defaults
                     .width
-                    .unwrap_or(columns.saturating_mul(vae_factor)),
+                    .unwrap_or(columns.saturating_mul(vae.factor)),
                 easel
                     .defaults
                     .height
-                    .unwrap_or(rows.saturating_mul(vae_factor)),
+                    .unwrap_or(rows.saturating_mul(vae.factor)),
             ),
             steps: easel.defaults.steps.unwrap_or(20),
             guidance: easel.defaults.guidance.unwrap_or(7.5),
             scheduler: kind,
-            vae_factor,
-            latent_channels: unet.in_channels,
+            vae_factor: vae.factor,
+            latent_channels: channels,
         };
         let preview = match easel.latent_rgb_factors {
-            Some(rows) if rows.len() == unet.in_channels => Some(PreviewFactors {
+            Some(rows) if rows.len() == channels => Some(PreviewFactors {
                 rows,
                 bias: easel.latent_rgb_bias.unwrap_or_default(),
             }),
             Some(rows) => {
-                let (found, wanted) = (rows.len(), unet.in_channels);
-                let problem = format!("latent_rgb_factors has {found} rows for {wanted} channels");
+                let found = rows.len();
+                let problem =
+                    format!("latent_rgb_factors has {found} rows for {channels} channels");
                 return Err(fail("easel.json", problem));
             }
-            None => (unet.in_channels == 4 && !tiny).then(PreviewFactors::stable_diffusion),
+            None => (channels == CHANNELS && !vae.tiny).then(PreviewFactors::stable_diffusion),
         };
         Ok(Self {
             defaults,
             scheduler,
-            scaling_factor,
-            shift_factor: vae.shift_factor.unwrap_or(0.0),
+            scaling_factor: vae.scaling_factor,
+            shift_factor: vae.shift_factor,
             preview,
+        })
+    }
+}
+
+/// What painting needs to know of the autoencoder.
+struct Vae {
+    tiny: bool,
+    /// Pixels per latent, each way.
+    factor: u32,
+    scaling_factor: f32,
+    shift_factor: f32,
+}
+
+impl Vae {
+    fn read(path: &Path) -> Result<Self, ModelDirError> {
+        let file = path.join("vae_decoder/config.json");
+        let fail = |problem: String| ModelDirError {
+            path: file.clone(),
+            problem,
+        };
+        let Some(config) = read_json_if_there::<VaeConfig>(&file)? else {
+            // As diffusers' own ONNX exports are, of Stable Diffusion 1.x and 2.x: the network says how much larger pictures are.
+            let levels = Network::upsamplings(path, "vae_decoder");
+            let levels = levels.map_err(|error| {
+                fail(format!(
+                    "is not there, and what it would say is unknown: {error}"
+                ))
+            })?;
+            return Ok(Self {
+                tiny: false,
+                factor: 1 << levels.min(5),
+                scaling_factor: SCALING_FACTOR,
+                shift_factor: 0.0,
+            });
+        };
+        let tiny = match config.class.as_deref() {
+            None | Some("AutoencoderKL") => false,
+            Some("AutoencoderTiny") => true,
+            Some(class) => {
+                let class = excerpt(class);
+                return Err(fail(format!(
+                    "`{class}` is not known: AutoencoderKL and AutoencoderTiny are"
+                )));
+            }
+        };
+        let blocks = if tiny {
+            config.decoder_block_out_channels
+        } else {
+            config.block_out_channels
+        };
+        let blocks = blocks.filter(|blocks| (1..=6).contains(&blocks.len()));
+        let blocks = blocks.ok_or_else(|| fail("has no usable block_out_channels".into()))?;
+        let step = config
+            .upsampling_scaling_factor
+            .filter(|_| tiny)
+            .unwrap_or(2);
+        let factor = u32::try_from(blocks.len() - 1)
+            .ok()
+            .and_then(|levels| step.checked_pow(levels))
+            .filter(|factor| (1..=LARGEST_SIDE).contains(factor))
+            .ok_or_else(|| {
+                fail(format!(
+                    "upsampling_scaling_factor {step} is no usable factor"
+                ))
+            })?;
+        let usual = if tiny { 1.0 } else { SCALING_FACTOR };
+        let scaling_factor = config.scaling_factor.unwrap_or(usual);
+        if !scaling_factor.is_normal() {
+            return Err(fail(format!("scaling_factor {scaling_factor} is no scale")));
+        }
+        Ok(Self {
+            tiny,
+            factor,
+            scaling_factor,
+            shift_factor: config.shift_factor.unwrap_or(0.0),
         })
     }
 }
@@ -248,6 +312,8 @@ impl PreviewFactors {
 
 /// Refuses what would paint something else than the model means.
 fn check_components(index: &serde_json::Map<String, serde_json::Value>) -> Result<(), String> {
+    let pipeline = index.get("_class_name").and_then(|class| class.as_str());
+    let family = pipeline.and_then(recognise::family);
     for (name, value) in index {
         // ["library", "Class"], or [null, null] for a component that is not used.
         let Some(class) = value.as_array().and_then(|pair| pair.get(1)?.as_str()) else {
@@ -258,6 +324,11 @@ fn check_components(index: &serde_json::Map<String, serde_json::Value>) -> Resul
             | "scheduler" | "safety_checker" | "feature_extractor" | "image_encoder" => {}
             _ => {
                 let (name, class) = (excerpt(name), excerpt(class));
+                if let Some(family) = family {
+                    return Err(format!(
+                        "is a model of another family, {family}, with a `{name}` ({class}): easel paints Stable Diffusion 1.x and 2.x type models, take one of those"
+                    ));
+                }
                 return Err(format!(
                     "component `{name}` ({class}) is not known: easel paints Stable Diffusion 1.x and 2.x type models"
                 ));
@@ -265,6 +336,11 @@ fn check_components(index: &serde_json::Map<String, serde_json::Value>) -> Resul
         }
     }
     Ok(())
+}
+
+/// `None` for a file that is not there.
+fn read_json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelDirError> {
+    path.exists().then(|| read_json(path)).transpose()
 }
 
 fn read_text(path: &Path) -> Result<String, ModelDirError> {
@@ -275,9 +351,12 @@ fn read_text(path: &Path) -> Result<String, ModelDirError> {
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelDirError> {
-    serde_json::from_str(&read_text(path)?).map_err(|error| ModelDirError {
+    let text = read_text(path)?;
+    serde_json::from_str(&text).map_err(|error| ModelDirError {
         path: path.to_owned(),
-        problem: format!("not what it should hold ({error}): copy or export the model again"),
+        problem: recognise::pointer_problem(path).unwrap_or_else(|| {
+            format!("not what it should hold ({error}): copy or export the model again")
+        }),
     })
 }
 

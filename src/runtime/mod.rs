@@ -45,6 +45,32 @@ pub(crate) use workers::Workers;
 pub struct RuntimeError {
     path: PathBuf,
     problem: String,
+    /// Whether it is the file that is wrong.
+    model: bool,
+}
+
+impl RuntimeError {
+    /// Of a file that is wrong.
+    fn of_model(path: &Path, problem: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            problem: problem.into(),
+            model: true,
+        }
+    }
+
+    /// Of work that failed.
+    fn of_work(path: &Path, problem: impl Into<String>) -> Self {
+        Self {
+            model: false,
+            ..Self::of_model(path, problem)
+        }
+    }
+
+    /// Whether the network itself is wrong, rather than something having failed.
+    pub(crate) fn is_model(&self) -> bool {
+        self.model
+    }
 }
 
 /// One input as the file declares it.
@@ -86,6 +112,8 @@ impl Network {
     pub(crate) fn open(model_dir: &Path, component: &str) -> Result<Self, RuntimeError> {
         let path = model_dir.join(component).join("model.onnx");
         let proto = parse(&path)?;
+        passes::check_operators(&proto)
+            .map_err(|problem| RuntimeError::of_model(&path, problem))?;
         let graph = proto.graph.as_ref().expect("parse() checks for a graph");
         let constants: std::collections::HashSet<&str> =
             graph.initializer.iter().map(|i| i.name.as_str()).collect();
@@ -95,10 +123,7 @@ impl Network {
             .filter(|input| !constants.contains(input.name.as_str()))
             .map(input_spec)
             .collect::<Result<_, _>>()
-            .map_err(|problem| RuntimeError {
-                path: path.clone(),
-                problem,
-            })?;
+            .map_err(|problem| RuntimeError::of_model(&path, problem))?;
         Ok(Self { path, inputs })
     }
 
@@ -107,10 +132,7 @@ impl Network {
     }
 
     pub(crate) fn error(&self, problem: impl Into<String>) -> RuntimeError {
-        RuntimeError {
-            path: self.path.clone(),
-            problem: problem.into(),
-        }
+        RuntimeError::of_model(&self.path, problem)
     }
 
     /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), all but the weights. With
@@ -157,6 +179,7 @@ impl Network {
                 return Ok(prepared(model, Source::Cache(Arc::new(pack))));
             }
         }
+        passes::standardize(&mut proto).map_err(|problem| self.error(problem))?;
         let weights = passes::run(&mut proto, &self.path).map_err(|problem| self.error(problem))?;
         // For the cache, and for who may cut the network into sections.
         let wanted = cache.is_some() || precision == Precision::Fine;
@@ -207,6 +230,20 @@ impl Network {
         Ok(())
     }
 
+    /// How often `DIR/COMPONENT/model.onnx` makes images larger.
+    pub(crate) fn upsamplings(model_dir: &Path, component: &str) -> Result<usize, RuntimeError> {
+        let proto = parse(&model_dir.join(component).join("model.onnx"))?;
+        let graphs = proto.graph.iter().flat_map(|graph| &graph.node);
+        let nodes = graphs.chain(proto.functions.iter().flat_map(|function| &function.node));
+        let larger = nodes.filter(|node| {
+            matches!(
+                node.op_type.as_str(),
+                "Resize" | "Upsample" | "ConvTranspose"
+            )
+        });
+        Ok(larger.count())
+    }
+
     /// Whether the file has an output of this name.
     pub(crate) fn has_output(&self, name: &str) -> Result<bool, RuntimeError> {
         let proto = parse(&self.path)?;
@@ -233,10 +270,7 @@ impl Plan {
         inputs: Vec<Tensor>,
     ) -> Result<Vec<Tensor>, RuntimeError> {
         let outputs = workers.run(&self.model, &self.takes, &self.kept, inputs);
-        outputs.map_err(|error| RuntimeError {
-            path: self.path.clone(),
-            problem: chain(&error),
-        })
+        outputs.map_err(|error| RuntimeError::of_work(&self.path, chain(&error)))
     }
 
     /// Lets go of the scratch memory that is kept from one run to the next.
@@ -265,10 +299,7 @@ fn chain(error: &tract_core::prelude::TractError) -> String {
 }
 
 fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {
-    let fail = |problem: String| RuntimeError {
-        path: path.to_owned(),
-        problem,
-    };
+    let fail = |problem: String| RuntimeError::of_model(path, problem);
     let proto = read_network(path).map_err(|error| match error.kind() {
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => fail(format!(
             "damaged or not an ONNX file ({error}): copy or export it again"

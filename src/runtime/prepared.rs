@@ -202,17 +202,14 @@ impl Prepared {
     }
 
     pub(super) fn error(&self, problem: impl std::fmt::Display) -> RuntimeError {
-        RuntimeError {
-            path: self.path.clone(),
-            problem: problem.to_string(),
-        }
+        RuntimeError::of_work(&self.path, problem.to_string())
     }
 }
 
 /// From a network that the passes have been over to one that can run, but for its weights. `inputs`: of each its type and shape;
 /// `output`: the only value that is wanted, if not all outputs; `fine`: see [`fusion::run`].
 pub(super) fn import(
-    proto: ModelProto,
+    mut proto: ModelProto,
     inputs: &[(DatumType, Vec<usize>)],
     output: Option<&str>,
     fine: Option<usize>,
@@ -221,6 +218,7 @@ pub(super) fn import(
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true);
     ops::register_all(&mut onnx.op_register);
+    passes::name_nodes(&mut proto);
     let mut model: InferenceModel = onnx.model_for_proto_model(&proto)?;
     drop(proto);
     for (index, (element, shape)) in inputs.iter().enumerate() {

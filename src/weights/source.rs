@@ -9,8 +9,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use half::f16;
+use half::{bf16, f16};
 use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation, tensor_proto::DataType};
+
+use super::blocked::Blocked;
 
 /// Finds the bytes of tensors: in the network's file, or in the files beside it that external tensors name.
 pub(crate) struct TensorSource {
@@ -29,13 +31,19 @@ pub(crate) enum TensorBytes {
     },
     /// They were inside the network's file.
     Owned(Vec<u8>),
+    /// In another order than the standard's.
+    Blocked { stored: Box<Self>, layout: Blocked },
 }
+
+/// The key under which an external tensor says that it is [`Blocked`], and in blocks of how many channels.
+pub(crate) const BLOCKED: &str = "easel.blocked";
 
 impl TensorBytes {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::File { range, .. } => (range.end - range.start) as usize,
             Self::Owned(bytes) => bytes.len(),
+            Self::Blocked { layout, .. } => layout.bytes(),
         }
     }
 
@@ -44,6 +52,7 @@ impl TensorBytes {
     pub(crate) fn read(&self) -> Result<Cow<'_, [u8]>, String> {
         match self {
             Self::Owned(bytes) => Ok(bytes.into()),
+            Self::Blocked { stored, layout } => Ok(layout.unblocked(&stored.read()?).into()),
             Self::File { file, path, range } => {
                 let mut bytes = vec![0; self.len()];
                 let read = file.read_exact_at(&mut bytes, range.start);
@@ -80,12 +89,31 @@ impl TensorSource {
     /// The tensor's raw bytes, as far as it has some: empty for the rare form of a list of numbers.
     pub(crate) fn bytes(&mut self, tensor: &TensorProto) -> Result<TensorBytes, String> {
         if tensor.data_location == Some(DataLocation::External as i32) {
-            return self.external(tensor);
+            let bytes = self.external(tensor)?;
+            let blocked = tensor
+                .external_data
+                .iter()
+                .find(|entry| entry.key == BLOCKED);
+            let Some(blocked) = blocked else {
+                return Ok(bytes);
+            };
+            let block = blocked.value.parse().unwrap_or(0);
+            let layout = Blocked::new(block, &tensor.dims);
+            let layout = layout.filter(|layout| layout.stored() == bytes.len());
+            let stored = Box::new(bytes);
+            return match layout {
+                Some(layout) => Ok(TensorBytes::Blocked { stored, layout }),
+                None => Err(format!(
+                    "{} bytes are no blocks of {:?}: export the model again",
+                    stored.len(),
+                    tensor.dims
+                )),
+            };
         }
         Ok(TensorBytes::Owned(tensor.raw_data.clone()))
     }
 
-    /// The values of a small fp32 or fp16 tensor; `None` for other types.
+    /// The values of a small fp32, fp16 or bfloat16 tensor; `None` for other types.
     pub(crate) fn floats(&mut self, tensor: &TensorProto) -> Result<Option<Vec<f32>>, String> {
         if !tensor.float_data.is_empty() {
             return Ok(Some(tensor.float_data.clone()));
@@ -99,6 +127,11 @@ impl TensorSource {
                 Some(bits.map(|b| f16::from_bits(*b as u16).to_f32()).collect())
             }
             Ok(DataType::Float16) => Some(halves_to_f32(&bytes.read()?)),
+            Ok(DataType::Bfloat16) if !tensor.int32_data.is_empty() => {
+                let bits = tensor.int32_data.iter();
+                Some(bits.map(|b| bf16::from_bits(*b as u16).to_f32()).collect())
+            }
+            Ok(DataType::Bfloat16) => Some(bfloats_to_f32(&bytes.read()?)),
             _ => None,
         })
     }
@@ -162,4 +195,10 @@ pub(crate) fn to_f32(bytes: &[u8]) -> Vec<f32> {
 pub(crate) fn halves_to_f32(bytes: &[u8]) -> Vec<f32> {
     let values = bytes.as_chunks::<2>().0.iter();
     values.map(|b| f16::from_le_bytes(*b).to_f32()).collect()
+}
+
+/// Little-endian bfloat16 as f32; bytes that are not a whole number are left out.
+pub(crate) fn bfloats_to_f32(bytes: &[u8]) -> Vec<f32> {
+    let values = bytes.as_chunks::<2>().0.iter();
+    values.map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
 }
