@@ -158,7 +158,7 @@ impl Prepared {
         let checked = files::check_component(component, || {
             workers.watched().beat().map_err(std::io::Error::other)
         });
-        checked.map_err(|(path, problem)| RuntimeError { path, problem })
+        checked.map_err(|(path, problem)| RuntimeError::of_model(&path, problem))
     }
 
     /// Brings the weights, and writes the cache if there is to be one and it is not there. With a warning if that fails and need not.
@@ -280,10 +280,7 @@ impl Prepared {
     }
 
     pub(super) fn error(&self, problem: impl std::fmt::Display) -> RuntimeError {
-        RuntimeError {
-            path: self.path.clone(),
-            problem: problem.to_string(),
-        }
+        RuntimeError::of_work(&self.path, problem.to_string())
     }
 }
 
@@ -294,11 +291,12 @@ pub(super) fn import(proto: ModelProto, aim: &Aim) -> Result<Arc<TypedRunnableMo
     typed(proto, aim).map_err(|error| chain(&error))
 }
 
-fn typed(proto: ModelProto, aim: &Aim) -> TractResult<Arc<TypedRunnableModel>> {
+fn typed(mut proto: ModelProto, aim: &Aim) -> TractResult<Arc<TypedRunnableModel>> {
     let mut onnx = tract_onnx::onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true);
     ops::register_all(&mut onnx.op_register);
+    passes::name_nodes(&mut proto);
     let mut model: InferenceModel = onnx.model_for_proto_model(&proto)?;
     drop(proto);
     for (index, (element, shape)) in aim.inputs.iter().enumerate() {

@@ -112,7 +112,7 @@ mod tests {
             size,
             steps: 4,
             guidance: 1.0,
-            scheduler: SchedulerKind::Ddim,
+            scheduler: Some(SchedulerKind::Ddim),
             vae_factor,
             latent_channels: 4,
         }
