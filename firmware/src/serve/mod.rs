@@ -224,7 +224,7 @@ fn open_client(
     }
     log(&format!("listens on easel/{}/paint", identity.device));
     let events = events.clone();
-    let tell = move |inbound| drop(events.send(Event::Broker(inbound)));
+    let tell = move |inbound| drop(events.send(Event::Broker(Box::new(inbound))));
     let client = if config.broker.embedded {
         Client::start_with_broker(&config.broker, identity, folder, tell)
     } else {
