@@ -104,7 +104,7 @@ pub(crate) fn watch(group: &str, cases: &[Case]) {
             outcome.end,
             outcome.millis,
             outcome.peak_mib,
-            outcome.text,
+            outcome.text.escape_debug(),
             outcome.panics.join(" | ")
         );
         if let Some(problem) = problem {
@@ -112,7 +112,7 @@ pub(crate) fn watch(group: &str, cases: &[Case]) {
                 "{}: {problem}: {} {} {}",
                 case.name,
                 outcome.end,
-                outcome.text,
+                outcome.text.escape_debug(),
                 outcome.panics.join(" | ")
             ));
         }
