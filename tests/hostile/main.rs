@@ -46,6 +46,7 @@ fn cases(group: &str) -> Vec<Case> {
         "constants" => constants::constants(),
         "flipped" => bytes::flipped(),
         "mangled" => bytes::mangled(),
+        "not finite" => bytes::not_finite(),
         "exported" => bytes::exported(),
         "evasions" => evasions::cases(),
         "no files" => files::no_files(),
@@ -179,4 +180,9 @@ fn tokenizers_that_grow_and_nest() {
 #[test]
 fn ways_around_the_checks() {
     watch("evasions");
+}
+
+#[test]
+fn weights_that_are_no_numbers() {
+    watch("not finite");
 }

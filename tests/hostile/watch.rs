@@ -215,10 +215,12 @@ impl Worker {
     fn run(&mut self, number: usize) -> Outcome {
         let clock = Instant::now();
         let asked = writeln!(self.input, "{number}").and_then(|()| self.input.flush());
-        let answer = match asked {
-            Ok(()) => self.answers.recv_timeout(limit()),
+        // First its line that the model is made, which is no part of the measure.
+        let made = match asked {
+            Ok(()) => self.answers.recv_timeout(10 * limit()),
             Err(_) => Err(RecvTimeoutError::Disconnected),
         };
+        let answer = made.and_then(|_| self.answers.recv_timeout(limit()));
         let ended = |end: &str, text| Outcome {
             end: end.to_owned(),
             text,
@@ -297,6 +299,7 @@ pub(crate) fn work(cases_of: impl Fn(&str) -> Vec<Case>) {
 fn answer(case: &Case) -> Value {
     let folder = tempfile::tempdir().expect("a temporary folder");
     (case.make)(folder.path());
+    println!("{MARK}made");
     let before = resident("VmRSS:");
     // Begins the peak anew.
     let _ = fs::write("/proc/self/clear_refs", "5");
