@@ -5,6 +5,7 @@ use std::path::Path;
 use tract_core::prelude::Tensor;
 
 use crate::latents::Latents;
+use crate::model_dir::{LCM, ModelDefaults, channels_problem};
 use crate::runtime::{InputSpec, Needs, Network, Plan, Precision, RuntimeError, Slot, Workers};
 use crate::text_encoder::{TextEmbedding, TextShape, values};
 
@@ -38,10 +39,13 @@ pub(crate) struct Denoiser {
 }
 
 impl Denoiser {
-    /// Of latents of which each stands for `factor` pixels each way.
-    pub(crate) fn open(model_dir: &Path, factor: u32) -> Result<Self, RuntimeError> {
+    /// Of the model's latents.
+    pub(crate) fn open(model_dir: &Path, model: &ModelDefaults) -> Result<Self, RuntimeError> {
         let network = Network::open(model_dir, "unet")?;
         for input in network.inputs() {
+            if input.name == "timestep_cond" {
+                return Err(network.error(LCM));
+            }
             if !KNOWN.contains(&input.name.as_str()) {
                 return Err(network.error(format!(
                     "asks for input `{}`, easel can feed {KNOWN:?}: this is not a Stable Diffusion type model",
@@ -65,6 +69,11 @@ impl Denoiser {
                 batch.unwrap_or_default()
             )));
         }
+        let channels = network.inputs().iter().find(|input| input.name == SAMPLE);
+        let channels = channels.and_then(|input| *input.dims.get(1)?);
+        if let Some(found) = channels.filter(|found| *found != model.latent_channels) {
+            return Err(network.error(channels_problem(found, model.latent_channels)));
+        }
         let named = |name: &str| network.inputs().iter().find(|input| input.name == name);
         let pooled = match named(POOLED).map(|input| &input.dims[..]) {
             None => None,
@@ -78,7 +87,7 @@ impl Denoiser {
         Ok(Self {
             slot: Slot::new(network, None, Precision::Usual),
             batch,
-            factor: factor as usize,
+            factor: model.vae_factor as usize,
             pooled,
         })
     }

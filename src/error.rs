@@ -58,13 +58,27 @@ impl Error {
     /// Whether the caller can mend it by asking differently (exit code 2), rather than something having failed.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        use SchedulerError::{Family, Steps, UnknownName};
+        use SchedulerError::{Family, Steps, UnknownClass, UnknownName, Unsupported};
         match self {
             Self::Request(_) | Self::Memory(_) | Self::Npy(_) => true,
-            Self::Scheduler(error) => {
-                matches!(error, Steps { .. } | UnknownName { .. } | Family { .. })
-            }
-            Self::Runtime(error) => error.is_changed_file(),
+            Self::Scheduler(error) => matches!(
+                error,
+                Steps { .. }
+                    | UnknownName { .. }
+                    | UnknownClass { .. }
+                    | Unsupported { .. }
+                    | Family { .. }
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether the model is wrong (exit code 2): another one, or this one copied or exported anew, helps.
+    #[must_use]
+    pub fn is_model(&self) -> bool {
+        match self {
+            Self::ModelDir(_) | Self::Tokenizer(_) => true,
+            Self::Runtime(error) => error.is_model(),
             _ => false,
         }
     }

@@ -7,10 +7,10 @@ mod sums;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-pub(crate) use owner::{holds_only_ours, only_ours};
+pub(crate) use owner::{holds_only_ours, only_ours, only_ours_to_change};
 pub(crate) use reading::TOKENIZER;
 pub use reading::{SETTINGS, open_file, read_file, read_text};
 pub(crate) use sums::check_component;
@@ -46,6 +46,20 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Makes a folder that is only ours as [`make_private_folder`] does; from one that is there, and this user's, others are kept out
+/// from now on.
+///
+/// # Errors
+/// What the file system says.
+pub fn own_private_folder(path: &Path) -> io::Result<()> {
+    make_private_folder(path)?;
+    let known = fs::metadata(path)?;
+    if known.permissions().mode() & 0o077 != 0 && only_ours_to_change(&known) {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
 /// Who may read a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
@@ -62,6 +76,13 @@ impl Readers {
             Self::Owner => 0o600,
         }
     }
+}
+
+/// Bytes that a file at `path` can have, where the system tells.
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find(|folder| folder.is_dir());
+    let known = rustix::fs::statvfs(there.unwrap_or(Path::new("."))).ok()?;
+    known.f_bavail.checked_mul(known.f_frsize)
 }
 
 /// A file that gets its name when it is whole. Dropped before, it is removed.
@@ -139,7 +160,6 @@ fn sweep(folder: &Path, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn what_is_not_finished_leaves_nothing_and_what_was_left_is_swept() {
@@ -184,5 +204,11 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(&inner), 0o700);
         assert_eq!(mode(&folder.path().join("a")), 0o700);
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&inner, open).expect("it is ours");
+        make_private_folder(&inner).expect("it is there");
+        assert_eq!(mode(&inner), 0o755, "somebody wants it so");
+        own_private_folder(&inner).expect("it is there");
+        assert_eq!(mode(&inner), 0o700);
     }
 }

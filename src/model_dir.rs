@@ -1,12 +1,18 @@
 //! A model directory as diffusers and optimum write it: what its JSON files say.
 
+mod recognise;
+
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config};
 use crate::files::{SETTINGS, read_text};
 use crate::request::{LARGEST_SIDE, RequestError};
+use crate::runtime::Network;
 use crate::scheduler::{SchedulerConfig, SchedulerError, SchedulerKind};
 use crate::text::excerpt;
+
+pub use recognise::not_a_model;
+pub(crate) use recognise::{LCM, channels_problem};
 
 /// A model directory that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +31,8 @@ pub struct ModelDefaults {
     pub steps: usize,
     /// Guidance scale.
     pub guidance: f32,
-    /// Sampling method.
-    pub scheduler: SchedulerKind,
+    /// Sampling method; `None`: the model's own is one that easel lacks, and another has to be chosen.
+    pub scheduler: Option<SchedulerKind>,
     /// Pixels per latent, each way.
     pub vae_factor: u32,
     /// Channels of the latents.
@@ -79,6 +85,11 @@ const EASEL_KEYS: [&str; 15] = [
 ];
 const DEFAULTS_KEYS: [&str; 5] = ["width", "height", "steps", "guidance", "scheduler"];
 
+/// Channels of Stable Diffusion's latents.
+const CHANNELS: u32 = 4;
+/// Of Stable Diffusion's autoencoder.
+const SCALING_FACTOR: f32 = 0.18215;
+
 impl ModelDir {
     /// Reads `model_index.json`, the components' configurations and, if there is one, `easel.json`.
     pub(crate) fn read(path: &Path) -> Result<Self, ModelDirError> {
@@ -86,34 +97,43 @@ impl ModelDir {
             path: path.join(file),
             problem,
         };
-        if !path.is_dir() {
-            return Err(ModelDirError {
-                path: path.to_owned(),
-                problem: "no such model directory: give one with --model".into(),
-            });
+        if let Some(problem) = not_a_model(path) {
+            let path = path.to_owned();
+            return Err(ModelDirError { path, problem });
         }
         let index = read_config(&path.join("model_index.json"))?;
         check_components(&index).map_err(|p| fail("model_index.json", p))?;
+        recognise::check_networks(path)
+            .map_err(|(path, problem)| ModelDirError { path, problem })?;
 
         let scheduler_file = "scheduler/scheduler_config.json";
         let text = read(&path.join(scheduler_file))?;
-        let scheduler = SchedulerConfig::from_json(&text).map_err(|error: SchedulerError| {
+        let scheduler_error = |error: &SchedulerError| {
             // Both name the file; once is enough, with its whole path.
             let text = error.to_string();
             let problem = text.strip_prefix("scheduler_config.json: ");
             fail(scheduler_file, problem.unwrap_or(&text).to_owned())
-        })?;
+        };
+        let scheduler =
+            SchedulerConfig::from_json(&text).map_err(|error| scheduler_error(&error))?;
 
         let unet_file = "unet/config.json";
-        let unet = read_config(&path.join(unet_file))?;
+        // diffusers' own ONNX exports have none.
+        let unet = read_if_there(&path.join(unet_file))?.unwrap_or_default();
         let in_unet = |problem| fail(unet_file, problem);
+        // Of latent consistency models: features of the embedded guidance.
+        if unet.get("time_cond_proj_dim").is_some() {
+            return Err(in_unet(LCM.to_owned()));
+        }
         let channels = unet.count("in_channels", 1..=MOST_CHANNELS);
-        let channels = channels.map_err(in_unet)?.unwrap_or(4) as usize;
+        let channels = channels.map_err(in_unet)?.unwrap_or(CHANNELS) as usize;
+        let latents = unet.count("out_channels", 1..=MOST_CHANNELS);
+        let latents = latents.map_err(in_unet)?.map(|latents| latents as usize);
+        if let Some(latents) = latents.filter(|latents| *latents != channels) {
+            return Err(in_unet(channels_problem(channels, latents)));
+        }
         let [rows, columns] = sample_size(&unet).map_err(in_unet)?;
-
-        let vae_file = "vae_decoder/config.json";
-        let vae = read_config(&path.join(vae_file))?;
-        let vae = Vae::of(&vae).map_err(|problem| fail(vae_file, problem))?;
+        let vae = Vae::read(path)?;
 
         let easel_file = path.join("easel.json");
         let easel = if easel_file.exists() {
@@ -123,12 +143,17 @@ impl ModelDir {
         };
         let in_easel = |problem| fail("easel.json", problem);
         let asked = easel_defaults(&easel).map_err(in_easel)?;
-        let text = asked.text("scheduler").map_err(in_easel)?;
-        let kind = match text {
-            None => scheduler.default_kind(),
-            Some(name) => name
-                .parse()
-                .map_err(|error: SchedulerError| in_easel(error.to_string()))?,
+        let kind = match asked.text("scheduler").map_err(in_easel)? {
+            None => match scheduler.default_kind() {
+                Ok(kind) => Some(kind),
+                // A request may choose another.
+                Err(SchedulerError::UnknownClass(_) | SchedulerError::Unsupported { .. }) => None,
+                Err(error) => return Err(scheduler_error(&error)),
+            },
+            Some(name) => {
+                let kind = name.parse();
+                Some(kind.map_err(|error: SchedulerError| in_easel(error.to_string()))?)
+            }
         };
         let side = |key, latents: u32| {
             let asked = asked.count(key, 1..=LARGEST_SIDE).map_err(in_easel)?;
@@ -152,7 +177,9 @@ impl ModelDir {
             });
         }
         let preview = match preview_factors(&easel, channels).map_err(in_easel)? {
-            None if channels == 4 && !vae.tiny => Some(PreviewFactors::stable_diffusion()),
+            None if channels == CHANNELS as usize && !vae.tiny => {
+                Some(PreviewFactors::stable_diffusion())
+            }
             factors => factors,
         };
         Ok(Self {
@@ -181,17 +208,41 @@ impl ModelDefaults {
     }
 }
 
-/// What the decoder's configuration says.
+/// What painting needs to know of the autoencoder.
 struct Vae {
+    /// `AutoencoderTiny`.
+    tiny: bool,
     /// Pixels per latent, each way.
     factor: u32,
     scaling_factor: f32,
     shift_factor: f32,
-    /// `AutoencoderTiny`.
-    tiny: bool,
 }
 
 impl Vae {
+    fn read(path: &Path) -> Result<Self, ModelDirError> {
+        let file = path.join("vae_decoder/config.json");
+        let fail = |problem: String| ModelDirError {
+            path: file.clone(),
+            problem,
+        };
+        if let Some(config) = read_if_there(&file)? {
+            return Self::of(&config).map_err(fail);
+        }
+        // As diffusers' own ONNX exports are, of Stable Diffusion 1.x and 2.x: the network says how much larger pictures are.
+        let levels = Network::upsamplings(path, "vae_decoder");
+        let levels = levels.map_err(|error| {
+            fail(format!(
+                "is not there, and what it would say is unknown: {error}"
+            ))
+        })?;
+        Ok(Self {
+            tiny: false,
+            factor: 1 << levels.min(5),
+            scaling_factor: SCALING_FACTOR,
+            shift_factor: 0.0,
+        })
+    }
+
     fn of(config: &Config) -> Result<Self, String> {
         let tiny = match config.text("_class_name")? {
             None | Some("AutoencoderKL") => false,
@@ -222,7 +273,7 @@ impl Vae {
         let shift_factor = config.number("shift_factor", -*SCALES.end()..=*SCALES.end())?;
         Ok(Self {
             factor,
-            scaling_factor: scaling_factor.unwrap_or(if tiny { 1.0 } else { 0.18215 }),
+            scaling_factor: scaling_factor.unwrap_or(if tiny { 1.0 } else { SCALING_FACTOR }),
             shift_factor: shift_factor.unwrap_or(0.0),
             tiny,
         })
@@ -308,6 +359,8 @@ impl PreviewFactors {
 
 /// Refuses what would paint something else than the model means.
 fn check_components(index: &Config) -> Result<(), String> {
+    let pipeline = index.get("_class_name").and_then(|class| class.as_str());
+    let family = pipeline.and_then(recognise::family);
     for (name, value) in index.entries() {
         // ["library", "Class"], or [null, null] for a component that is not used.
         let Some(class) = value.as_array().and_then(|pair| pair.get(1)?.as_str()) else {
@@ -318,6 +371,11 @@ fn check_components(index: &Config) -> Result<(), String> {
             | "scheduler" | "safety_checker" | "feature_extractor" | "image_encoder" => {}
             _ => {
                 let (name, class) = (excerpt(name), excerpt(class));
+                if let Some(family) = family {
+                    return Err(format!(
+                        "is a model of another family, {family}, with a `{name}` ({class}): easel paints Stable Diffusion 1.x and 2.x type models, take one of those"
+                    ));
+                }
                 return Err(format!(
                     "component `{name}` ({class}) is not known: easel paints Stable Diffusion 1.x and 2.x type models"
                 ));
@@ -325,6 +383,11 @@ fn check_components(index: &Config) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// `None` for a file that is not there.
+fn read_if_there(path: &Path) -> Result<Option<Config>, ModelDirError> {
+    path.exists().then(|| read_config(path)).transpose()
 }
 
 fn read(path: &Path) -> Result<String, ModelDirError> {
@@ -337,7 +400,7 @@ fn read(path: &Path) -> Result<String, ModelDirError> {
 fn read_config(path: &Path) -> Result<Config, ModelDirError> {
     Config::parse(&read(path)?).map_err(|problem| ModelDirError {
         path: path.to_owned(),
-        problem,
+        problem: recognise::pointer_problem(path).unwrap_or(problem),
     })
 }
 

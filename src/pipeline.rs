@@ -149,7 +149,7 @@ impl Pipeline {
     fn loaded(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
         let start = Instant::now();
         let model = ModelDir::read(dir)?;
-        let denoiser = Denoiser::open(dir, model.defaults.vae_factor)?;
+        let denoiser = Denoiser::open(dir, &model.defaults)?;
         denoiser.refuse_pooled()?;
         let mut pipeline = Self {
             workers: options.workers(),
@@ -382,7 +382,10 @@ impl Pipeline {
             latents,
             steps: request.steps.unwrap_or(defaults.steps),
             guidance: request.guidance.unwrap_or(defaults.guidance),
-            scheduler: request.scheduler.unwrap_or(defaults.scheduler),
+            scheduler: match request.scheduler.or(defaults.scheduler) {
+                Some(kind) => kind,
+                None => self.model.scheduler.default_kind()?,
+            },
         })
     }
 

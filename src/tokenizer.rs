@@ -80,6 +80,11 @@ impl TokenIds {
     }
 }
 
+/// Reads a `tokenizer.json`, for fuzzers.
+pub(crate) fn parse(bytes: &[u8]) -> Result<tokenizers::Tokenizer, ()> {
+    json::parse(bytes).map(|parsed| parsed.inner).map_err(drop)
+}
+
 /// Where text becomes words: the two behaviours of the module documentation.
 enum Dialect {
     Slow(Box<clip::SlowClip>),

@@ -180,7 +180,10 @@ fn names_round_trip() {
 
 #[test]
 fn default_kinds() {
-    let kind = |text: &str| SchedulerConfig::from_json(text).unwrap().default_kind();
+    let kind = |text: &str| {
+        let config = SchedulerConfig::from_json(text).unwrap();
+        config.default_kind().unwrap()
+    };
     let dpm = |rest: &str| {
         kind(&format!(
             r#"{{"_class_name":"DPMSolverMultistepScheduler","lambda_min_clipped":-Infinity{rest}}}"#
@@ -198,7 +201,7 @@ fn default_kinds() {
     let pndm =
         SchedulerConfig::from_json(r#"{"_class_name":"PNDMScheduler","skip_prk_steps":true}"#)
             .unwrap();
-    assert_eq!(pndm.default_kind(), SchedulerKind::Dpmpp2m);
+    assert_eq!(pndm.default_kind().unwrap(), SchedulerKind::Dpmpp2m);
     assert!(pndm.substituted().unwrap().contains("PNDMScheduler"));
     let ddim = SchedulerConfig::from_json(r#"{"_class_name":"DDIMScheduler"}"#).unwrap();
     assert_eq!(ddim.substituted(), None);
@@ -279,12 +282,45 @@ fn bad_configs_are_named() {
             "use_beta_sigmas",
         ),
     ] {
-        let error = SchedulerConfig::from_json(json).unwrap_err().to_string();
+        let config = SchedulerConfig::from_json(json);
+        let kind = config.and_then(|config| config.default_kind());
+        let error = kind.unwrap_err().to_string();
         assert!(
             error.contains(part) && !error.contains('\n'),
             "{json}: {error}"
         );
     }
+}
+
+/// As diffusers' `Class.from_config`: what the class that is chosen does not know is left behind.
+#[test]
+fn another_scheduler_can_be_chosen_for_a_class_or_an_option_that_is_not_there() {
+    for json in [
+        r#"{"_class_name":"UniPCMultistepScheduler","beta_start":0.00085,"beta_end":0.012,"beta_schedule":"scaled_linear","solver_type":"bh2","predict_x0":true,"something_new":[1]}"#,
+        r#"{"_class_name":"DPMSolverMultistepScheduler","beta_start":0.00085,"beta_end":0.012,"beta_schedule":"scaled_linear","algorithm_type":"dpmsolver"}"#,
+    ] {
+        let config = SchedulerConfig::from_json(json).unwrap();
+        assert!(config.default_kind().is_err(), "{json}");
+        let plain = SchedulerConfig::from_json(
+            r#"{"_class_name":"DDIMScheduler","beta_start":0.00085,"beta_end":0.012,"beta_schedule":"scaled_linear"}"#,
+        )
+        .unwrap();
+        let [chosen, own] = [&config, &plain].map(|config| {
+            let scheduler = build(SchedulerKind::Ddim, config, 5, (8, 8)).unwrap();
+            (0..5)
+                .map(|at| (scheduler.timesteps()[at], scheduler.sigma(at)))
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(chosen, own);
+        assert!(build(SchedulerKind::FlowEuler, &config, 5, (8, 8)).is_err());
+    }
+    let flow = SchedulerConfig::from_json(
+        r#"{"_class_name":"FlowMatchHeunDiscreteScheduler","shift":3.0}"#,
+    )
+    .unwrap();
+    assert!(flow.default_kind().is_err());
+    assert!(build(SchedulerKind::FlowEuler, &flow, 5, (8, 8)).is_ok());
+    assert!(build(SchedulerKind::Ddim, &flow, 5, (8, 8)).is_err());
 }
 
 #[test]
@@ -381,6 +417,7 @@ proptest! {
     ) {
         let options: String = options.iter().map(|(key, value)| format!(", {key:?}: {value}")).collect();
         if let Ok(config) = SchedulerConfig::from_json(&format!("{{\"_class_name\": {class:?}{options}}}")) {
+            let _ = config.default_kind();
             for kind in SchedulerKind::ALL {
                 if let Ok(mut scheduler) = build(kind, &config, steps, (8, 8)) {
                     let (mut sample, mut denoised, mut noise) = (vec![0.5; 4], vec![0.0; 4], PhiloxNoise::new(1));

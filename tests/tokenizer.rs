@@ -347,6 +347,187 @@ fn a_fast_tokenizer_must_frame_its_text() {
     ));
 }
 
+/// The golden `tokenizer.json`, changed.
+fn changed(class: &str, change: impl FnOnce(&mut Value)) -> Result<Tokenizer, TokenizerError> {
+    let dir = model(Layout::TokenizerJson, "sd1", class);
+    let path = dir.path().join("tokenizer/tokenizer.json");
+    let mut file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut file);
+    fs::write(&path, file.to_string()).unwrap();
+    Tokenizer::load(dir.path())
+}
+
+/// What would grow without bound, never end, or panic in the `tokenizers` crate.
+#[test]
+fn a_hostile_tokenizer_is_refused_in_one_line() {
+    let replace = |pattern: Value, content: &str| json!({"type": "Replace", "pattern": pattern, "content": content});
+    let sequence = |steps: Vec<Value>| json!({"type": "Sequence", "normalizers": steps});
+    let mut nested = json!({"type": "NFC"});
+    for _ in 0..60 {
+        nested = sequence(vec![nested.clone(), nested]);
+        if nested.to_string().len() > 100_000 {
+            break;
+        }
+    }
+    let mut deep = json!({"type": "NFC"});
+    for _ in 0..100 {
+        deep = sequence(vec![deep]);
+    }
+    let split = |pattern: &str| json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
+    let bytes = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
+    let double = || replace(json!({"String": "a"}), "aa");
+    let cases: Vec<(&str, Value, &str)> = vec![
+        ("/normalizer", sequence(vec![double(); 10]), "\"Replace\""),
+        (
+            "/normalizer",
+            sequence(vec![sequence(vec![double(); 8]); 8]),
+            "\"Replace\"",
+        ),
+        (
+            "/normalizer",
+            replace(json!({"Regex": ""}), "a"),
+            "\"Replace\"",
+        ),
+        (
+            "/normalizer",
+            replace(json!({"Regex": r"\s+"}), "much more"),
+            "\"Replace\"",
+        ),
+        ("/normalizer", nested, "normalizer"),
+        ("/normalizer", deep, "recursion"),
+        (
+            "/normalizer",
+            json!({"type": "Precompiled", "precompiled_charsmap": "AA=="}),
+            "Precompiled",
+        ),
+        (
+            "/normalizer",
+            json!({"type": "Prepend", "prepend": "x"}),
+            "Prepend",
+        ),
+        ("/pre_tokenizer", split("(a|aa)+(?!b)"), "\"Split\""),
+        ("/pre_tokenizer", split(r"(a*)*\1"), "\"Split\""),
+        (
+            "/pre_tokenizer",
+            split("(?:(?:a{1000}){1000}){1000}"),
+            "\"Split\"",
+        ),
+        (
+            "/pre_tokenizer",
+            json!({"type": "Sequence", "pretokenizers": vec![bytes; 3]}),
+            "\"ByteLevel\"",
+        ),
+        (
+            "/pre_tokenizer",
+            json!({"type": "Metaspace", "replacement": "_"}),
+            "Metaspace",
+        ),
+        ("/model/type", json!("Unigram"), "Unigram"),
+        ("/model/dropout", json!(0.5), "dropout"),
+        (
+            "/model/continuing_subword_prefix",
+            json!("éé"),
+            "continuing_subword_prefix",
+        ),
+        ("/model/unk_token", json!("none such"), "none such"),
+        ("/model/vocab", json!({"a": u32::MAX}), "4294967295"),
+        (
+            "/model/vocab",
+            json!({"a": 1_000_000_000_000_u64}),
+            "1000000000000",
+        ),
+        ("/model/vocab", json!([["a", 0.5]]), "words"),
+        ("/model/merges", json!(["no such"]), "vocabulary"),
+        ("/model/merges", json!(["alone"]), "alone"),
+        ("/added_tokens", json!([{"content": ""}]), "token"),
+        (
+            "/added_tokens",
+            json!([{"content": "x".repeat(1 << 16)}]),
+            "token",
+        ),
+        (
+            "/added_tokens",
+            json!(vec![json!({"content": "x"}); 5000]),
+            "more than 1024",
+        ),
+        ("/post_processor", json!({"type": "Strange"}), "Strange"),
+    ];
+    for class in ["CLIPTokenizer", "CLIPTokenizerFast"] {
+        for (place, value, says) in &cases {
+            let loaded = changed(class, |file| {
+                *file.pointer_mut(place).expect("it has it") = value.clone()
+            });
+            let said = loaded
+                .err()
+                .unwrap_or_else(|| panic!("{place} {says}"))
+                .to_string();
+            assert!(
+                said.contains("tokenizer.json") && said.contains(says) && !said.contains('\n'),
+                "{place}: {said}"
+            );
+        }
+    }
+}
+
+/// The decoder is not read: a byte that is no text is told of, and a kind that nobody knows is not.
+#[test]
+fn a_decoder_is_nobodys_business_but_its_text() {
+    let strange = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aaaa"});
+    changed("CLIPTokenizer", |file| file["decoder"] = strange).unwrap();
+    let dir = model(Layout::TokenizerJson, "sd1", "CLIPTokenizer");
+    let path = dir.path().join("tokenizer/tokenizer.json");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes
+        .windows(9)
+        .position(|part| part == b"\"decoder\"")
+        .unwrap();
+    let at = at
+        + bytes[at..]
+            .windows(9)
+            .position(|part| part == b"ByteLevel")
+            .unwrap();
+    bytes[at] = 0xff;
+    fs::write(&path, bytes).unwrap();
+    let said = Tokenizer::load(dir.path()).err().unwrap().to_string();
+    assert!(said.contains("is no UTF-8 text"), "{said}");
+}
+
+/// What others have in their files and is harmless.
+#[test]
+fn what_is_on_the_list_is_read_as_before() {
+    let plain = changed("CLIPTokenizerFast", |_| {}).unwrap();
+    let same = changed("CLIPTokenizerFast", |file| {
+        let normalizer = file["normalizer"].take();
+        file["normalizer"] = json!({"type": "Sequence", "normalizers": [normalizer, {"type": "NFC"}]});
+        let cls = file["post_processor"]["cls"].clone();
+        let sep = file["post_processor"]["sep"].clone();
+        let special = |token: &Value| json!({"id": token[0], "ids": [token[1]], "tokens": [token[0]]});
+        file["post_processor"] = json!({
+            "type": "TemplateProcessing",
+            "single": [
+                {"SpecialToken": {"id": cls[0], "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+                {"SpecialToken": {"id": sep[0], "type_id": 0}},
+            ],
+            "pair": [],
+            "special_tokens": {cls[0].as_str().unwrap(): special(&cls), sep[0].as_str().unwrap(): special(&sep)},
+        });
+        let merges = file["model"]["merges"].as_array_mut().unwrap();
+        for merge in merges {
+            let pair: Vec<Value> = match merge.as_str() {
+                Some(line) => line.split(' ').map(Value::from).collect(),
+                None => continue,
+            };
+            *merge = Value::from(pair);
+        }
+    })
+    .unwrap();
+    for golden in all_goldens() {
+        let ids = |tokenizer: &Tokenizer| tokenizer.encode_plain(golden.prompt()).unwrap();
+        assert_eq!(ids(&plain), ids(&same), "{:?}", golden.prompt());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -365,12 +546,14 @@ proptest! {
     /// Damage anywhere in any file is an error or is harmless; it is never a panic.
     #[test]
     fn damaged_files_do_not_panic(
-        name in prop::sample::select(vec!["vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"]),
+        name in prop::sample::select(vec!["vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json"]),
+        fast: bool,
         place in 0.0..1.0f64,
         bytes in prop::collection::vec(any::<u8>(), 0..4),
         cut: bool,
     ) {
-        let dir = model(Layout::VocabAndMerges, "sd1", "CLIPTokenizer");
+        let layout = if name == "tokenizer.json" { Layout::TokenizerJson } else { Layout::VocabAndMerges };
+        let dir = model(layout, "sd1", if fast { "CLIPTokenizerFast" } else { "CLIPTokenizer" });
         let path = dir.path().join("tokenizer").join(name);
         let mut content = fs::read(&path).unwrap();
         let at = (place * content.len() as f64) as usize;

@@ -1,5 +1,5 @@
-//! Networks as other exporters write them: they load, and paint the same picture. `goldens/variants.py` and
-//! `goldens/quantized.py` of `model-export` make them from the model behind the golden data.
+//! Networks as other exporters write them: they load, and paint the same picture. `goldens/variants.py`,
+//! `goldens/tools.py` and `goldens/quantized.py` of `model-export` make them from the model behind the golden data.
 //! `cargo test --release --test variants -- --nocapture table` prints the errors.
 
 mod common;
@@ -18,14 +18,15 @@ const HALF: Limits = (1e-2, 40.0);
 /// activation to the next of its 256 levels; where all layers are quantized, each carries that on to the next.
 /// ONNX Runtime differs from itself by up to 3e-2 (dynamic) and 8e-2 (static) when norms' scales change by 1e-7.
 /// Of dynamic quantization easel takes the weights alone: it quantizes activations its own way, by token.
-const QUANTIZED: [(&str, Limits); 4] = [
+const QUANTIZED: [(&str, Limits); 5] = [
+    ("bfloat16", SAME),
     ("quantize-dynamic-shallow", (5e-3, 48.0)),
     ("quantize-static-shallow", (5e-3, 45.0)),
     ("quantize-dynamic", (8e-2, 32.0)),
     ("quantize-static", (1.5e-1, 29.0)),
 ];
 
-const EXACT: [&str; 14] = [
+const EXACT: [&str; 21] = [
     "inline",
     "scattered",
     "fixed-axes",
@@ -40,6 +41,14 @@ const EXACT: [&str; 14] = [
     "timestep-batch",
     "timestep-int64",
     "timestep-rank-1",
+    // As other tools leave them: `goldens/tools.py`.
+    "runtime-basic",
+    "runtime-extended",
+    "runtime-all",
+    "runtime-transformers",
+    "disordered",
+    "functions",
+    "diffusers-onnx",
 ];
 
 /// Prints a line of the table; says what is wrong with it, if something is.

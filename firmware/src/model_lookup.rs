@@ -37,18 +37,13 @@ pub(crate) fn find(asked: Option<&Path>) -> Result<PathBuf, Failure> {
 
 /// The directory that `source` names, when it is a model's.
 pub(crate) fn named(dir: &Path, source: &str) -> Result<PathBuf, Failure> {
-    if is_model(dir) {
-        return Ok(dir.to_owned());
+    match easel::not_a_model(dir) {
+        None => Ok(dir.to_owned()),
+        Some(problem) => Err(Failure::Usage(format!(
+            "model: {} (from {source}): {problem}",
+            dir.display()
+        ))),
     }
-    let problem = if dir.is_dir() {
-        "has no model_index.json"
-    } else {
-        "is not a directory"
-    };
-    Err(Failure::Usage(format!(
-        "model: {} (from {source}) {problem}: give a diffusers/ONNX model directory",
-        dir.display()
-    )))
 }
 
 fn is_model(dir: &Path) -> bool {

@@ -132,7 +132,7 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
     reporter.finish();
     let painting = painted?;
     for warning in &painting.warnings {
-        eprintln!("easel: {warning}");
+        eprintln!("easel: {}", easel::one_line(warning));
     }
     if cancel.is_cancelled() {
         return Err(easel::Error::Cancelled.into());

@@ -11,7 +11,8 @@ fuzz_target!(|bytes: &[u8]| {
     let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(0);
     let (topic, payload) = bytes.split_at(end);
     let topic = String::from_utf8_lossy(topic);
-    let _ = topics::parse("easel/frame", &topic);
+    let is_command = topics::parse("easel/frame", &topic).is_some();
+    assert!(!(is_command && topics::is_said("easel/frame", &topic)));
     let _ = (parse_cancel(payload), parse_show(payload));
     let _ = parse_set(&topic, payload);
     if let Ok(command) = parse_paint(payload) {

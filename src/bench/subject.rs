@@ -57,7 +57,7 @@ impl Subject {
                 Network::TextEncoder(TextEncoder::open(dir)?, ids)
             }
             Component::Unet => {
-                let denoiser = Denoiser::open(dir, model.defaults.vae_factor)?;
+                let denoiser = Denoiser::open(dir, &model.defaults)?;
                 let (tokens, width) = denoiser.text_shape()?;
                 let tokens = match tokens {
                     Some(tokens) => tokens,

@@ -9,8 +9,6 @@ use crate::runtime::Residency;
 use crate::weights::CHUNK;
 use crate::{CancelToken, Error, LoadOptions, Pipeline};
 
-/// Pixels per latent of the model.
-const FACTOR: u32 = 2;
 /// Relative errors of a pass, in the 2-norm. In fp32 only the order of additions differs; with int8 weights, ONNX Runtime computes
 /// in f32 with them and easel rounds activations too.
 const LIMITS: [(&str, f64); 2] = [("fp32", 1e-5), ("int8", 5e-2)];
@@ -39,8 +37,20 @@ fn text(number: usize) -> TextEmbedding {
     }
 }
 
+/// What the model's files say: two pixels a latent, of four channels.
+fn model() -> ModelDefaults {
+    ModelDefaults {
+        size: (48, 32),
+        steps: 1,
+        guidance: 1.0,
+        scheduler: None,
+        vae_factor: 2,
+        latent_channels: 4,
+    }
+}
+
 fn open(precision: &str) -> Denoiser {
-    Denoiser::open(&folder().join(precision), FACTOR).expect("it opens")
+    Denoiser::open(&folder().join(precision), &model()).expect("it opens")
 }
 
 /// `|found - wanted| / |wanted|` in the 2-norm.
@@ -177,8 +187,8 @@ fn other_inputs_are_refused_by_name() {
         ("time_ids", "image_id", "asks for input `image_id`"),
         ("timestep", "noise_at", "asks for input `noise_at`"),
     ] {
-        let model = changed(from.as_bytes(), to.as_bytes());
-        let error = Denoiser::open(model.path(), FACTOR)
+        let changed = changed(from.as_bytes(), to.as_bytes());
+        let error = Denoiser::open(changed.path(), &model())
             .err()
             .expect("refused")
             .to_string();

@@ -24,6 +24,11 @@ pub(crate) fn holds_only_ours(path: &Path) -> io::Result<Result<(), String>> {
     Ok(judge(path, known.uid(), known.mode(), true))
 }
 
+/// Whether this user may change who may what.
+pub(crate) fn only_ours_to_change(known: &Metadata) -> bool {
+    this_user().is_ok_and(|me| me == known.uid())
+}
+
 /// Whose the files are that this process makes.
 fn this_user() -> Result<u32, String> {
     let made = memfd_create("easel", MemfdFlags::CLOEXEC).and_then(fstat);

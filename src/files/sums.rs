@@ -78,7 +78,10 @@ pub fn sum_of(path: &Path, mut beat: impl FnMut() -> io::Result<()>) -> io::Resu
 
 /// Compares the files of one component of a model, all but its configuration, with the list, if there is one. Gives the first that
 /// is not what it was, and what to say of it.
-pub(crate) fn check_component(component: &Path, beat: impl Fn() -> io::Result<()>) -> Result<(), (PathBuf, String)> {
+pub(crate) fn check_component(
+    component: &Path,
+    beat: impl Fn() -> io::Result<()>,
+) -> Result<(), (PathBuf, String)> {
     let (Some(model), Some(name)) = (component.parent(), component.file_name()) else {
         return Ok(());
     };

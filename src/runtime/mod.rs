@@ -29,11 +29,12 @@ use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 
 use crate::contained::{Stopped, catch, on_own_thread};
 use crate::progress::CancelToken;
+use crate::text::one_line;
 use crate::weights::{Pack, read_network};
 pub(crate) use cut::Section;
 use ops::scratch::Kept;
 pub(crate) use ops::scratch::make_room_within;
-pub(crate) use packing::{Residency, Sizes};
+pub(crate) use packing::{Residency, Sizes, look_into};
 pub(crate) use passes::element_type;
 pub(crate) use prepared::{Needs, Prepared};
 use prepared::{Place, Source};
@@ -48,12 +49,31 @@ pub(crate) use workers::Workers;
 pub struct RuntimeError {
     path: PathBuf,
     problem: String,
+    /// Whether it is the file that is wrong.
+    model: bool,
 }
 
 impl RuntimeError {
-    /// Whether a file is not what the model's checksums say.
-    pub(crate) fn is_changed_file(&self) -> bool {
-        self.problem.ends_with(crate::files::ANEW)
+    /// Of a file that is wrong.
+    fn of_model(path: &Path, problem: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            problem: shortened(&one_line(&problem.into())),
+            model: true,
+        }
+    }
+
+    /// Of work that failed.
+    fn of_work(path: &Path, problem: impl Into<String>) -> Self {
+        Self {
+            model: false,
+            ..Self::of_model(path, problem)
+        }
+    }
+
+    /// Whether the network itself is wrong, rather than something having failed.
+    pub(crate) fn is_model(&self) -> bool {
+        self.model
     }
 }
 
@@ -97,7 +117,11 @@ impl Network {
         let path = model_dir.join(component).join("model.onnx");
         let proto = parse(&path)?;
         let proto = within(&path, &CancelToken::new(), move || {
-            gate::check_structure(&proto)?;
+            // What cannot run here is named before anything else.
+            passes::check_operators(&proto)?;
+            let mut standard = proto.clone();
+            passes::standardize(&mut standard)?;
+            gate::check_structure(&standard)?;
             Ok(proto)
         })?;
         let graph = proto.graph.as_ref().expect("parse() checks for a graph");
@@ -109,10 +133,7 @@ impl Network {
             .filter(|input| !constants.contains(input.name.as_str()))
             .map(input_spec)
             .collect::<Result<_, _>>()
-            .map_err(|problem| RuntimeError {
-                path: path.clone(),
-                problem,
-            })?;
+            .map_err(|problem| RuntimeError::of_model(&path, problem))?;
         Ok(Self { path, inputs })
     }
 
@@ -121,10 +142,7 @@ impl Network {
     }
 
     pub(crate) fn error(&self, problem: impl Into<String>) -> RuntimeError {
-        RuntimeError {
-            path: self.path.clone(),
-            problem: problem.into(),
-        }
+        RuntimeError::of_model(&self.path, problem)
     }
 
     /// Bytes of all files in its folder; 0 where that cannot be told.
@@ -172,6 +190,7 @@ impl Network {
             isa,
             cache: None,
             distrust: None,
+            unchecked: false,
             source,
             most: workers.most(),
             cancel: workers.cancel().clone(),
@@ -197,6 +216,7 @@ impl Network {
         let path = self.path.clone();
         let made = self.within(workers, move || {
             let mut proto = proto;
+            passes::standardize(&mut proto)?;
             gate::check_structure(&proto)?;
             let weights = passes::run(&mut proto, &path)?;
             let graph = if wanted {
@@ -211,6 +231,7 @@ impl Network {
         Ok(Prepared {
             cache,
             distrust,
+            unchecked: true,
             ..prepared(model, Source::File { weights, graph })
         })
     }
@@ -257,6 +278,20 @@ impl Network {
         Ok(())
     }
 
+    /// How often `DIR/COMPONENT/model.onnx` makes images larger.
+    pub(crate) fn upsamplings(model_dir: &Path, component: &str) -> Result<usize, RuntimeError> {
+        let proto = parse(&model_dir.join(component).join("model.onnx"))?;
+        let graphs = proto.graph.iter().flat_map(|graph| &graph.node);
+        let nodes = graphs.chain(proto.functions.iter().flat_map(|function| &function.node));
+        let larger = nodes.filter(|node| {
+            matches!(
+                node.op_type.as_str(),
+                "Resize" | "Upsample" | "ConvTranspose"
+            )
+        });
+        Ok(larger.count())
+    }
+
     /// Whether the file has an output of this name.
     pub(crate) fn has_output(&self, name: &str) -> Result<bool, RuntimeError> {
         let proto = parse(&self.path)?;
@@ -285,16 +320,13 @@ impl Plan {
         let outputs = catch(|| workers.run(&self.model, &self.takes, &self.kept, inputs));
         let outputs = outputs.map_err(|panic| unforeseen(&panic));
         let outputs = outputs.and_then(|outputs| outputs.map_err(|error| chain(&error)));
-        let fail = |problem| RuntimeError {
-            path: self.path.clone(),
-            problem,
-        };
-        let outputs = outputs.map_err(fail)?;
+        let outputs = outputs.map_err(|problem| RuntimeError::of_work(&self.path, problem))?;
         if outputs.iter().all(is_finite) {
             return Ok(outputs);
         }
-        Err(fail(
-            "gives values that are no numbers: the model or its quantization is damaged; copy or export it again".into(),
+        Err(RuntimeError::of_model(
+            &self.path,
+            "gives values that are no numbers: the model or its quantization is damaged; copy or export it again",
         ))
     }
 
@@ -330,10 +362,7 @@ fn within<R: Send + 'static>(
         Err(Stopped::TooLong) => Err("takes minutes to build: it is no network that paints".into()),
         Err(Stopped::Panicked(panic)) => Err(unforeseen(&panic)),
     };
-    made.map_err(|problem| RuntimeError {
-        path: path.to_owned(),
-        problem,
-    })
+    made.map_err(|problem| RuntimeError::of_model(path, problem))
 }
 
 /// What is wrong with a network that passed all checks, and that something stumbled over.
@@ -367,18 +396,19 @@ fn finest(input: &[usize]) -> usize {
 /// One line: tract's errors are chains with the cause last.
 fn chain(error: &tract_core::prelude::TractError) -> String {
     let text: Vec<String> = error.chain().map(ToString::to_string).collect();
-    let line = text.join(": ").replace(['\n', '\r'], " ");
+    shortened(&one_line(&text.join(": ")))
+}
+
+/// No more than people read: a file may give its parts names of a megabyte.
+fn shortened(line: &str) -> String {
     match line.char_indices().nth(600) {
         Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
+        None => line.to_owned(),
     }
 }
 
 fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {
-    let fail = |problem: String| RuntimeError {
-        path: path.to_owned(),
-        problem,
-    };
+    let fail = |problem: String| RuntimeError::of_model(path, problem);
     let proto = read_network(path).map_err(|error| match error.kind() {
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => fail(format!(
             "damaged or not an ONNX file ({error}): copy or export it again"

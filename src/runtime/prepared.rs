@@ -32,6 +32,8 @@ pub(crate) struct Prepared {
     pub(super) cache: Option<Place>,
     /// Why a cache was not believed.
     pub(super) distrust: Option<String>,
+    /// Whether the files may be others than the model's checksums say.
+    pub(super) unchecked: bool,
     pub(super) source: Source,
     /// Bytes that a tensor may have.
     pub(super) most: usize,
@@ -115,6 +117,7 @@ impl Prepared {
             isa: self.isa,
             cache: None,
             distrust: None,
+            unchecked: false,
             source: self.source.clone(),
             most: self.most,
             cancel: self.cancel.clone(),
@@ -147,15 +150,15 @@ impl Prepared {
     }
 
     /// Compares what the network is made of with the model's checksums. What is in a cache was, when it was made.
-    fn check_sums(&self, workers: &Workers) -> Result<(), RuntimeError> {
-        let Source::File { .. } = self.source else {
+    fn check_sums(&mut self, workers: &Workers) -> Result<(), RuntimeError> {
+        if !std::mem::take(&mut self.unchecked) {
             return Ok(());
-        };
+        }
         let component = self.path.parent().unwrap_or(&self.path);
         let checked = files::check_component(component, || {
             workers.watched().beat().map_err(std::io::Error::other)
         });
-        checked.map_err(|(path, problem)| RuntimeError { path, problem })
+        checked.map_err(|(path, problem)| RuntimeError::of_model(&path, problem))
     }
 
     /// Brings the weights, and writes the cache if there is to be one and it is not there. With a warning if that fails and need not.
@@ -235,6 +238,20 @@ impl Prepared {
         graph: &[u8],
         Place { path, key }: &Place,
     ) -> Result<Pack, String> {
+        let failed = |error: &dyn std::fmt::Display| {
+            format!(
+                "cache {} cannot be written ({error}): name another folder, or make room",
+                path.display()
+            )
+        };
+        // Known before: a card is not filled first.
+        let takes = packing::sizes(&self.model, self.isa, weights).panels + graph.len();
+        if let Some(free) = files::free_bytes(path).filter(|free| *free < takes as u64) {
+            let [takes, free] = [takes as u64, free].map(|bytes| bytes >> 20);
+            return Err(failed(&format!(
+                "no space: it takes {takes} MiB, {free} MiB are free"
+            )));
+        }
         let threads = workers.threads();
         let written = packing::write(
             &self.model,
@@ -245,12 +262,6 @@ impl Prepared {
             (path, key),
             workers.watched(),
         );
-        let failed = |error: &dyn std::fmt::Display| {
-            format!(
-                "cache {} cannot be written ({error}): name another folder, or make room",
-                path.display()
-            )
-        };
         written.map_err(|error| match error.kind() {
             // The model could not be read, which says what to do by itself.
             ErrorKind::Other => error.to_string(),
@@ -269,10 +280,7 @@ impl Prepared {
     }
 
     pub(super) fn error(&self, problem: impl std::fmt::Display) -> RuntimeError {
-        RuntimeError {
-            path: self.path.clone(),
-            problem: problem.to_string(),
-        }
+        RuntimeError::of_work(&self.path, problem.to_string())
     }
 }
 
@@ -283,11 +291,12 @@ pub(super) fn import(proto: ModelProto, aim: &Aim) -> Result<Arc<TypedRunnableMo
     typed(proto, aim).map_err(|error| chain(&error))
 }
 
-fn typed(proto: ModelProto, aim: &Aim) -> TractResult<Arc<TypedRunnableModel>> {
+fn typed(mut proto: ModelProto, aim: &Aim) -> TractResult<Arc<TypedRunnableModel>> {
     let mut onnx = tract_onnx::onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true);
     ops::register_all(&mut onnx.op_register);
+    passes::name_nodes(&mut proto);
     let mut model: InferenceModel = onnx.model_for_proto_model(&proto)?;
     drop(proto);
     for (index, (element, shape)) in aim.inputs.iter().enumerate() {

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::error::SchedulerError;
@@ -9,11 +11,11 @@ use crate::text::excerpt;
 /// A model directory's `scheduler/scheduler_config.json`, checked.
 ///
 /// Every option in it is either understood or one that only other diffusers schedulers read (diffusers
-/// leaves those behind when it converts a config, and ignores them); anything else is an error.
+/// leaves those behind when it converts a config, and ignores them); anything else is an error, but for classes that easel
+/// lacks: another scheduler can be chosen for such a model.
 #[derive(Debug, Clone)]
 pub struct SchedulerConfig {
-    class: &'static str,
-    default_kind: SchedulerKind,
+    class: Cow<'static, str>,
     options: Map<String, Value>,
 }
 
@@ -102,22 +104,19 @@ impl SchedulerConfig {
     /// writes into it, is understood.
     ///
     /// # Errors
-    /// It is not a JSON object, names a class or option that easel does not know, or gives an option
-    /// that the class reads a value it cannot have.
+    /// It is not a JSON object, names no class, or an option that easel does not know.
     pub fn from_json(text: &str) -> Result<Self, SchedulerError> {
         let Value::Object(mut options) = serde_json::from_str(&quote_infinities(text))? else {
             return Err(SchedulerError::Shape("it must be a JSON object"));
         };
-        let (class, default_kind) = match options.get("_class_name").and_then(Value::as_str) {
-            None => {
-                return Err(SchedulerError::Shape(
-                    "`_class_name` must name the scheduler's class",
-                ));
-            }
-            Some(name) => *CLASSES
-                .iter()
-                .find(|(class, _)| *class == name)
-                .ok_or_else(|| SchedulerError::UnknownClass(excerpt(name)))?,
+        let Some(name) = options.get("_class_name").and_then(Value::as_str) else {
+            return Err(SchedulerError::Shape(
+                "`_class_name` must name the scheduler's class",
+            ));
+        };
+        let class = match CLASSES.iter().find(|(class, _)| *class == name) {
+            Some((class, _)) => Cow::Borrowed(*class),
+            None => Cow::Owned(excerpt(name)),
         };
         // Options that a program copied from its class's defaults do not count as said (diffusers'
         // `from_config` drops them in the same way).
@@ -125,32 +124,35 @@ impl SchedulerConfig {
             options.retain(|key, _| !defaults.iter().any(|name| name == key.as_str()));
         }
         options.retain(|key, _| !key.starts_with('_'));
-        if let Some(key) = options
-            .keys()
-            .find(|key| KNOWN_OPTIONS.binary_search(&key.as_str()).is_err())
-        {
+        let is_known = |key: &str| KNOWN_OPTIONS.binary_search(&key).is_ok();
+        if matches!(class, Cow::Owned(_)) {
+            // diffusers leaves behind what the scheduler that is chosen does not take.
+            options.retain(|key, _| is_known(key));
+        }
+        if let Some(key) = options.keys().find(|key| !is_known(key)) {
             return Err(SchedulerError::UnknownOption(excerpt(key)));
         }
 
-        let mut config = Self {
-            class,
-            default_kind,
-            options,
-        };
-        if class == DPM {
-            config.default_kind = dpm_schedule::kind(&config.options())?;
-        }
-        // A trial build reads every option of the class. Two steps suit every schedule that has any;
-        // whether the number of steps suits is for the request to find out.
-        match build(config.default_kind, &config, 2, (64, 64)) {
-            Ok(_) | Err(SchedulerError::Steps { .. }) => Ok(config),
-            Err(error) => Err(error),
-        }
+        Ok(Self { class, options })
     }
 
     /// The scheduler that the model was saved with, or what stands in for it.
-    pub fn default_kind(&self) -> SchedulerKind {
-        self.default_kind
+    ///
+    /// # Errors
+    /// Its class is one that easel lacks, or has an option that easel lacks or a value that it cannot have.
+    pub fn default_kind(&self) -> Result<SchedulerKind, SchedulerError> {
+        let known = CLASSES.iter().find(|(class, _)| *class == self.class);
+        let kind = match known {
+            None => return Err(SchedulerError::UnknownClass(self.class.to_string())),
+            Some((DPM, _)) => dpm_schedule::kind(&self.options())?,
+            Some((_, kind)) => *kind,
+        };
+        // A trial build reads every option of the class. Two steps suit every schedule that has any;
+        // whether the number of steps suits is for the request to find out.
+        match build(kind, self, 2, (64, 64)) {
+            Ok(_) | Err(SchedulerError::Steps { .. }) => Ok(kind),
+            Err(error) => Err(error),
+        }
     }
 
     /// If easel does not have the model's own scheduler and stands in another, a sentence that says
@@ -163,13 +165,15 @@ impl SchedulerConfig {
 
     /// Flow matching and noise prediction have no common mathematics, so configs do not carry over.
     pub(super) fn check_family(&self, kind: SchedulerKind) -> Result<(), SchedulerError> {
-        if (self.class == FLOW) == (kind == SchedulerKind::FlowEuler) {
+        // FlowMatchHeunDiscreteScheduler, FlowMatchLCMScheduler …
+        let flows = self.class.starts_with("FlowMatch");
+        if flows == (kind == SchedulerKind::FlowEuler) {
             return Ok(());
         }
         Err(SchedulerError::Family {
             kind,
-            class: self.class,
-            family: if self.class == FLOW {
+            class: self.class.to_string(),
+            family: if flows {
                 "flow-matching"
             } else {
                 "noise-prediction"

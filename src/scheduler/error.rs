@@ -17,7 +17,7 @@ pub enum SchedulerError {
     Shape(&'static str),
     /// A class that easel does not have.
     #[error(
-        "scheduler_config.json: class `{0}` is not supported; easel has DDPMScheduler, DDIMScheduler, EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, DPMSolverMultistepScheduler, LCMScheduler, FlowMatchEulerDiscreteScheduler (save the model with one of them)"
+        "scheduler_config.json: class `{0}` is not one that easel has: choose another with --scheduler, in the request or in easel.json (ddim, euler, dpmpp-2m …)"
     )]
     UnknownClass(String),
     /// An option that no diffusers scheduler has.
@@ -51,7 +51,7 @@ pub enum SchedulerError {
         /// The scheduler asked for.
         kind: SchedulerKind,
         /// The class in the config.
-        class: &'static str,
+        class: String,
         /// What the config's class is for.
         family: &'static str,
     },

@@ -10,7 +10,7 @@
 //! use easel::scheduler::{SchedulerConfig, build};
 //!
 //! let config = SchedulerConfig::from_json(r#"{"_class_name": "EulerDiscreteScheduler"}"#)?;
-//! let mut scheduler = build(config.default_kind(), &config, 4, (2, 2))?;
+//! let mut scheduler = build(config.default_kind()?, &config, 4, (2, 2))?;
 //! let mut noise = PhiloxNoise::new(42);
 //! let mut sample = vec![0.0; 4 * 2 * 2]; // [1, 4, 2, 2]
 //! noise.fill(&mut sample);

@@ -120,13 +120,16 @@ impl PackedWeight {
         let neither = self.scales.is_none() && self.sums.is_none();
         let mut kept = [&self.scales, &self.sums, &self.bias].into_iter().flatten();
         let mut next = 0;
+        let mut panels = 0_u64;
         let parts = self.parts.iter().all(|part| {
             let follows = part.columns.start == next && part.columns.end > next;
             next = part.columns.end;
+            panels = panels.saturating_add(part.panels.length);
             follows && part.panels.is_within(file)
         });
-        size.is_some_and(|size| size > 0)
-            && parts
+        parts
+            // No number of a weight takes less than a byte: what is within the file can be counted.
+            && size.is_some_and(|size| (1..=panels).contains(&(size as u64)))
             && next == columns
             && kept.all(each)
             && if self.int8 { both } else { neither }
@@ -202,6 +205,18 @@ impl PackWriter {
     }
 }
 
+/// A file with this index, and little else, for fuzzers: damage alone would not come past the checksum.
+pub(crate) fn with_index(index: &[u8]) -> Vec<u8> {
+    const CONTENT: usize = 4 << 10;
+    let mut file = MAGIC.to_vec();
+    file.extend((CONTENT as u64).to_le_bytes());
+    file.extend((index.len() as u64).to_le_bytes());
+    file.extend(crc32fast::hash(index).to_le_bytes());
+    file.resize(CONTENT, 0);
+    file.extend_from_slice(index);
+    file
+}
+
 /// Why a cache, or a piece of it, cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PackError {
@@ -238,7 +253,7 @@ impl Pack {
     }
 
     /// Whatever is in the file: what comes back lies within it.
-    pub(super) fn of(path: &Path, file: File, length: u64, key: &str) -> Option<Self> {
+    pub(crate) fn of(path: &Path, file: File, length: u64, key: &str) -> Option<Self> {
         let mut head = [0; 28];
         file.read_exact_at(&mut head, 0).ok()?;
         let number = |at: usize| {
@@ -273,6 +288,11 @@ impl Pack {
         let mut bytes = vec![0; graph.bytes()];
         self.read(graph, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// How many weights there may be.
+    pub(crate) fn count(&self) -> usize {
+        self.index.weights.len()
     }
 
     /// The weight with this number.

@@ -9,8 +9,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::blocked::Blocked;
 use crate::files::open_file;
-use half::f16;
+use half::{bf16, f16};
 use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation, tensor_proto::DataType};
 
 /// Bytes of a tensor. Tables of the largest text encoders have a fourth of it.
@@ -37,13 +38,19 @@ pub(crate) enum TensorBytes {
     },
     /// They were inside the network's file.
     Owned(Vec<u8>),
+    /// In another order than the standard's.
+    Blocked { stored: Box<Self>, layout: Blocked },
 }
+
+/// The key under which an external tensor says that it is [`Blocked`], and in blocks of how many channels.
+pub(crate) const BLOCKED: &str = "easel.blocked";
 
 impl TensorBytes {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::File { range, .. } => (range.end - range.start) as usize,
             Self::Owned(bytes) => bytes.len(),
+            Self::Blocked { layout, .. } => layout.bytes(),
         }
     }
 
@@ -52,6 +59,7 @@ impl TensorBytes {
     pub(crate) fn read(&self) -> Result<Cow<'_, [u8]>, String> {
         match self {
             Self::Owned(bytes) => Ok(bytes.into()),
+            Self::Blocked { stored, layout } => Ok(layout.unblocked(&stored.read()?).into()),
             Self::File { file, path, range } => {
                 let mut bytes = Vec::new();
                 bytes.try_reserve_exact(self.len()).map_err(|_| {
@@ -95,8 +103,22 @@ impl TensorSource {
     /// Nothing is read or made room for before that is sure.
     pub(crate) fn bytes(&mut self, tensor: &TensorProto) -> Result<TensorBytes, String> {
         if tensor.data_location == Some(DataLocation::External as i32) {
-            let needs = needs(tensor)?.ok_or("its elements are of no fixed size")?;
-            return self.external(tensor, needs);
+            let mut entries = tensor.external_data.iter();
+            let Some(blocked) = entries.find(|entry| entry.key == BLOCKED) else {
+                let needs = needs(tensor)?.ok_or("its elements are of no fixed size")?;
+                return self.external(tensor, needs);
+            };
+            let block = blocked.value.parse().unwrap_or(0);
+            let layout = Blocked::new(block, &tensor.dims)
+                .filter(|_| tensor.data_type == DataType::Float as i32);
+            let layout = layout.ok_or_else(|| {
+                format!(
+                    "{:?} do not come in blocks: export the model again",
+                    tensor.dims
+                )
+            })?;
+            let stored = Box::new(self.external(tensor, layout.stored() as u64)?);
+            return Ok(TensorBytes::Blocked { stored, layout });
         }
         let found = tensor.raw_data.len() as u64;
         match needs(tensor)? {
@@ -115,7 +137,7 @@ impl TensorSource {
         Ok(bytes.read()?.into_owned())
     }
 
-    /// The values of a small fp32 or fp16 tensor; `None` for other types.
+    /// The values of a small fp32, fp16 or bfloat16 tensor; `None` for other types.
     pub(crate) fn floats(&mut self, tensor: &TensorProto) -> Result<Option<Vec<f32>>, String> {
         if !tensor.float_data.is_empty() {
             return Ok(Some(tensor.float_data.clone()));
@@ -128,6 +150,11 @@ impl TensorSource {
                 Some(bits.map(|b| f16::from_bits(*b as u16).to_f32()).collect())
             }
             Ok(DataType::Float16) => Some(halves_to_f32(&self.bring(tensor)?)),
+            Ok(DataType::Bfloat16) if !tensor.int32_data.is_empty() => {
+                let bits = tensor.int32_data.iter();
+                Some(bits.map(|b| bf16::from_bits(*b as u16).to_f32()).collect())
+            }
+            Ok(DataType::Bfloat16) => Some(bfloats_to_f32(&self.bring(tensor)?)),
             _ => None,
         })
     }
@@ -228,6 +255,12 @@ pub(crate) fn to_f32(bytes: &[u8]) -> Vec<f32> {
 pub(crate) fn halves_to_f32(bytes: &[u8]) -> Vec<f32> {
     let values = bytes.as_chunks::<2>().0.iter();
     values.map(|b| f16::from_le_bytes(*b).to_f32()).collect()
+}
+
+/// Little-endian bfloat16 as f32; bytes that are not a whole number are left out.
+pub(crate) fn bfloats_to_f32(bytes: &[u8]) -> Vec<f32> {
+    let values = bytes.as_chunks::<2>().0.iter();
+    values.map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
 }
 
 #[cfg(test)]

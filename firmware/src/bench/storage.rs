@@ -2,7 +2,6 @@
 
 use rustix::fs::{Advice, fadvise};
 use serde::Serialize;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -30,7 +29,7 @@ pub(super) fn read(model: &Path) -> io::Result<Option<Reading>> {
     let (mut bytes, mut time) = (0, Duration::ZERO);
     let mut chunk = vec![0; CHUNK];
     for path in large_files(model)? {
-        let mut file = File::open(&path)?;
+        let mut file = easel::files::open_file(&path)?;
         fadvise(&file, 0, None, Advice::DontNeed)?;
         let clock = Instant::now();
         while bytes < MOST {

@@ -25,11 +25,14 @@ pub(super) fn loads(subject: &Subject) -> Vec<Finding> {
     };
     let defaults = pipeline.defaults().clone();
     let (width, height) = defaults.size;
+    let scheduler = defaults.scheduler.map(|kind| kind.to_string());
     let text = format!(
         "{}, {width}x{height}, {} steps, {}",
         dir.display(),
         defaults.steps,
-        defaults.scheduler
+        scheduler
+            .as_deref()
+            .unwrap_or("no scheduler of its own that easel has: prompts have to name one")
     );
     let pipeline = Mutex::new(pipeline);
     let _ = subject.model.set(Model {

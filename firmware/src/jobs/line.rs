@@ -93,7 +93,7 @@ impl Line {
             return job.came_of(asked);
         }
         let mark = self.finished(id).and_then(|over| over.mark.as_ref());
-        mark.is_none_or(|mark| *mark == asked.mark())
+        mark.is_none_or(|mark| mark.came_of(asked))
     }
 
     /// Whether it is the one that is being painted.

@@ -10,7 +10,7 @@ use super::set_aside::SetAside;
 use super::{
     Entry, Job, JobId, LARGEST_QUEUE, Moment, NewJob, Outcome, QueueSettings, Source, Status,
 };
-use easel::files::make_private_folder;
+use easel::files::own_private_folder;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Queue {
             path: folder.to_owned(),
             problem,
         };
-        make_private_folder(folder).map_err(failed)?;
+        own_private_folder(folder).map_err(failed)?;
         let lock = FolderLock::take(folder).map_err(failed)?;
         let lock = lock.ok_or_else(|| JournalError::Locked(folder.to_owned()))?;
         let (journal, found) = Journal::open(Arc::clone(&disk), folder)?;

@@ -2,7 +2,7 @@
 
 use super::disk::{Disk, replace};
 use super::{Job, JournalError};
-use easel::files::make_private_folder;
+use easel::files::own_private_folder;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ impl SetAside {
     }
 
     fn write(&self, name: &str, job: &Job) -> io::Result<()> {
-        make_private_folder(&self.folder)?;
+        own_private_folder(&self.folder)?;
         replace(
             &*self.disk,
             &self.folder,

@@ -320,13 +320,16 @@ fn leave(mut house: House) {
     }
     let farewell = left(LONGEST_STOP).min(FAREWELL);
     // Side by side, so that neither takes the other's time.
-    let said = client.map(|client| std::thread::spawn(move || client.stop(farewell)));
+    let farewells = std::thread::Builder::new().name("farewell".to_owned());
+    // Without a thread the broker says `offline`, as the last will.
+    let said = client.map(|client| farewells.spawn(move || client.stop(farewell)));
     if let Some(display) = display {
         if !display.stop(farewell) {
             log("panel: it does not take its last screen in time");
         }
     }
-    if said.is_some_and(|said| !said.join().unwrap_or_default()) {
+    let was_said = |thread: std::thread::JoinHandle<bool>| thread.join().unwrap_or_default();
+    if said.is_some_and(|said| !said.is_ok_and(was_said)) {
         log("broker: not all that was to be said could be said");
     }
     log(&format!("stopped in {} ms", begun.elapsed().as_millis()));

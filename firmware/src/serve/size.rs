@@ -9,7 +9,7 @@ const MARGIN: u64 = 16 << 20;
 /// With a budget, weights are read through so much.
 const READ_AHEAD: u64 = 4 << 20;
 /// Of a finished picture: three `f32` for the decoder's canvas, and the bytes of it in three copies on the way to the
-/// panel, the history and the broker.
+/// panel, the history and the broker; when the networks' tensors are gone.
 const BYTES_A_PIXEL: u64 = 3 * 4 + 3 * 3;
 
 /// What painting takes of memory: something fixed, and something for each pixel.
@@ -37,7 +37,7 @@ impl Needs {
         let pixels = u64::from(width) * u64::from(height);
         Self {
             fixed: bytes(plan.base) + MARGIN + stays,
-            per_pixel: tensors.unwrap_or(0) / pixels.max(1) + BYTES_A_PIXEL,
+            per_pixel: (tensors.unwrap_or(0) / pixels.max(1)).max(BYTES_A_PIXEL),
         }
     }
 
@@ -112,7 +112,7 @@ mod tests {
             size,
             steps: 4,
             guidance: 1.0,
-            scheduler: SchedulerKind::Ddim,
+            scheduler: Some(SchedulerKind::Ddim),
             vae_factor,
             latent_channels: 4,
         }
@@ -202,8 +202,8 @@ mod tests {
         let whole = Needs::of(&plan(None), (512, 512));
         let tiles = Needs::of(&plan(Some(300 << 20)), (512, 512));
         // 256 MiB for 512 x 512 pixels, and 64 MiB.
-        assert_eq!(whole.per_pixel, 1024 + BYTES_A_PIXEL);
-        assert_eq!(tiles.per_pixel, 256 + BYTES_A_PIXEL);
+        assert_eq!(whole.per_pixel, 1024);
+        assert_eq!(tiles.per_pixel, 256);
         assert_eq!(whole.fixed, (5 + 16 + 3 + 100 + 3 + 20) * MIB);
         assert_eq!(tiles.fixed, (5 + 16 + 3 + 4) * MIB);
     }

@@ -103,10 +103,220 @@ fn weights_are_cut_short_or_missing() {
 #[test]
 fn weights_that_are_no_numbers_are_noticed() {
     let nan = |bytes: Vec<u8>| f32::NAN.to_le_bytes().repeat(bytes.len() / 4);
+    for network in NETWORKS {
+        let place = Workplace::new().with_tiny();
+        let path = place.path("model").join(format!("{network}_data"));
+        fs::write(&path, nan(fs::read(&path).expect("the model has it")))
+            .expect("it can be written");
+        // With its list of checksums it is known for what it is.
+        let call = [
+            "paint", "a cat", "--model", "model", "--steps", "2", "--quiet",
+        ];
+        let data = format!("{network}_data");
+        place.refuses(
+            2,
+            &call,
+            &[&data, "is not what SHA256SUMS says", "copy the model anew"],
+        );
+        fs::remove_file(place.path("model/SHA256SUMS")).expect("the model has it");
+        fails(&place, network, &["no", "numbers", "damaged"]);
+    }
+}
+
+/// One bit of the weights, which paints as well as before.
+#[test]
+fn a_flipped_bit_of_the_weights_is_found_when_the_cache_is_made() {
     let place = Workplace::new().with_tiny();
     let path = place.path("model/unet/model.onnx_data");
-    fs::write(&path, nan(fs::read(&path).expect("the model has it"))).expect("it can be written");
-    fails(&place, "latents", &["not finite", "damaged"]);
+    let mut bytes = fs::read(&path).expect("the model has it");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).expect("it can be written");
+    for cache in ["off", "cache"] {
+        let call = [
+            "paint", "a cat", "--model", "model", "--steps", "2", "--quiet", "--cache", cache,
+        ];
+        let output = place.run(&call);
+        place.refused(&output, 2, &["unet/model.onnx_data", "SHA256SUMS"]);
+    }
+}
+
+/// Names in a model directory that belong to something else than files.
+#[test]
+fn pipes_and_devices_are_refused_at_once() {
+    let files = NETWORKS.into_iter().chain(CONFIGS).chain([
+        "unet/model.onnx_data",
+        "tokenizer/tokenizer_config.json",
+        "text_encoder/config.json",
+    ]);
+    for file in files {
+        let place = Workplace::new().with_tiny();
+        let path = place.path("model").join(file);
+        for what in ["a pipe", "a device"] {
+            let _ = fs::remove_file(&path);
+            if what == "a pipe" {
+                let made = std::process::Command::new("mkfifo").arg(&path).status();
+                assert!(made.is_ok_and(|status| status.success()), "mkfifo(1)");
+            } else {
+                std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
+            }
+            let call = ["paint", "a cat", "--model", "model", "--quiet"];
+            let output = place.run(&call);
+            let code = output.status.code().unwrap_or_default();
+            assert!((1..=2).contains(&code), "{file}: {output:?}");
+            // The index tells whether there is a model at all.
+            let says = if file == "model_index.json" {
+                "model_index.json"
+            } else {
+                what
+            };
+            place.refused(&output, code, &[says]);
+        }
+    }
+}
+
+/// A hub's cache has links in the place of files.
+#[test]
+fn links_to_files_outside_the_model_are_followed() {
+    let place = Workplace::new().with_tiny();
+    for file in [
+        "unet/model.onnx",
+        "unet/model.onnx_data",
+        "unet/config.json",
+    ] {
+        let path = place.path("model").join(file);
+        let blob = place.path(&file.replace('/', "-"));
+        fs::rename(&path, &blob).expect("it can be moved");
+        std::os::unix::fs::symlink(&blob, &path).expect("a link");
+    }
+    let call = [
+        "paint", "a cat", "--model", "model", "--steps", "1", "--quiet", "--out", "cat.png",
+    ];
+    let output = place.run(&call);
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn files_without_end_are_refused_at_once() {
+    for (file, says) in [
+        ("unet/model.onnx", "not an ONNX file"),
+        ("unet/config.json", "more than such a file has"),
+        ("model_index.json", "more than such a file has"),
+        ("tokenizer/vocab.json", "more than such a file has"),
+        ("tokenizer/tokenizer.json", "more than such a file has"),
+    ] {
+        let place = Workplace::new().with_tiny();
+        let path = place.path("model").join(file);
+        let sparse = fs::File::create(&path).expect("it can be made");
+        sparse.set_len(20 << 30).expect("a sparse file");
+        fails(&place, file, &[says]);
+    }
+}
+
+/// A number of a configuration, changed.
+fn says_of(file: &'static str, key: &str, value: serde_json::Value, says: &[&str]) {
+    let place = Workplace::new().with_tiny();
+    let path = place.path("model").join(file);
+    let text = fs::read_to_string(&path).expect("the model has it");
+    let mut object: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let (first, last) = key.rsplit_once('.').unwrap_or(("", key));
+    let inner = if first.is_empty() {
+        &mut object
+    } else {
+        &mut object[first]
+    };
+    inner[last] = value;
+    // Python's, which JSON has not.
+    let text = object.to_string().replace("\"NaN\"", "NaN");
+    fs::write(&path, text).expect("it can be written");
+    fails(&place, file, says);
+}
+
+#[test]
+fn numbers_out_of_bounds_are_named() {
+    use serde_json::json;
+    let (unet, vae) = ("unet/config.json", "vae_decoder/config.json");
+    let scheduler = "scheduler/scheduler_config.json";
+    for (file, key, value) in [
+        (unet, "in_channels", json!(1_000_000_000_000_u64)),
+        (unet, "in_channels", json!(0)),
+        (unet, "sample_size", json!(u64::MAX)),
+        (unet, "sample_size", json!([1, -1])),
+        (unet, "sample_size", json!("NaN")),
+        (vae, "scaling_factor", json!("NaN")),
+        (vae, "scaling_factor", json!(0)),
+        (vae, "scaling_factor", json!(1e300)),
+        (vae, "shift_factor", json!(1e39)),
+        (vae, "block_out_channels", json!([])),
+        (vae, "block_out_channels", json!(vec![1; 40])),
+        (
+            scheduler,
+            "num_train_timesteps",
+            json!(1_000_000_000_000_u64),
+        ),
+        (scheduler, "beta_start", json!("NaN")),
+        (scheduler, "beta_end", json!(1e300)),
+        ("easel.json", "defaults.width", json!(1_000_000_000_000_u64)),
+        ("easel.json", "defaults.height", json!(0)),
+        ("easel.json", "defaults.steps", json!(1001)),
+        ("easel.json", "defaults.steps", json!(2.5)),
+        ("easel.json", "defaults.guidance", json!("NaN")),
+        ("easel.json", "defaults.guidance", json!(51)),
+        (
+            "easel.json",
+            "latent_rgb_factors",
+            json!([[1, 2, "NaN"], [1, 2, 3], [1, 2, 3], [1, 2, 3]]),
+        ),
+        ("easel.json", "defaults.size", json!("1x1")),
+        ("easel.json", "lattent_rgb_bias", json!([0, 0, 0])),
+    ] {
+        let named = key.rsplit('.').next().unwrap_or(key);
+        says_of(file, key, value, &[named]);
+    }
+    says_of(
+        "easel.json",
+        "defaults.width",
+        json!(33),
+        &["33x", "multiples of"],
+    );
+}
+
+/// What another user could have written is not believed, and painting goes on without it.
+#[test]
+fn a_cache_that_others_can_write_is_told_and_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Workplace::new().with_tiny();
+    let paint = |more: &[&str]| {
+        let call = [
+            "paint", "a cat", "--model", "model", "--steps", "1", "--quiet", "--out", "cat.png",
+            "--cache", "cache",
+        ];
+        place.run(&[&call[..], more].concat())
+    };
+    assert!(paint(&[]).status.success());
+    let mode = |path: &std::path::Path| {
+        let known = fs::metadata(path).expect("it is there");
+        known.permissions().mode() & 0o777
+    };
+    let cache = place.path("cache");
+    let inner = fs::read_dir(&cache).expect("a folder").flatten().next();
+    let inner = inner.expect("the model's").path();
+    assert_eq!((mode(&cache), mode(&inner)), (0o700, 0o700));
+    for pack in fs::read_dir(&inner).expect("a folder").flatten() {
+        assert_eq!(mode(&pack.path()), 0o600, "{pack:?}");
+    }
+    let again = paint(&[]);
+    assert_eq!(String::from_utf8_lossy(&again.stderr), "");
+    for path in [&cache, &inner] {
+        let before = fs::metadata(path).expect("it is there").permissions();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("it is ours");
+        let output = paint(&[]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("others may write to"), "{said}");
+        fs::set_permissions(path, before).expect("it is ours");
+    }
 }
 
 #[test]
@@ -185,4 +395,23 @@ fn networks_are_mixed_up() {
         fs::copy(from, to).expect("it can be copied");
     }
     fails(&place, "unet/model.onnx", &["latent_sample"]);
+}
+
+/// Files that a call names.
+#[test]
+fn a_call_with_a_pipe_is_refused_at_once() {
+    let place = Workplace::new();
+    for name in ["board.toml", "latents.npy"] {
+        let made = std::process::Command::new("mkfifo")
+            .arg(place.path(name))
+            .status();
+        assert!(made.is_ok_and(|status| status.success()), "mkfifo(1)");
+    }
+    for call in [
+        &["serve", "--board", "board.toml"][..],
+        &["doctor", "--board", "board.toml"],
+        &["paint", "a cat", "--latents", "latents.npy"],
+    ] {
+        place.refuses(2, call, &["is a pipe, not a file"]);
+    }
 }

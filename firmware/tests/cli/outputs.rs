@@ -40,13 +40,110 @@ fn the_folder_cannot_be_written() {
     refused(&Workplace::new(), "--out", "/proc/cat.png", &["/proc"]);
 }
 
+/// What would be replaced without a word: a link or what it leads to, a pipe, a protected file.
+#[test]
+fn what_is_no_ordinary_file_is_not_replaced() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let place = Workplace::new()
+        .with("other", "mine")
+        .with("kept.png", "mine");
+    fs::copy(place.path("kept.png"), place.path("kept.npy")).expect("a copy");
+    for ending in ["png", "npy"] {
+        symlink("other", place.path(&format!("link.{ending}"))).expect("a link");
+        symlink("nowhere", place.path(&format!("lost.{ending}"))).expect("a link");
+        symlink("/dev/full", place.path(&format!("full.{ending}"))).expect("a link");
+        let pipe = place.path(&format!("pipe.{ending}"));
+        let made = Command::new("mkfifo").arg(pipe).status();
+        assert!(made.is_ok_and(|status| status.success()), "mkfifo(1)");
+        let mode = fs::Permissions::from_mode(0o444);
+        fs::set_permissions(place.path(&format!("kept.{ending}")), mode).expect("it is ours");
+    }
+    for (flag, ending) in [("--out", "png"), ("--save-latents", "npy")] {
+        for (name, says) in [
+            ("link", "symbolic link to other"),
+            ("lost", "symbolic link to nowhere"),
+            ("full", "symbolic link to /dev/full"),
+            ("pipe", "a pipe"),
+            ("kept", "may not be written"),
+        ] {
+            refused(&place, flag, &format!("{name}.{ending}"), &[name, says]);
+        }
+    }
+    for name in ["other", "link.png", "kept.png"] {
+        assert_eq!(fs::read(place.path(name)).expect("it is there"), b"mine");
+    }
+}
+
+/// Whoever has the picture has what it was painted from: a `tEXt` or `iTXt` chunk with the keyword `parameters`.
+#[test]
+fn a_picture_says_what_it_was_painted_from() {
+    let place = Workplace::new();
+    for (prompt, text) in [
+        (
+            "a red cat\nSteps: 99",
+            "tEXtparameters\0a red cat Steps: 99\nNegative prompt: dogs\nSteps: 2, Sampler: DDIM, CFG scale: 3.5, Seed: 7, Size: 24x16, Model: ",
+        ),
+        (
+            "Käfer\u{0}",
+            "iTXtparameters\0\0\0\0\0Käfer\nNegative prompt: dogs\nSteps: 2, ",
+        ),
+    ] {
+        let mut child = place
+            .command(&["paint", "-", "--quiet", "--steps", "2", "--model"])
+            .arg(tiny())
+            .args(["--negative", "dogs", "--seed", "7", "--size", "24x16"])
+            .args([
+                "--scheduler",
+                "ddim",
+                "--guidance",
+                "3.5",
+                "--out",
+                "cat.png",
+            ])
+            // An argument has no NUL.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut input = child.stdin.take().expect("it is piped");
+        std::io::Write::write_all(&mut input, prompt.as_bytes()).expect("it reads");
+        drop(input);
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", stderr(&output));
+        let png = fs::read(place.path("cat.png")).expect("it is there");
+        let found = png.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(
+            found,
+            "{}",
+            String::from_utf8_lossy(&png[..300.min(png.len())])
+        );
+    }
+}
+
+/// A shell's limits on the stack, and on the size of files where nobody ignores the signal.
+#[test]
+fn a_small_stack_is_enough() {
+    let place = Workplace::new();
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -s 256; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_easel"))
+        .args(PAINT)
+        .arg(tiny())
+        .args(["--out", "cat.png", "--cache", "off"])
+        .current_dir(place.path(""))
+        .output()
+        .expect("there is a shell");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(place.names(), ["cat.png"]);
+}
+
 /// A limit on the size of files makes the disk look full, in the middle of a file, with no privileges.
 #[test]
 fn the_disk_is_full_in_the_middle_of_a_file() {
     let place = Workplace::new().with("cat.png", "an older picture");
     let output = Command::new("sh")
-        // Ignored, the signal becomes an error of write(2).
-        .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""])
+        .args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""])
         .arg(env!("CARGO_BIN_EXE_easel"))
         .args(PAINT)
         .arg(tiny())

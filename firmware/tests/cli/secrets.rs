@@ -64,7 +64,7 @@ fn a_setting_that_is_wrong_is_named_and_not_shown() {
         ("password = \"hunter2", "line 8"),
         ("password = 'hunter2", "line 8"),
         ("password = hunter2", "line 8"),
-        ("password = \"\"\"hunter2", "line 8"),
+        ("password = \"\"\"hunter2", "line 9"),
         ("host = \"mqtt://frame:hunter2\\q@b\"", "line 8"),
         ("host = mqtt://frame:hunter2@b", "line 8"),
         ("host = 'b' hunter2", "line 8"),

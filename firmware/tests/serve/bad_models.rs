@@ -2,7 +2,7 @@
 //! without a restart, when the model is put right.
 
 use super::broker::{Broker, LONG};
-use super::daemon::{Daemon, Ear, configuration, say};
+use super::daemon::{Daemon, Ear, configuration, log_says, say};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -163,6 +163,7 @@ fn a_bad_model_is_said_and_a_good_one_paints_again() {
             return;
         }
     };
+    log_says(folder.path(), "listens on");
     paint("first");
     done("first");
     let picture = settled(&panel);

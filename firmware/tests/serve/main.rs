@@ -16,6 +16,7 @@ mod panel;
 mod ready;
 mod refused;
 mod reload;
+mod requests;
 mod soak;
 mod threads;
 mod unrest;

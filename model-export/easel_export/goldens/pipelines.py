@@ -160,7 +160,8 @@ def flow(pipeline: Any, folder: Path) -> None:
     shutil.copytree(folder / "fp32", out)
     shutil.rmtree(out / "scheduler")
     pictures.scheduler(pipeline, "flow-euler").save_pretrained(out / "scheduler")
-    (out / "easel.json").unlink()
+    for file in ("easel.json", "SHA256SUMS"):
+        (out / file).unlink()
 
 
 def run(*arguments: str) -> None:

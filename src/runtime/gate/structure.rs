@@ -11,6 +11,7 @@ use tract_onnx::pb::{
 use super::super::passes;
 use super::{attributes, called, rules, value};
 use crate::text::excerpt;
+use crate::weights::BLOCKED;
 
 /// More nodes than the largest diffusion models have, by a factor of three: each costs memory and time before the first pass.
 const MOST_NODES: usize = 32 << 10;
@@ -190,6 +191,14 @@ fn check_tensor(tensor: &TensorProto, may_be_external: bool) -> Result<(), Strin
             return Err(
                 "keeps its bytes in another file, which only a network's constants may".into(),
             );
+        }
+        // What is in another order has another length, which its reader knows.
+        if tensor
+            .external_data
+            .iter()
+            .any(|entry| entry.key == BLOCKED)
+        {
+            return Ok(());
         }
         let mut entries = tensor.external_data.iter();
         let length = entries.find(|entry| entry.key == "length");

@@ -9,7 +9,8 @@ use tract_core::internal::*;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
 use super::{Engine, Operator, output};
-use crate::weights::{halves_to_f32, to_f32, unreadable};
+use crate::files::open_file;
+use crate::weights::{bfloats_to_f32, halves_to_f32, to_f32, unreadable};
 
 /// Inputs: ids of any integer type and shape; for int8 tables the scales, and perhaps the zero points, one for all or one for
 /// each row or column. Output: f32, the shape of the ids and the width of the table.
@@ -44,7 +45,7 @@ impl Embedding {
         if let Some(file) = self.open.get() {
             return Ok(file);
         }
-        let file = File::open(&self.file)
+        let file = open_file(&self.file)
             .map_err(|error| format_err!("{}", unreadable(&self.file, &error)))?;
         Ok(self.open.get_or_init(|| file))
     }
@@ -59,7 +60,7 @@ impl Embedding {
     fn element_bytes(&self) -> usize {
         match self.element {
             DataType::Float => 4,
-            DataType::Float16 => 2,
+            DataType::Float16 | DataType::Bfloat16 => 2,
             _ => 1,
         }
     }
@@ -74,7 +75,11 @@ impl Operator for Embedding {
         let element = DataType::try_from(element).context("a table of unknown elements")?;
         if !matches!(
             element,
-            DataType::Float | DataType::Float16 | DataType::Int8 | DataType::Uint8
+            DataType::Float
+                | DataType::Float16
+                | DataType::Bfloat16
+                | DataType::Int8
+                | DataType::Uint8
         ) {
             bail!("a table of {element:?}");
         }
@@ -122,6 +127,7 @@ impl Operator for Embedding {
                 match self.element {
                     DataType::Float => out.copy_from_slice(&to_f32(&bytes)),
                     DataType::Float16 => out.copy_from_slice(&halves_to_f32(&bytes)),
+                    DataType::Bfloat16 => out.copy_from_slice(&bfloats_to_f32(&bytes)),
                     kind => {
                         for (column, (out, byte)) in out.iter_mut().zip(&bytes).enumerate() {
                             let value = if kind == DataType::Int8 {

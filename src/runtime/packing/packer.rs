@@ -8,7 +8,7 @@ use easel_kernels::threads::Threads;
 
 use crate::runtime::ops::product::Weights;
 use crate::runtime::passes::{Values, Weight};
-use crate::weights::{halves_to_f32, to_f32};
+use crate::weights::{bfloats_to_f32, halves_to_f32, to_f32};
 
 /// A weight on its way to the kernels.
 pub(super) struct Packer<'a> {
@@ -54,6 +54,7 @@ impl<'a> Packer<'a> {
         let (numbers, weights) = match &weight.values {
             Values::F32(bytes) => float(to_f32(&bytes.read()?)),
             Values::F16(bytes) => float(halves_to_f32(&bytes.read()?)),
+            Values::Bf16(bytes) => float(bfloats_to_f32(&bytes.read()?)),
             Values::Int8 {
                 bytes,
                 signed,

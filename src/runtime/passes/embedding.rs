@@ -60,8 +60,9 @@ impl<'g> Table<'g> {
         }
         if let Some(cast) = view.made_by(name, "Cast") {
             let tensor = view.constant(cast.input.first()?)?;
-            let widens = tensor.data_type == DataType::Float16 as i32
-                && int(cast, "to")? == DataType::Float as i64;
+            let half = [DataType::Float16 as i32, DataType::Bfloat16 as i32];
+            let widens =
+                half.contains(&tensor.data_type) && int(cast, "to")? == DataType::Float as i64;
             return widens.then_some(Self {
                 tensor,
                 quantized: None,
@@ -92,13 +93,13 @@ impl<'g> Table<'g> {
             return Ok(None);
         };
         let element = match (DataType::try_from(tensor.data_type), &self.quantized) {
-            (Ok(kind @ (DataType::Float | DataType::Float16)), None)
+            (Ok(kind @ (DataType::Float | DataType::Float16 | DataType::Bfloat16)), None)
             | (Ok(kind @ (DataType::Int8 | DataType::Uint8)), Some(_)) => kind,
             _ => return Ok(None),
         };
         let bytes = match element {
             DataType::Float => 4,
-            DataType::Float16 => 2,
+            DataType::Float16 | DataType::Bfloat16 => 2,
             _ => 1,
         };
         let TensorBytes::File { path, range, .. } = tensors.bytes(tensor)? else {

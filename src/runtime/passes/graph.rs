@@ -26,7 +26,9 @@ impl<'g> View<'g> {
         let mut makers = HashMap::new();
         let mut readers: HashMap<_, Vec<_>> = HashMap::new();
         for node in &graph.node {
-            makers.extend(node.output.iter().map(|name| (name.as_str(), node)));
+            // Outputs that are left out have no name.
+            let outputs = node.output.iter().filter(|name| !name.is_empty());
+            makers.extend(outputs.map(|name| (name.as_str(), node)));
             each_read(node, &mut |name| {
                 readers.entry(name).or_default().push(node)
             });
@@ -353,6 +355,15 @@ pub(super) fn int_attribute(name: &str, i: i64) -> AttributeProto {
         name: name.to_owned(),
         r#type: AttributeType::Int as i32,
         i,
+        ..AttributeProto::default()
+    }
+}
+
+pub(super) fn ints_attribute(name: &str, ints: &[i64]) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Ints as i32,
+        ints: ints.to_vec(),
         ..AttributeProto::default()
     }
 }

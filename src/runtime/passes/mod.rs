@@ -14,6 +14,7 @@ mod group_norm;
 mod identities;
 mod layer_norm;
 mod split_dequantize;
+mod standard;
 #[cfg(test)]
 pub(super) mod testing;
 mod upsample;
@@ -28,6 +29,8 @@ use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, tensor_proto::DataType}
 
 use crate::weights::TensorSource;
 pub(super) use graph::{check, int, ints, opset};
+use standard::sorted;
+pub(super) use standard::{check_operators, name_nodes, standardize};
 pub(super) use weights::{Values, Weight};
 
 /// A pass: rewrites the network, or says why it cannot.
@@ -113,51 +116,16 @@ pub(super) fn node(op: &str, input: &[&str], output: &str) -> NodeProto {
     }
 }
 
-/// tract's type for an ONNX element type, as it is after the passes: fp16 is f32 by then.
+/// tract's type for an ONNX element type, as it is after the passes: fp16 and bfloat16 are f32 by then.
 pub(crate) fn element_type(onnx: i32) -> Option<DatumType> {
     Some(match DataType::try_from(onnx).ok()? {
-        DataType::Float | DataType::Float16 => f32::datum_type(),
+        DataType::Float | DataType::Float16 | DataType::Bfloat16 => f32::datum_type(),
         DataType::Double => f64::datum_type(),
         DataType::Int64 => i64::datum_type(),
         DataType::Int32 => i32::datum_type(),
         DataType::Bool => bool::datum_type(),
         _ => return None,
     })
-}
-
-/// The nodes so that each stands behind those whose outputs it reads, otherwise in their order.
-fn sorted(nodes: Vec<NodeProto>) -> Result<Vec<NodeProto>, String> {
-    let mut waiting: HashMap<String, usize> = HashMap::new();
-    for (index, node) in nodes.iter().enumerate() {
-        waiting.extend(node.output.iter().map(|name| (name.clone(), index)));
-    }
-    let mut nodes: Vec<Option<NodeProto>> = nodes.into_iter().map(Some).collect();
-    let mut sorted = Vec::with_capacity(nodes.len());
-    let mut opened = vec![false; nodes.len()];
-    for start in 0..nodes.len() {
-        // Depth first, with a stack of our own: a damaged file may chain any number of nodes.
-        let mut stack = vec![start];
-        while let Some(&index) = stack.last() {
-            let Some(node) = &nodes[index] else {
-                stack.pop();
-                continue;
-            };
-            let before = node
-                .input
-                .iter()
-                .filter_map(|name| waiting.get(name).copied());
-            let before: Vec<usize> = before.filter(|other| nodes[*other].is_some()).collect();
-            if before.is_empty() {
-                stack.pop();
-                sorted.extend(nodes[index].take());
-            } else if std::mem::replace(&mut opened[index], true) {
-                return Err(format!("node `{}` waits for itself", node.name));
-            } else {
-                stack.extend(before.into_iter().rev());
-            }
-        }
-    }
-    Ok(sorted)
 }
 
 #[cfg(test)]

@@ -171,7 +171,9 @@ pub(super) fn try_evaluate(model: &ModelProto, inputs: &[Tensor]) -> TractResult
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true);
     ops::register_all(&mut onnx.op_register);
-    let mut model = onnx.model_for_proto_model(model).expect("a network");
+    let mut model = model.clone();
+    super::name_nodes(&mut model);
+    let mut model = onnx.model_for_proto_model(&model).expect("a network");
     for (index, input) in inputs.iter().enumerate() {
         let fact = InferenceFact::dt_shape(input.datum_type(), input.shape());
         model.set_input_fact(index, fact).expect("an input");

@@ -1,7 +1,7 @@
 //! Makes products with constant weights ours, before a weight becomes a tensor.
 //!
 //! ```text
-//! MatMul(x, W) [Add bias]      ─►  EaselLinear(x)      weight = n        W: fp32, fp16, or DequantizeLinear of int8 or
+//! MatMul(x, W) [Add bias]      ─►  EaselLinear(x)      weight = n        W: fp32, fp16, bfloat16, or DequantizeLinear of int8 or
 //! Gemm(x, W, bias)             ─►  EaselLinear(x)      weight = n           uint8 with a scale for all or for each
 //! Conv(x, W, bias)             ─►  EaselConv2d(x)      weight = n           output channel
 //! ```
@@ -34,6 +34,7 @@ pub(in crate::runtime) struct Weight {
 pub(in crate::runtime) enum Values {
     F32(TensorBytes),
     F16(TensorBytes),
+    Bf16(TensorBytes),
     /// `scale · (q − zero)`, scale and zero for each column.
     Int8 {
         bytes: TensorBytes,
@@ -85,7 +86,13 @@ impl<'g> Product<'g> {
         if !matches!(node.op_type.as_str(), "MatMul" | "Gemm" | "Conv") {
             return None;
         }
-        let weight = Constant::of(view, node.input.get(1)?)?;
+        let name = node.input.get(1)?;
+        // Matrices that are turned around on the way.
+        let turned = view
+            .made_by(name, "Transpose")
+            .filter(|turned| node.op_type == "MatMul" && ints(turned, "perm") == Some(&[1, 0]));
+        let name = turned.map_or(Some(name), |turned| turned.input.first())?;
+        let weight = Constant::of(view, name)?;
         let dims = weight.tensor.dims.iter();
         let dims: Vec<usize> = dims
             .map(|d| usize::try_from(*d).ok())
@@ -96,11 +103,15 @@ impl<'g> Product<'g> {
         let bias = node.input.get(2).filter(|name| !name.is_empty());
         let bias = bias.map(String::as_str);
         match (node.op_type.as_str(), &dims[..]) {
-            ("MatMul", &[k, n]) => Some(Self {
+            ("MatMul", &[rows, columns]) => Some(Self {
                 op: "EaselLinear",
                 weight,
                 bias: None,
-                order: Order::rows_first(k, n),
+                order: if turned.is_some() {
+                    Order::columns_first(rows, columns)
+                } else {
+                    Order::rows_first(rows, columns)
+                },
                 attributes: Vec::new(),
             }),
             ("Gemm", &[rows, columns]) => {
@@ -211,12 +222,12 @@ impl<'g> Constant<'g> {
                 quantized: None,
             });
         }
-        // Weights that are fp16 in a float network.
+        // Weights that are fp16 or bfloat16 in a float network.
         if let Some(cast) = view.made_by(name, "Cast") {
             let tensor = view.constant(cast.input.first()?)?;
             let to = int(cast, "to")?;
-            let widens =
-                tensor.data_type == DataType::Float16 as i32 && to == DataType::Float as i64;
+            let half = [DataType::Float16 as i32, DataType::Bfloat16 as i32];
+            let widens = half.contains(&tensor.data_type) && to == DataType::Float as i64;
             return widens.then_some(Self {
                 tensor,
                 quantized: None,
@@ -251,6 +262,7 @@ impl<'g> Constant<'g> {
             match (DataType::try_from(tensor.data_type), &self.quantized) {
                 (Ok(DataType::Float), None) => Some(Values::F32(bytes(4)?)),
                 (Ok(DataType::Float16), None) => Some(Values::F16(bytes(2)?)),
+                (Ok(DataType::Bfloat16), None) => Some(Values::Bf16(bytes(2)?)),
                 (Ok(kind @ (DataType::Int8 | DataType::Uint8)), Some(quantized)) => {
                     let bytes = bytes(1)?;
                     let scales = quantized.scales(tensors, tensor, order)?;

@@ -1,8 +1,7 @@
-//! Turns fp16 networks into f32 ones: constants, casts and declared types. Boards without fp16 arithmetic
+//! Turns fp16 and bfloat16 networks into f32 ones: constants, casts and declared types. Boards without such arithmetic
 //! would convert at every step otherwise, and accumulate in half precision.
 
-use half::f16;
-use half::slice::HalfFloatSliceExt as _;
+use half::{bf16, f16};
 use tract_onnx::pb::{
     GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
     type_proto,
@@ -11,6 +10,7 @@ use tract_onnx::pb::{
 use super::Setting;
 
 const F16: i32 = DataType::Float16 as i32;
+const BF16: i32 = DataType::Bfloat16 as i32;
 const F32: i32 = DataType::Float as i32;
 
 pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
@@ -32,7 +32,7 @@ fn node(node: &mut NodeProto) -> Result<(), String> {
     for attribute in &mut node.attribute {
         if casts
             && matches!(attribute.name.as_str(), "to" | "dtype")
-            && attribute.i == i64::from(F16)
+            && [F16, BF16].map(i64::from).contains(&attribute.i)
         {
             attribute.i = i64::from(F32);
         }
@@ -45,22 +45,27 @@ fn node(node: &mut NodeProto) -> Result<(), String> {
 }
 
 fn tensor(tensor: &mut TensorProto) -> Result<(), String> {
-    if tensor.data_type != F16 {
-        return Ok(());
-    }
+    let widen: fn(u16) -> f32 = match tensor.data_type {
+        F16 => |bits| f16::from_bits(bits).to_f32(),
+        BF16 => |bits| bf16::from_bits(bits).to_f32(),
+        _ => return Ok(()),
+    };
     if !tensor.raw_data.len().is_multiple_of(2) {
         return Err(format!("tensor `{}` has half a number", tensor.name));
     }
-    let halves: Vec<f16> = if tensor.raw_data.is_empty() {
+    let bits: Vec<u16> = if tensor.raw_data.is_empty() {
         // ONNX keeps the bits of a half in the low 16 bits of an int32.
-        let bits = tensor.int32_data.drain(..);
-        bits.map(|b| f16::from_bits(b as u16)).collect()
+        tensor
+            .int32_data
+            .drain(..)
+            .map(|bits| bits as u16)
+            .collect()
     } else {
         let pairs = tensor.raw_data.as_chunks::<2>().0;
-        pairs.iter().map(|b| f16::from_le_bytes(*b)).collect()
+        pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect()
     };
-    let floats = halves.to_f32_vec();
-    tensor.raw_data = floats.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let floats = bits.into_iter().map(widen);
+    tensor.raw_data = floats.flat_map(f32::to_le_bytes).collect();
     tensor.data_type = F32;
     Ok(())
 }
@@ -68,7 +73,7 @@ fn tensor(tensor: &mut TensorProto) -> Result<(), String> {
 fn declared(value: &mut ValueInfoProto) {
     let tensor = value.r#type.as_mut().and_then(|t| t.value.as_mut());
     if let Some(type_proto::Value::TensorType(tensor)) = tensor
-        && tensor.elem_type == F16
+        && [F16, BF16].contains(&tensor.elem_type)
     {
         tensor.elem_type = F32;
     }

@@ -4,7 +4,7 @@ use super::name::Name;
 use super::{HistoryError, Kept, Painted};
 use crate::jobs::JobId;
 use crate::jobs::disk::{Disk, FolderLock, TEMPORARY, replace};
-use easel::files::{make_private_folder, open_file, read_file};
+use easel::files::{open_file, own_private_folder, read_file};
 use easel::{LARGEST_SIDE, Picture};
 use image::{ImageFormat, ImageReader, Limits};
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ impl Folder {
 
     /// Makes the folder, and keeps others out.
     pub(super) fn lock(&self) -> Result<FolderLock, HistoryError> {
-        let lock = make_private_folder(&self.path).and_then(|()| FolderLock::take(&self.path));
+        let lock = own_private_folder(&self.path).and_then(|()| FolderLock::take(&self.path));
         lock.map_err(|problem| self.failed(problem))?
             .ok_or_else(|| HistoryError::Locked(self.path.clone()))
     }

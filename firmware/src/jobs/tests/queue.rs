@@ -424,7 +424,9 @@ fn a_name_that_is_known_is_that_of_one_order() {
             same.order.guidance = Some(7.0); // what was set meanwhile
             let known = queue.push(same, 1, clock.now()).expect("it is known");
             assert!(matches!(known, Pushed::Known { status, .. } if status == wanted));
-            for other in [asked(name, 5), job(name)] {
+            let mut dog = asked(name, 4);
+            dog.order.prompt = "a dog".to_owned();
+            for other in [asked(name, 5), dog] {
                 let taken = queue.push(other, 1, clock.now()).expect_err("another");
                 assert_eq!(taken.name(), "id_taken");
                 assert!(taken.to_string().contains(&format!("job-{name}")));

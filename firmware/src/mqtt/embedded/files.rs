@@ -4,7 +4,7 @@ use super::super::BrokerSettings;
 use super::super::fault::Fault;
 use super::access::Access;
 use super::mosquitto::Programs;
-use easel::files::{make_private_folder, write_privately};
+use easel::files::{own_private_folder, write_privately};
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -40,7 +40,7 @@ pub(super) fn prepare(
         let advice = "make room, and let easel write there";
         Fault::slow(format!("{}: {error}: {advice}", folder.display()))
     };
-    make_private_folder(folder).map_err(failed)?;
+    own_private_folder(folder).map_err(failed)?;
     let lock = File::options()
         .create(true)
         .truncate(false)

@@ -45,6 +45,11 @@ fn products_with_constants_become_ours_with_their_bias() {
         ),
         (
             "y = Gemm(x, w, b) transB=1",
+            vec![square.clone(), bias()],
+            Order::columns_first(4, 3),
+        ),
+        (
+            "t = Transpose(w) perm=1,0\nm = MatMul(x, t)\ny = Add(m, b)",
             vec![square, bias()],
             Order::columns_first(4, 3),
         ),

@@ -396,3 +396,42 @@ fn a_job_goes_from_the_queue_into_the_history() {
         .expect("the disk is whole");
     assert_eq!(history.get(&job.id).map(|kept| &kept.id), Some(&job.id));
 }
+
+/// Pictures tell what somebody asked for: nobody else is to read them, whatever the process's mask lets.
+#[test]
+fn pictures_and_the_queue_are_for_their_owner_alone() {
+    use crate::jobs::{Moment, Queue, QueueSettings};
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    // Of an older version, or made by hand.
+    for name in ["history", "queue"] {
+        let inner = folder.path().join(name);
+        fs::create_dir(&inner).expect("it can be made");
+        fs::set_permissions(&inner, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    let mut history =
+        History::open(&folder.path().join("history"), &settings(9)).expect("it opens");
+    add(&mut history, 1);
+    history.set_favourite(&id(1), true).expect("it is there");
+    let settings = QueueSettings::default();
+    let queue = Queue::open(&folder.path().join("queue"), &settings, Moment::now());
+    let (mut queue, _) = queue.expect("it opens");
+    let new = NewJob::new(Order::new("a cat"), Source::Button);
+    queue.push(new, 1, Moment::now()).expect("there is room");
+    for (name, most) in [("history", 4), ("queue", 2)] {
+        let inner = folder.path().join(name);
+        let mode = |path: &std::path::Path| {
+            let known = fs::metadata(path).expect("it is there");
+            known.permissions().mode() & 0o777
+        };
+        assert_eq!(mode(&inner), 0o700);
+        let entries: Vec<_> = fs::read_dir(&inner).expect("a folder").flatten().collect();
+        assert_eq!(entries.len(), most, "{entries:?}");
+        for entry in entries {
+            assert_eq!(mode(&entry.path()), 0o600, "{entry:?}");
+        }
+    }
+    let png = fs::read(history.path(history.latest().expect("one"))).expect("it is there");
+    let says = b"parameters\0cat \"1\" at night\nNegative prompt: dogs\nSteps: 4, Sampler: LCM, CFG scale: 1.5, Seed: 18446744073709551615, Size: 8x8, Model: pocket, Version: easel ";
+    assert!(png.windows(says.len()).any(|part| part == says));
+}
