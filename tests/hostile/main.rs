@@ -2,7 +2,7 @@
 //! panic that reaches the caller, the end of the process, or a picture of what is no network.
 //!
 //! Cases are made here, thousands of them by rule, from the smallest model that paints. `EASEL_HOSTILE_ONLY=TEXT` runs those whose
-//! name has it; `EASEL_HOSTILE_REPORT=FOLDER` writes how each went.
+//! name has it, `EASEL_HOSTILE_ALL=1` also those that take long together; `EASEL_HOSTILE_REPORT=FOLDER` writes how each went.
 
 mod bytes;
 mod constants;
