@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use prost::Message as _;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{GraphProto, ModelProto};
 
-use crate::language::fastrand;
+use crate::language::{Snippet, fastrand};
 use crate::micro::{self, DECODER, TEXT_ENCODER, UNET};
 use crate::watch::{Case, Right};
 
@@ -96,6 +98,56 @@ fn with(name: String, file: &'static str, bytes: Vec<u8>) -> Case {
         micro::write(folder);
         micro::put(folder, file, &bytes);
     })
+}
+
+/// A weight that is no number, in each constant of each network, where what follows may hide it: the largest of NaN and 0 is 0.
+pub(crate) fn not_finite() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for file in NETWORKS {
+        for activation in ["", "Relu", "Tanh", "Sigmoid", "Clip"] {
+            let mut network = ModelProto::decode(&network(file)[..]).expect("a network");
+            let graph = network.graph.as_mut().expect("it has one");
+            if !activation.is_empty() {
+                hide(graph, activation);
+            }
+            for number in 0..graph.initializer.len() {
+                let mut damaged = network.clone();
+                let graph = damaged.graph.as_mut().expect("it has one");
+                let constant = &mut graph.initializer[number];
+                if constant.data_type != DataType::Float as i32 {
+                    continue;
+                }
+                constant.raw_data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+                let name = format!("{file}: NaN in {} before `{activation}`", constant.name);
+                // The first row of a table of letters is that of one that no prompt here has.
+                let table = constant.dims == [56, 4];
+                let right = if table { Right::Either } else { Right::Refused };
+                let case = with(name, file, damaged.encode_to_vec());
+                cases.push(Case { right, ..case });
+            }
+        }
+    }
+    cases
+}
+
+/// Puts an activation before the output.
+fn hide(graph: &mut GraphProto, activation: &str) {
+    let name = graph.output[0].name.clone();
+    let before = format!("{name}-before");
+    for node in &mut graph.node {
+        node.output
+            .iter_mut()
+            .filter(|output| **output == name)
+            .for_each(|output| output.clone_from(&before));
+    }
+    let inputs = if activation == "Clip" {
+        ", {#-1.0}, {#1.0}"
+    } else {
+        ""
+    };
+    let last = Snippet::of("hide", &format!("{name} = {activation}({before}{inputs})"));
+    graph.node.extend(last.nodes);
+    graph.initializer.extend(last.constants);
 }
 
 fn tiny(kind: &str) -> PathBuf {

@@ -85,7 +85,6 @@ pub(crate) fn rings() -> Vec<Case> {
         "x = Identity(y)
          y = Identity(x)",
         "y = Identity(out_sample)",
-        "y = Identity(last)",
     ] {
         let name = nodes.split_whitespace().collect::<Vec<_>>().join(" ");
         cases.push(text(name, Right::Refused, nodes));

@@ -109,7 +109,7 @@ fn attribute(text: &str) -> AttributeProto {
 }
 
 fn is_float(text: &str) -> bool {
-    text.contains(['.', 'n', 'N'])
+    text.contains(['.', 'n', 'N', 'e'])
 }
 
 fn integer(text: &str) -> i64 {
@@ -179,6 +179,10 @@ pub(crate) fn tensor(name: &str, text: &str) -> TensorProto {
         "i32" => (
             DataType::Int32,
             bytes(&|v| (int(v) as i32).to_le_bytes().into()),
+        ),
+        "u32" => (
+            DataType::Uint32,
+            bytes(&|v| (int(v) as u32).to_le_bytes().into()),
         ),
         "u8" => (DataType::Uint8, bytes(&|v| vec![int(v) as u8])),
         "i8" => (DataType::Int8, bytes(&|v| vec![int(v) as u8])),

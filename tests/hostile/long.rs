@@ -26,7 +26,7 @@ pub(crate) fn long() -> Vec<Case> {
     ] {
         for (count, right) in [
             (1000, Right::Paints),
-            (10_000, Right::Either),
+            (4000, Right::Either),
             (60_000, Right::Either),
             (300_000, Right::Refused),
         ] {
@@ -37,7 +37,7 @@ pub(crate) fn long() -> Vec<Case> {
             };
             let end: &'static str = match count {
                 1000 => "v1000",
-                10_000 => "v10000",
+                4000 => "v4000",
                 60_000 => "v60000",
                 _ => "v300000",
             };

@@ -2,7 +2,7 @@
 //! panic that reaches the caller, the end of the process, or a picture of what is no network.
 //!
 //! Cases are made here, thousands of them by rule, from the smallest model that paints. `EASEL_HOSTILE_ONLY=TEXT` runs those whose
-//! name has it; `EASEL_HOSTILE_REPORT=FOLDER` writes how each went.
+//! name has it, `EASEL_HOSTILE_ALL=1` also those that take long together; `EASEL_HOSTILE_REPORT=FOLDER` writes how each went.
 
 mod bytes;
 mod constants;
@@ -46,6 +46,7 @@ fn cases(group: &str) -> Vec<Case> {
         "constants" => constants::constants(),
         "flipped" => bytes::flipped(),
         "mangled" => bytes::mangled(),
+        "not finite" => bytes::not_finite(),
         "exported" => bytes::exported(),
         "evasions" => evasions::cases(),
         "no files" => files::no_files(),
@@ -179,4 +180,9 @@ fn tokenizers_that_grow_and_nest() {
 #[test]
 fn ways_around_the_checks() {
     watch("evasions");
+}
+
+#[test]
+fn weights_that_are_no_numbers() {
+    watch("not finite");
 }
