@@ -21,6 +21,29 @@ pub(crate) use recognise::{LCM, channels_problem};
 pub struct ModelDirError {
     path: PathBuf,
     problem: String,
+    /// Whether it is whole, but none that easel takes.
+    foreign: bool,
+}
+
+impl ModelDirError {
+    fn new(path: PathBuf, problem: String) -> Self {
+        Self {
+            path,
+            problem,
+            foreign: false,
+        }
+    }
+
+    fn foreign(path: PathBuf, problem: String) -> Self {
+        Self {
+            foreign: true,
+            ..Self::new(path, problem)
+        }
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign
+    }
 }
 
 /// What a model paints unless told otherwise.
@@ -49,6 +72,8 @@ pub(crate) struct ModelDir {
     pub(crate) scaling_factor: f32,
     pub(crate) shift_factor: f32,
     pub(crate) preview: Option<PreviewFactors>,
+    /// Latents that every U-Net of this kind halves evenly on its way down are multiples of this each way.
+    pub(crate) even_latents: usize,
 }
 
 /// The linear map from latents to colours, for previews.
@@ -64,6 +89,7 @@ struct UnetConfig {
     in_channels: Option<usize>,
     out_channels: Option<usize>,
     sample_size: Option<SampleSize>,
+    block_out_channels: Option<Vec<usize>>,
     /// Of latent consistency models: features of the embedded guidance.
     time_cond_proj_dim: Option<usize>,
 }
@@ -107,25 +133,25 @@ struct EaselDefaults {
 
 /// Channels of Stable Diffusion's latents.
 const CHANNELS: usize = 4;
+/// Levels of Stable Diffusion's U-Net.
+const LEVELS: usize = 4;
 /// Of Stable Diffusion's autoencoder.
 const SCALING_FACTOR: f32 = 0.18215;
 
 impl ModelDir {
     /// Reads `model_index.json`, the components' configurations and, if there is one, `easel.json`.
     pub(crate) fn read(path: &Path) -> Result<Self, ModelDirError> {
-        let fail = |file: &str, problem: String| ModelDirError {
-            path: path.join(file),
-            problem,
-        };
+        let fail = |file: &str, problem: String| ModelDirError::new(path.join(file), problem);
+        let refuse = |file: &str, problem: String| ModelDirError::foreign(path.join(file), problem);
         if let Some(problem) = not_a_model(path) {
             let path = path.to_owned();
-            return Err(ModelDirError { path, problem });
+            return Err(ModelDirError::foreign(path, problem));
         }
         let index: serde_json::Map<String, serde_json::Value> =
             read_json(&path.join("model_index.json"))?;
-        check_components(&index).map_err(|p| fail("model_index.json", p))?;
+        check_components(&index).map_err(|p| refuse("model_index.json", p))?;
         recognise::check_networks(path)
-            .map_err(|(path, problem)| ModelDirError { path, problem })?;
+            .map_err(|(path, problem)| ModelDirError::foreign(path, problem))?;
 
         let scheduler_file = "scheduler/scheduler_config.json";
         let text = read_text(&path.join(scheduler_file))?;
@@ -142,11 +168,11 @@ impl ModelDir {
         // diffusers' own ONNX exports have none.
         let unet: UnetConfig = read_json_if_there(&path.join(unet_file))?.unwrap_or_default();
         if unet.time_cond_proj_dim.is_some() {
-            return Err(fail(unet_file, LCM.to_owned()));
+            return Err(refuse(unet_file, LCM.to_owned()));
         }
         let channels = unet.in_channels.unwrap_or(CHANNELS);
         if let Some(latents) = unet.out_channels.filter(|latents| *latents != channels) {
-            return Err(fail(unet_file, channels_problem(channels, latents)));
+            return Err(refuse(unet_file, channels_problem(channels, latents)));
         }
         let vae = Vae::read(path)?;
 
@@ -215,6 +241,13 @@ impl ModelDir {
             scaling_factor: vae.scaling_factor,
             shift_factor: vae.shift_factor,
             preview,
+            // Each level but the last halves them.
+            even_latents: 1
+                << (unet
+                    .block_out_channels
+                    .map_or(LEVELS, |blocks| blocks.len())
+                    .clamp(1, 8)
+                    - 1),
         })
     }
 }
@@ -231,10 +264,7 @@ struct Vae {
 impl Vae {
     fn read(path: &Path) -> Result<Self, ModelDirError> {
         let file = path.join("vae_decoder/config.json");
-        let fail = |problem: String| ModelDirError {
-            path: file.clone(),
-            problem,
-        };
+        let fail = |problem: String| ModelDirError::new(file.clone(), problem);
         let Some(config) = read_json_if_there::<VaeConfig>(&file)? else {
             // As diffusers' own ONNX exports are, of Stable Diffusion 1.x and 2.x: the network says how much larger pictures are.
             let levels = Network::upsamplings(path, "vae_decoder");
@@ -344,19 +374,21 @@ fn read_json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Mod
 }
 
 fn read_text(path: &Path) -> Result<String, ModelDirError> {
-    fs::read_to_string(path).map_err(|error| ModelDirError {
-        path: path.to_owned(),
-        problem: format!("cannot be read: {error}: is this a complete model directory?"),
+    fs::read_to_string(path).map_err(|error| {
+        let problem = format!("cannot be read: {error}: is this a complete model directory?");
+        ModelDirError::new(path.to_owned(), problem)
     })
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelDirError> {
     let text = read_text(path)?;
-    serde_json::from_str(&text).map_err(|error| ModelDirError {
-        path: path.to_owned(),
-        problem: recognise::pointer_problem(path).unwrap_or_else(|| {
-            format!("not what it should hold ({error}): copy or export the model again")
-        }),
+    serde_json::from_str(&text).map_err(|error| match recognise::pointer_problem(path) {
+        Some(problem) => ModelDirError::foreign(path.to_owned(), problem),
+        None => {
+            let problem =
+                format!("not what it should hold ({error}): copy or export the model again");
+            ModelDirError::new(path.to_owned(), problem)
+        }
     })
 }
 

@@ -45,31 +45,29 @@ pub(crate) use workers::Workers;
 pub struct RuntimeError {
     path: PathBuf,
     problem: String,
-    /// Whether it is the file that is wrong.
-    model: bool,
+    /// See [`RuntimeError::is_foreign`].
+    foreign: bool,
 }
 
 impl RuntimeError {
-    /// Of a file that is wrong.
-    fn of_model(path: &Path, problem: impl Into<String>) -> Self {
+    fn new(path: &Path, problem: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
             problem: problem.into(),
-            model: true,
+            foreign: false,
         }
     }
 
-    /// Of work that failed.
-    fn of_work(path: &Path, problem: impl Into<String>) -> Self {
+    fn foreign(path: &Path, problem: impl Into<String>) -> Self {
         Self {
-            model: false,
-            ..Self::of_model(path, problem)
+            foreign: true,
+            ..Self::new(path, problem)
         }
     }
 
-    /// Whether the network itself is wrong, rather than something having failed.
-    pub(crate) fn is_model(&self) -> bool {
-        self.model
+    /// Whether the network is whole, but of a kind that easel does not take.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign
     }
 }
 
@@ -112,8 +110,7 @@ impl Network {
     pub(crate) fn open(model_dir: &Path, component: &str) -> Result<Self, RuntimeError> {
         let path = model_dir.join(component).join("model.onnx");
         let proto = parse(&path)?;
-        passes::check_operators(&proto)
-            .map_err(|problem| RuntimeError::of_model(&path, problem))?;
+        passes::check_operators(&proto).map_err(|problem| RuntimeError::foreign(&path, problem))?;
         let graph = proto.graph.as_ref().expect("parse() checks for a graph");
         let constants: std::collections::HashSet<&str> =
             graph.initializer.iter().map(|i| i.name.as_str()).collect();
@@ -123,7 +120,7 @@ impl Network {
             .filter(|input| !constants.contains(input.name.as_str()))
             .map(input_spec)
             .collect::<Result<_, _>>()
-            .map_err(|problem| RuntimeError::of_model(&path, problem))?;
+            .map_err(|problem| RuntimeError::new(&path, problem))?;
         Ok(Self { path, inputs })
     }
 
@@ -132,7 +129,12 @@ impl Network {
     }
 
     pub(crate) fn error(&self, problem: impl Into<String>) -> RuntimeError {
-        RuntimeError::of_model(&self.path, problem)
+        RuntimeError::new(&self.path, problem)
+    }
+
+    /// An error of a network that is whole, but of a kind that easel does not take.
+    pub(crate) fn refusal(&self, problem: impl Into<String>) -> RuntimeError {
+        RuntimeError::foreign(&self.path, problem)
     }
 
     /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), all but the weights. With
@@ -179,7 +181,7 @@ impl Network {
                 return Ok(prepared(model, Source::Cache(Arc::new(pack))));
             }
         }
-        passes::standardize(&mut proto).map_err(|problem| self.error(problem))?;
+        passes::standardize(&mut proto).map_err(|problem| self.refusal(problem))?;
         let weights = passes::run(&mut proto, &self.path).map_err(|problem| self.error(problem))?;
         // For the cache, and for who may cut the network into sections.
         let wanted = cache.is_some() || precision == Precision::Fine;
@@ -270,7 +272,7 @@ impl Plan {
         inputs: Vec<Tensor>,
     ) -> Result<Vec<Tensor>, RuntimeError> {
         let outputs = workers.run(&self.model, &self.takes, &self.kept, inputs);
-        outputs.map_err(|error| RuntimeError::of_work(&self.path, chain(&error)))
+        outputs.map_err(|error| RuntimeError::new(&self.path, chain(&error)))
     }
 
     /// Lets go of the scratch memory that is kept from one run to the next.
@@ -299,7 +301,7 @@ fn chain(error: &tract_core::prelude::TractError) -> String {
 }
 
 fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {
-    let fail = |problem: String| RuntimeError::of_model(path, problem);
+    let fail = |problem: String| RuntimeError::new(path, problem);
     let proto = read_network(path).map_err(|error| match error.kind() {
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => fail(format!(
             "damaged or not an ONNX file ({error}): copy or export it again"

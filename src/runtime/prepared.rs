@@ -202,7 +202,7 @@ impl Prepared {
     }
 
     pub(super) fn error(&self, problem: impl std::fmt::Display) -> RuntimeError {
-        RuntimeError::of_work(&self.path, problem.to_string())
+        RuntimeError::new(&self.path, problem.to_string())
     }
 }
 

@@ -2,6 +2,7 @@
 //! cache, from which they are loaded or stream by.
 
 mod blocked;
+mod calls;
 mod inline;
 mod pack;
 mod source;
