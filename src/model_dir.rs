@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::request::LARGEST_SIDE;
 use crate::runtime::Network;
-use crate::scheduler::{SchedulerConfig, SchedulerError, SchedulerKind, excerpt};
+use crate::scheduler::{self, SchedulerConfig, SchedulerError, SchedulerKind, excerpt};
 
 pub use recognise::not_a_model;
 pub(crate) use recognise::{LCM, channels_problem};
@@ -195,10 +195,17 @@ impl ModelDir {
                 Err(SchedulerError::UnknownClass(_) | SchedulerError::Unsupported { .. }) => None,
                 Err(error) => return Err(scheduler_error(&error)),
             },
-            Some(name) => Some(
-                name.parse()
-                    .map_err(|error: SchedulerError| fail("easel.json", error.to_string()))?,
-            ),
+            Some(name) => {
+                let kind = name.parse::<SchedulerKind>();
+                let kind = kind.map_err(|error| fail("easel.json", error.to_string()))?;
+                match scheduler::build(kind, &scheduler, 2, (64, 64)) {
+                    Err(error @ SchedulerError::BadValue { .. }) => {
+                        return Err(scheduler_error(&error));
+                    }
+                    // Whether it suits the picture is for the request to find out.
+                    _ => Some(kind),
+                }
+            }
         };
         let (rows, columns) = match unet.sample_size {
             None => (64, 64),
