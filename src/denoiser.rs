@@ -44,7 +44,7 @@ impl Denoiser {
         let network = Network::open(model_dir, "unet")?;
         for input in network.inputs() {
             if input.name == "timestep_cond" {
-                return Err(network.error(LCM));
+                return Err(network.refusal(LCM));
             }
             if !KNOWN.contains(&input.name.as_str()) {
                 return Err(network.error(format!(
@@ -72,7 +72,7 @@ impl Denoiser {
         let channels = network.inputs().iter().find(|input| input.name == SAMPLE);
         let channels = channels.and_then(|input| *input.dims.get(1)?);
         if let Some(found) = channels.filter(|found| *found != model.latent_channels) {
-            return Err(network.error(channels_problem(found, model.latent_channels)));
+            return Err(network.refusal(channels_problem(found, model.latent_channels)));
         }
         let named = |name: &str| network.inputs().iter().find(|input| input.name == name);
         let pooled = match named(POOLED).map(|input| &input.dims[..]) {
@@ -102,7 +102,7 @@ impl Denoiser {
         if self.pooled.is_none() {
             return Ok(());
         }
-        Err(self.slot.network().error(format!(
+        Err(self.slot.network().refusal(format!(
             "asks for input `{POOLED}`: this is Stable Diffusion XL, whose two text encoders easel does not have yet; `easel bench` and `easel plan --component unet` take the network alone"
         )))
     }

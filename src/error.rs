@@ -73,12 +73,12 @@ impl Error {
         }
     }
 
-    /// Whether the model is wrong (exit code 2): another one, or this one copied or exported anew, helps.
+    /// Whether the model is whole, but none that easel takes (exit code 2): another one helps, or this one made anew.
     #[must_use]
-    pub fn is_model(&self) -> bool {
+    pub fn is_foreign_model(&self) -> bool {
         match self {
-            Self::ModelDir(_) | Self::Tokenizer(_) => true,
-            Self::Runtime(error) => error.is_model(),
+            Self::ModelDir(error) => error.is_foreign(),
+            Self::Runtime(error) => error.is_foreign(),
             _ => false,
         }
     }

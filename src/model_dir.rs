@@ -8,7 +8,7 @@ use crate::config::{self, Config};
 use crate::files::{SETTINGS, read_text};
 use crate::request::{LARGEST_SIDE, RequestError};
 use crate::runtime::Network;
-use crate::scheduler::{SchedulerConfig, SchedulerError, SchedulerKind};
+use crate::scheduler::{self, SchedulerConfig, SchedulerError, SchedulerKind};
 use crate::text::excerpt;
 
 pub use recognise::not_a_model;
@@ -20,6 +20,29 @@ pub(crate) use recognise::{LCM, channels_problem};
 pub struct ModelDirError {
     path: PathBuf,
     problem: String,
+    /// Whether it is whole, but none that easel takes.
+    foreign: bool,
+}
+
+impl ModelDirError {
+    fn new(path: PathBuf, problem: String) -> Self {
+        Self {
+            path,
+            problem,
+            foreign: false,
+        }
+    }
+
+    fn foreign(path: PathBuf, problem: String) -> Self {
+        Self {
+            foreign: true,
+            ..Self::new(path, problem)
+        }
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign
+    }
 }
 
 /// What a model paints unless told otherwise.
@@ -48,6 +71,8 @@ pub(crate) struct ModelDir {
     pub(crate) scaling_factor: f32,
     pub(crate) shift_factor: f32,
     pub(crate) preview: Option<PreviewFactors>,
+    /// Latents that every U-Net of this kind halves evenly on its way down are multiples of this each way.
+    pub(crate) even_latents: usize,
 }
 
 /// The linear map from latents to colours, for previews.
@@ -87,24 +112,24 @@ const DEFAULTS_KEYS: [&str; 5] = ["width", "height", "steps", "guidance", "sched
 
 /// Channels of Stable Diffusion's latents.
 const CHANNELS: u32 = 4;
+/// Levels of Stable Diffusion's U-Net.
+const LEVELS: usize = 4;
 /// Of Stable Diffusion's autoencoder.
 const SCALING_FACTOR: f32 = 0.18215;
 
 impl ModelDir {
     /// Reads `model_index.json`, the components' configurations and, if there is one, `easel.json`.
     pub(crate) fn read(path: &Path) -> Result<Self, ModelDirError> {
-        let fail = |file: &str, problem: String| ModelDirError {
-            path: path.join(file),
-            problem,
-        };
+        let fail = |file: &str, problem: String| ModelDirError::new(path.join(file), problem);
+        let refuse = |file: &str, problem: String| ModelDirError::foreign(path.join(file), problem);
         if let Some(problem) = not_a_model(path) {
             let path = path.to_owned();
-            return Err(ModelDirError { path, problem });
+            return Err(ModelDirError::foreign(path, problem));
         }
         let index = read_config(&path.join("model_index.json"))?;
-        check_components(&index).map_err(|p| fail("model_index.json", p))?;
+        check_components(&index).map_err(|p| refuse("model_index.json", p))?;
         recognise::check_networks(path)
-            .map_err(|(path, problem)| ModelDirError { path, problem })?;
+            .map_err(|(path, problem)| ModelDirError::foreign(path, problem))?;
 
         let scheduler_file = "scheduler/scheduler_config.json";
         let text = read(&path.join(scheduler_file))?;
@@ -123,16 +148,20 @@ impl ModelDir {
         let in_unet = |problem| fail(unet_file, problem);
         // Of latent consistency models: features of the embedded guidance.
         if unet.get("time_cond_proj_dim").is_some() {
-            return Err(in_unet(LCM.to_owned()));
+            return Err(refuse(unet_file, LCM.to_owned()));
         }
         let channels = unet.count("in_channels", 1..=MOST_CHANNELS);
         let channels = channels.map_err(in_unet)?.unwrap_or(CHANNELS) as usize;
         let latents = unet.count("out_channels", 1..=MOST_CHANNELS);
         let latents = latents.map_err(in_unet)?.map(|latents| latents as usize);
         if let Some(latents) = latents.filter(|latents| *latents != channels) {
-            return Err(in_unet(channels_problem(channels, latents)));
+            return Err(refuse(unet_file, channels_problem(channels, latents)));
         }
         let [rows, columns] = sample_size(&unet).map_err(in_unet)?;
+        let levels = unet.counts("block_out_channels", 1..=8, 1..=1 << 20);
+        let levels = levels
+            .map_err(in_unet)?
+            .map_or(LEVELS, |blocks| blocks.len());
         let vae = Vae::read(path)?;
 
         let easel_file = path.join("easel.json");
@@ -151,8 +180,15 @@ impl ModelDir {
                 Err(error) => return Err(scheduler_error(&error)),
             },
             Some(name) => {
-                let kind = name.parse();
-                Some(kind.map_err(|error: SchedulerError| in_easel(error.to_string()))?)
+                let kind = name.parse::<SchedulerKind>();
+                let kind = kind.map_err(|error| in_easel(error.to_string()))?;
+                match scheduler::build(kind, &scheduler, 2, (64, 64)) {
+                    Err(error @ SchedulerError::BadValue { .. }) => {
+                        return Err(scheduler_error(&error));
+                    }
+                    // Whether it suits the picture is for the request to find out.
+                    _ => Some(kind),
+                }
             }
         };
         let side = |key, latents: u32| {
@@ -188,6 +224,8 @@ impl ModelDir {
             scaling_factor: vae.scaling_factor,
             shift_factor: vae.shift_factor,
             preview,
+            // Each level but the last halves them.
+            even_latents: 1 << (levels - 1),
         })
     }
 }
@@ -221,10 +259,7 @@ struct Vae {
 impl Vae {
     fn read(path: &Path) -> Result<Self, ModelDirError> {
         let file = path.join("vae_decoder/config.json");
-        let fail = |problem: String| ModelDirError {
-            path: file.clone(),
-            problem,
-        };
+        let fail = |problem: String| ModelDirError::new(file.clone(), problem);
         if let Some(config) = read_if_there(&file)? {
             return Self::of(&config).map_err(fail);
         }
@@ -391,16 +426,16 @@ fn read_if_there(path: &Path) -> Result<Option<Config>, ModelDirError> {
 }
 
 fn read(path: &Path) -> Result<String, ModelDirError> {
-    read_text(path, SETTINGS).map_err(|error| ModelDirError {
-        path: path.to_owned(),
-        problem: format!("cannot be read: {error}: is this a complete model directory?"),
+    read_text(path, SETTINGS).map_err(|error| {
+        let problem = format!("cannot be read: {error}: is this a complete model directory?");
+        ModelDirError::new(path.to_owned(), problem)
     })
 }
 
 fn read_config(path: &Path) -> Result<Config, ModelDirError> {
-    Config::parse(&read(path)?).map_err(|problem| ModelDirError {
-        path: path.to_owned(),
-        problem: recognise::pointer_problem(path).unwrap_or(problem),
+    Config::parse(&read(path)?).map_err(|problem| match recognise::pointer_problem(path) {
+        Some(problem) => ModelDirError::foreign(path.to_owned(), problem),
+        None => ModelDirError::new(path.to_owned(), problem),
     })
 }
 

@@ -78,6 +78,8 @@ pub struct Pipeline {
     base: usize,
     /// The memory plan of the last picture, and what it was made for.
     memory: Option<(Sizes, MemoryPlan)>,
+    /// Latents that the U-Net cannot halve evenly and takes nevertheless.
+    uneven: Option<[usize; 4]>,
     load: Duration,
 }
 
@@ -161,6 +163,7 @@ impl Pipeline {
             budget: options.budget(),
             base: 0,
             memory: None,
+            uneven: None,
             load: Duration::ZERO,
         };
         pipeline.base = memory::settled();
@@ -261,6 +264,7 @@ impl Pipeline {
         let clock = Instant::now();
         let prompts = self.tokenize(request, scale, &mut warnings)?;
         let together = prompts.len().min(self.denoiser.batch());
+        self.check_size(&latents, &prompts[0], together)?;
         self.plan_for(&latents, &prompts[0], together)?;
         timings.load += clock.elapsed();
 

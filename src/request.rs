@@ -114,6 +114,18 @@ pub enum RequestError {
         /// Pixels per latent.
         factor: u32,
     },
+    /// A size that the autoencoder takes and the U-Net's export does not.
+    #[error(
+        "size: {width}x{height}: this model's U-Net was exported in a way that takes multiples of {multiple} pixels each way alone: choose such a size, or export it again with `python -m easel_export`"
+    )]
+    UnevenSize {
+        /// Pixels.
+        width: usize,
+        /// Pixels.
+        height: usize,
+        /// What works.
+        multiple: usize,
+    },
     /// Initial latents of another shape.
     #[error("latents: shape is {found:?}, this picture needs {wanted:?}")]
     LatentsShape {

@@ -35,7 +35,7 @@ impl From<easel::Error> for Failure {
     fn from(error: easel::Error) -> Self {
         match error {
             easel::Error::Cancelled => Self::Failed("cancelled".to_owned()),
-            error if error.is_usage() || error.is_model() => Self::Usage(error.to_string()),
+            error if error.is_usage() || error.is_foreign_model() => Self::Usage(error.to_string()),
             error => Self::Failed(error.to_string()),
         }
     }

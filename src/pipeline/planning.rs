@@ -9,6 +9,7 @@ use crate::latents::Latents;
 use crate::memory::{self, Choices, MemoryPlan, TooSmall};
 use crate::pipeline::blank_latents;
 use crate::process_memory;
+use crate::request::RequestError;
 use crate::runtime::{Residency, Slot};
 use crate::text_encoder::TextShape;
 use crate::tokenizer::TokenIds;
@@ -75,6 +76,41 @@ impl Pipeline {
             self.slot(component).set_memory(residency, limit);
         }
         Ok(())
+    }
+
+    /// Refuses a size that the U-Net does not take as it was exported: some exporters count on it that latents are halved evenly.
+    pub(super) fn check_size(
+        &mut self,
+        latents: &Latents,
+        prompt: &TokenIds,
+        texts: usize,
+    ) -> Result<(), Error> {
+        let even = self.model.even_latents;
+        let sides = [latents.height, latents.width];
+        let is_even = sides.iter().all(|side| side.is_multiple_of(even));
+        if is_even || self.uneven == Some(latents.shape()) {
+            return Ok(());
+        }
+        let sizes = self.sizes(latents, prompt, texts)?;
+        let needs = |latents: &Latents| {
+            self.denoiser
+                .needs(&self.workers, latents, sizes.text, texts)
+        };
+        let Err(problem) = needs(latents) else {
+            self.uneven = Some(latents.shape());
+            return Ok(());
+        };
+        let [rows, columns] = sides.map(|side| side.next_multiple_of(even));
+        if needs(&Latents::zeros(latents.channels, rows, columns)).is_err() {
+            return Err(problem.into());
+        }
+        let factor = self.model.defaults.vae_factor as usize;
+        Err(RequestError::UnevenSize {
+            width: latents.width * factor,
+            height: latents.height * factor,
+            multiple: even * factor,
+        }
+        .into())
     }
 
     fn sizes(&self, latents: &Latents, prompt: &TokenIds, texts: usize) -> Result<Sizes, Error> {

@@ -49,31 +49,29 @@ pub(crate) use workers::Workers;
 pub struct RuntimeError {
     path: PathBuf,
     problem: String,
-    /// Whether it is the file that is wrong.
-    model: bool,
+    /// See [`RuntimeError::is_foreign`].
+    foreign: bool,
 }
 
 impl RuntimeError {
-    /// Of a file that is wrong.
-    fn of_model(path: &Path, problem: impl Into<String>) -> Self {
+    fn new(path: &Path, problem: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
             problem: shortened(&one_line(&problem.into())),
-            model: true,
+            foreign: false,
         }
     }
 
-    /// Of work that failed.
-    fn of_work(path: &Path, problem: impl Into<String>) -> Self {
+    fn foreign(path: &Path, problem: impl Into<String>) -> Self {
         Self {
-            model: false,
-            ..Self::of_model(path, problem)
+            foreign: true,
+            ..Self::new(path, problem)
         }
     }
 
-    /// Whether the network itself is wrong, rather than something having failed.
-    pub(crate) fn is_model(&self) -> bool {
-        self.model
+    /// Whether the network is whole, but of a kind that easel does not take.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign
     }
 }
 
@@ -116,9 +114,8 @@ impl Network {
     pub(crate) fn open(model_dir: &Path, component: &str) -> Result<Self, RuntimeError> {
         let path = model_dir.join(component).join("model.onnx");
         let proto = parse(&path)?;
+        passes::check_operators(&proto).map_err(|problem| RuntimeError::foreign(&path, problem))?;
         let proto = within(&path, &CancelToken::new(), move || {
-            // What cannot run here is named before anything else.
-            passes::check_operators(&proto)?;
             let mut standard = proto.clone();
             passes::standardize(&mut standard)?;
             gate::check_structure(&standard)?;
@@ -133,7 +130,7 @@ impl Network {
             .filter(|input| !constants.contains(input.name.as_str()))
             .map(input_spec)
             .collect::<Result<_, _>>()
-            .map_err(|problem| RuntimeError::of_model(&path, problem))?;
+            .map_err(|problem| RuntimeError::new(&path, problem))?;
         Ok(Self { path, inputs })
     }
 
@@ -142,7 +139,12 @@ impl Network {
     }
 
     pub(crate) fn error(&self, problem: impl Into<String>) -> RuntimeError {
-        RuntimeError::of_model(&self.path, problem)
+        RuntimeError::new(&self.path, problem)
+    }
+
+    /// An error of a network that is whole, but of a kind that easel does not take.
+    pub(crate) fn refusal(&self, problem: impl Into<String>) -> RuntimeError {
+        RuntimeError::foreign(&self.path, problem)
     }
 
     /// Bytes of all files in its folder; 0 where that cannot be told.
@@ -320,11 +322,11 @@ impl Plan {
         let outputs = catch(|| workers.run(&self.model, &self.takes, &self.kept, inputs));
         let outputs = outputs.map_err(|panic| unforeseen(&panic));
         let outputs = outputs.and_then(|outputs| outputs.map_err(|error| chain(&error)));
-        let outputs = outputs.map_err(|problem| RuntimeError::of_work(&self.path, problem))?;
+        let outputs = outputs.map_err(|problem| RuntimeError::new(&self.path, problem))?;
         if outputs.iter().all(is_finite) {
             return Ok(outputs);
         }
-        Err(RuntimeError::of_model(
+        Err(RuntimeError::new(
             &self.path,
             "gives values that are no numbers: the model or its quantization is damaged; copy or export it again",
         ))
@@ -362,7 +364,7 @@ fn within<R: Send + 'static>(
         Err(Stopped::TooLong) => Err("takes minutes to build: it is no network that paints".into()),
         Err(Stopped::Panicked(panic)) => Err(unforeseen(&panic)),
     };
-    made.map_err(|problem| RuntimeError::of_model(path, problem))
+    made.map_err(|problem| RuntimeError::new(path, problem))
 }
 
 /// What is wrong with a network that passed all checks, and that something stumbled over.
@@ -408,7 +410,7 @@ fn shortened(line: &str) -> String {
 }
 
 fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {
-    let fail = |problem: String| RuntimeError::of_model(path, problem);
+    let fail = |problem: String| RuntimeError::new(path, problem);
     let proto = read_network(path).map_err(|error| match error.kind() {
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => fail(format!(
             "damaged or not an ONNX file ({error}): copy or export it again"

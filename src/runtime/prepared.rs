@@ -158,7 +158,7 @@ impl Prepared {
         let checked = files::check_component(component, || {
             workers.watched().beat().map_err(std::io::Error::other)
         });
-        checked.map_err(|(path, problem)| RuntimeError::of_model(&path, problem))
+        checked.map_err(|(path, problem)| RuntimeError::foreign(&path, problem))
     }
 
     /// Brings the weights, and writes the cache if there is to be one and it is not there. With a warning if that fails and need not.
@@ -280,7 +280,7 @@ impl Prepared {
     }
 
     pub(super) fn error(&self, problem: impl std::fmt::Display) -> RuntimeError {
-        RuntimeError::of_work(&self.path, problem.to_string())
+        RuntimeError::new(&self.path, problem.to_string())
     }
 }
 

@@ -16,6 +16,8 @@ use prost::Message as _;
 use prost::encoding::encode_varint;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto, tensor_proto::DataLocation};
 
+use super::calls;
+
 /// `ModelProto.graph`, `GraphProto.initializer`, `TensorProto.raw_data`, `.external_data`, `.data_location` (onnx.proto).
 const GRAPH: u64 = 7;
 const INITIALIZER: u64 = 5;
@@ -50,7 +52,11 @@ pub(crate) fn read_network(path: &Path) -> io::Result<ModelProto> {
     };
     let bytes = reader.message(end, Level::Model)?;
     census::check(&bytes)?;
-    ModelProto::decode(&bytes[..]).map_err(|error| invalid(&error.to_string()))
+    let decoded = ModelProto::decode(&bytes[..]).and_then(|mut model| {
+        calls::complete(&mut model, &bytes)?;
+        Ok(model)
+    });
+    decoded.map_err(|error| invalid(&error.to_string()))
 }
 
 /// Which message is read.

@@ -2,6 +2,7 @@
 //! cache, from which they are loaded or stream by.
 
 mod blocked;
+mod calls;
 mod census;
 mod inline;
 mod pack;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::blocked::Blocked;
 use crate::files::open_file;
+use crate::text::excerpt;
 use half::{bf16, f16};
 use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation, tensor_proto::DataType};
 
@@ -184,6 +185,15 @@ impl TensorSource {
         let path = self.folder.join(location);
         let unreadable = |error| format!("its file `{location}` cannot be read: {error}");
         if !self.files.contains_key(location) {
+            // Stores of models link files to where they keep them, never folders: one that is a link leads anywhere.
+            let folder = |path: &Path| path.parent().map(Path::canonicalize).and_then(Result::ok);
+            let lies_in = folder(&path).zip(self.folder.canonicalize().ok());
+            if lies_in.is_some_and(|(lies, model)| !lies.starts_with(model)) {
+                return Err(format!(
+                    "its file `{}` is outside the model",
+                    excerpt(location)
+                ));
+            }
             let file = open_file(&path).map_err(unreadable)?;
             self.files.insert(location.to_owned(), Arc::new(file));
         }

@@ -1,4 +1,4 @@
-//! Damaged models: exit code 1, one line that names the file, nothing written.
+//! Damaged models: exit code 1, and what is no model or none for easel: exit code 2; one line that names the file, nothing written.
 
 use crate::support::Workplace;
 use std::fs;
@@ -12,11 +12,25 @@ fn damaged(file: &str, damage: impl FnOnce(Vec<u8>) -> Vec<u8>, says: &[&str]) {
     fails(&place, file, says);
 }
 
+const CALL: [&str; 7] = [
+    "paint", "a cat", "--model", "model", "--steps", "2", "--quiet",
+];
+
 fn fails(place: &Workplace, file: &str, says: &[&str]) {
-    let call = [
-        "paint", "a cat", "--model", "model", "--steps", "2", "--quiet",
-    ];
-    place.refuses(1, &call, &[&[file], says].concat());
+    place.refuses(1, &CALL, &[&[file], says].concat());
+}
+
+fn is_refused(place: &Workplace, file: &str, says: &[&str]) {
+    place.refuses(2, &CALL, &[&[file], says].concat());
+}
+
+/// Changes one file of a copy of the tiny model.
+fn changed(file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Workplace {
+    let place = Workplace::new().with_tiny();
+    let path = place.path("model").join(file);
+    let bytes = fs::read(&path).expect("the model has it");
+    fs::write(&path, change(bytes)).expect("it can be written");
+    place
 }
 
 /// Keeps so many tenths of the file.
@@ -77,7 +91,8 @@ fn a_network_is_something_else() {
 
 #[test]
 fn a_file_is_missing() {
-    for file in NETWORKS.into_iter().chain(CONFIGS[1..4].iter().copied()) {
+    // diffusers' own ONNX exports have no configurations of networks.
+    for file in NETWORKS.into_iter().chain([CONFIGS[1]]) {
         let place = Workplace::new().with_tiny();
         fs::remove_file(place.path("model").join(file)).expect("the model has it");
         fails(&place, file, &["cannot be read"]);
@@ -331,11 +346,27 @@ fn a_configuration_is_no_json() {
 
 #[test]
 fn the_scheduler_class_is_unknown() {
-    damaged(
-        "scheduler/scheduler_config.json",
-        replace("DDIMScheduler", "MagicScheduler"),
-        &["MagicScheduler", "DDIMScheduler"],
+    let scheduler = "scheduler/scheduler_config.json";
+    let place = changed(scheduler, replace("DDIMScheduler", "MagicScheduler"));
+    let edited = place.path("model/easel.json");
+    let easel = fs::read_to_string(&edited).expect("the model has it");
+    let mut easel: serde_json::Value = serde_json::from_str(&easel).expect("JSON");
+    easel["defaults"]
+        .as_object_mut()
+        .expect("it has them")
+        .remove("scheduler");
+    fs::write(&edited, easel.to_string()).expect("it can be written");
+    is_refused(
+        &place,
+        "scheduler_config.json",
+        &["MagicScheduler", "--scheduler"],
     );
+    let chosen = place.run(&[&CALL[..], &["--scheduler", "ddim", "--out", "cat.png"]].concat());
+    assert!(chosen.status.success(), "{chosen:?}");
+    easel["defaults"]["scheduler"] = "euler".into();
+    fs::write(&edited, easel.to_string()).expect("it can be written");
+    let chosen = place.run(&[&CALL[..], &["--out", "cat.png"]].concat());
+    assert!(chosen.status.success(), "{chosen:?}");
     damaged(
         "scheduler/scheduler_config.json",
         replace("\"epsilon\"", "\"magic\""),
@@ -345,10 +376,22 @@ fn the_scheduler_class_is_unknown() {
 
 #[test]
 fn a_component_is_unknown() {
-    damaged(
+    let place = changed(
         "model_index.json",
         replace("\"unet\"", "\"text_encoder_2\""),
-        &["text_encoder_2"],
+    );
+    is_refused(&place, "model_index.json", &["text_encoder_2"]);
+    let place = changed("model_index.json", |bytes| {
+        let bytes = replace("\"unet\"", "\"text_encoder_2\"")(bytes);
+        replace(
+            "\"StableDiffusionPipeline\"",
+            "\"StableDiffusionXLPipeline\"",
+        )(bytes)
+    });
+    is_refused(
+        &place,
+        "model_index.json",
+        &["Stable Diffusion XL", "text_encoder_2"],
     );
     damaged(
         "vae_decoder/config.json",
@@ -380,7 +423,60 @@ fn the_configuration_has_other_channels_than_the_network() {
     let config = replace("\"in_channels\": 4", "\"in_channels\": 9");
     fs::write(&path, config(fs::read(&path).expect("the model has it")))
         .expect("it can be written");
-    fails(&place, "unet/model.onnx", &["sample", "9"]);
+    is_refused(&place, "unet/config.json", &["inpainting", "9 channels"]);
+}
+
+#[test]
+fn what_is_given_for_a_model_says_what_it_is() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3438167540\n";
+    let place = Workplace::new()
+        .with("model.gguf", "GGUF")
+        .with("model.safetensors", "");
+    let call = |model: &'static str| ["paint", "a cat", "--model", model];
+    place.refuses(
+        2,
+        &call("model.gguf"),
+        &["model.gguf", "GGUF", "easel_export"],
+    );
+    place.refuses(
+        2,
+        &call("model.safetensors"),
+        &["checkpoint in a single file", "easel_export"],
+    );
+    place.refuses(
+        2,
+        &call("owner/name"),
+        &["Hugging Face Hub", "--source owner/name"],
+    );
+    for file in [
+        "unet/model.onnx",
+        "vae_decoder/model.onnx_data",
+        "tokenizer/vocab.json",
+        "model_index.json",
+    ] {
+        let place = changed(file, |_| pointer.into());
+        is_refused(&place, file, &["Git LFS pointer", "git lfs pull"]);
+    }
+    let place = Workplace::new().with_tiny();
+    let unet = place.path("model/unet");
+    fs::rename(
+        unet.join("model.onnx"),
+        unet.join("diffusion_pytorch_model.safetensors"),
+    )
+    .expect("it is there");
+    is_refused(
+        &place,
+        "model",
+        &["diffusers checkpoint", "easel_export --source model"],
+    );
+    let place = changed(
+        "unet/config.json",
+        replace(
+            "\"time_cond_proj_dim\": null",
+            "\"time_cond_proj_dim\": 256",
+        ),
+    );
+    is_refused(&place, "unet/config.json", &["LCM", "timestep_cond"]);
 }
 
 #[test]

@@ -25,6 +25,17 @@ impl<'n> Node<'n> {
         self.inputs.get(at).copied().flatten()
     }
 
+    /// That an input, if it is there, is a single number: tract reads the first of its elements, whether there is one or not.
+    pub(super) fn single(&self, at: usize) -> Result<(), String> {
+        match self.optional(at) {
+            Some(value) if value.volume()? != 1 => Err(format!(
+                "has {:?} where a single number belongs",
+                value.shape
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// How many outputs somebody may read.
     pub(super) fn outputs(&self) -> usize {
         self.proto.output.len()

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use tract_core::prelude::DatumType;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_proto::DataType};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
+};
 
 use super::super::passes;
 use super::node::Node;
@@ -68,6 +70,24 @@ fn element_of(element: DatumType) -> DataType {
     }
 }
 
+/// Whether a constant of floats has NaN. Infinities are masks.
+fn has_nan(tensor: &TensorProto) -> bool {
+    let raw = &tensor.raw_data[..];
+    match DataType::try_from(tensor.data_type) {
+        Ok(DataType::Float) => {
+            let raw = raw.as_chunks::<4>().0.iter();
+            raw.fold(false, |any, b| any | f32::from_le_bytes(*b).is_nan())
+                || tensor.float_data.iter().any(|v| v.is_nan())
+        }
+        Ok(DataType::Double) => {
+            let mut raw = raw.as_chunks::<8>().0.iter();
+            raw.any(|b| f64::from_le_bytes(*b).is_nan())
+                || tensor.double_data.iter().any(|v| v.is_nan())
+        }
+        _ => false,
+    }
+}
+
 /// What is known of the values of a graph, and of those around it.
 struct Scope<'g> {
     values: HashMap<&'g str, Value>,
@@ -81,7 +101,15 @@ struct Scope<'g> {
 impl<'g> Scope<'g> {
     fn constants(&mut self, graph: &'g GraphProto) -> Result<(), String> {
         for tensor in &graph.initializer {
-            let value = Value::of(tensor);
+            let value = Value::of(tensor).and_then(|value| {
+                let damaged =
+                    "has values that are no numbers: the model is damaged, copy or export it again";
+                if has_nan(tensor) {
+                    Err(damaged.into())
+                } else {
+                    Ok(value)
+                }
+            });
             let value =
                 value.map_err(|problem| format!("tensor `{}` {problem}", excerpt(&tensor.name)))?;
             self.values.insert(&tensor.name, value);
@@ -153,6 +181,7 @@ impl<'g> Scope<'g> {
             if volume > MOST_NUMBERS {
                 output.numbers = None;
             }
+            output.round()?;
             if bytes > self.limits.tensor {
                 return Err(format!(
                     "makes {:?} of {} MiB, more than there are: choose a smaller picture",
@@ -192,11 +221,13 @@ impl<'g> Scope<'g> {
             });
             outputs.collect()
         };
+        node.single(0)?;
+        // tract builds both, whichever is taken.
+        let (mut one, other) = (outputs("then_branch")?, outputs("else_branch")?);
         match node.input(0)?.as_whole() {
-            Some([0]) => outputs("else_branch"),
-            Some([_]) => outputs("then_branch"),
+            Some([0]) => Ok(other),
+            Some([_]) => Ok(one),
             _ => {
-                let (mut one, other) = (outputs("then_branch")?, outputs("else_branch")?);
                 let alike = one.len() == other.len()
                     && one
                         .iter()

@@ -76,6 +76,26 @@ impl Value {
         self.shape.len()
     }
 
+    /// Makes its numbers those that a tensor of its type has.
+    pub(super) fn round(&mut self) -> Result<(), String> {
+        self.numbers = match (self.numbers.take(), self.element) {
+            (Some(Numbers::Whole(numbers)), DataType::Int32) => {
+                if numbers.iter().any(|number| i32::try_from(*number).is_err()) {
+                    return Err("computes a number of more than 32 bits".into());
+                }
+                Some(Numbers::Whole(numbers))
+            }
+            (Some(Numbers::Real(numbers)), DataType::Float) => {
+                let rounded = numbers.iter().map(|number| f64::from(*number as f32));
+                Some(Numbers::Real(rounded.collect()))
+            }
+            (numbers, DataType::Int64 | DataType::Bool | DataType::Double) => numbers,
+            // Of bytes and halves no shape is made.
+            _ => None,
+        };
+        Ok(())
+    }
+
     /// Its whole numbers.
     pub(super) fn as_whole(&self) -> Option<&[i64]> {
         match &self.numbers {

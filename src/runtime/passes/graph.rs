@@ -149,13 +149,13 @@ impl<'g> View<'g> {
     }
 
     fn makes_single(&self, node: &NodeProto) -> bool {
-        let of_shape = || self.made_by(&node.input[0], "Shape").is_some();
+        let of_shape = || node.input.first().is_some_and(|list| self.is_sizes(list));
         match node.op_type.as_str() {
             "Cast" | "Sqrt" | "Reciprocal" => node.input.iter().all(|name| self.is_single(name)),
             "Add" | "Sub" | "Mul" | "Div" | "Pow" => {
                 node.input.iter().all(|name| self.is_single(name))
             }
-            "Gather" => of_shape() && self.is_single(&node.input[1]),
+            "Gather" => of_shape() && node.input.get(1).is_some_and(|index| self.is_single(index)),
             "Slice" if of_shape() && node.input.len() >= 3 => {
                 let [start, end] = [1, 2].map(|i| self.integers(&node.input[i]));
                 match (start.as_deref(), end.as_deref()) {
@@ -163,6 +163,26 @@ impl<'g> View<'g> {
                     (Some([start]), Some([end])) => end - start == 1 && (*start >= 0 || *end < 0),
                     _ => false,
                 }
+            }
+            _ => false,
+        }
+    }
+}
+
+impl View<'_> {
+    /// Whether the value is a list of sizes: a shape, or some of one.
+    fn is_sizes(&self, value: &str) -> bool {
+        let Some(node) = self.maker(value) else {
+            return false;
+        };
+        match (node.op_type.as_str(), &node.input[..]) {
+            ("Shape", _) => true,
+            // As ONNX Runtime writes the shape of a transposed value.
+            ("Gather", [shape, places]) => {
+                let list = self
+                    .constant(places)
+                    .is_some_and(|places| places.dims.len() == 1);
+                list && self.made_by(shape, "Shape").is_some()
             }
             _ => false,
         }

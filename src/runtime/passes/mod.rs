@@ -136,14 +136,38 @@ mod tests {
 
     /// How many nodes of each kind the model's network has after all passes.
     fn kinds(network: &Path) -> HashMap<String, usize> {
-        let bytes = std::fs::read(network).expect("the default model");
+        let bytes = std::fs::read(network).expect("the model is there");
         let mut model = ModelProto::decode(&bytes[..]).expect("a network");
+        standardize(&mut model).expect("it can be written so");
         run(&mut model, network).expect("all passes run");
         let mut kinds = HashMap::new();
         for node in model.graph.expect("it has one").node {
             *kinds.entry(node.op_type).or_default() += 1;
         }
         kinds
+    }
+
+    #[test]
+    fn what_other_tools_write_is_made_of_our_operators_too() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("test-models/tiny");
+        for variant in [
+            "inline",
+            "runtime-extended",
+            "runtime-all",
+            "runtime-transformers",
+            "functions",
+        ] {
+            let kinds = kinds(&models.join(variant).join("unet/model.onnx"));
+            let fused = [
+                "EaselAttention",
+                "EaselGroupNorm",
+                "EaselLayerNorm",
+                "EaselGeGlu",
+                "EaselConv2d",
+            ];
+            let found = fused.map(|kind| kinds.get(kind).copied().unwrap_or(0));
+            assert_eq!(found, [8, 21, 12, 4, 33], "{variant}: {kinds:?}");
+        }
     }
 
     #[test]

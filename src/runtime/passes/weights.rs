@@ -9,9 +9,11 @@
 //! `n` is a place in [`Setting::weights`], where the bytes stay in their file until the network is built. What does not fit
 //! (grouped, 1-D and 3-D convolutions, scales along another axis) is left as it is.
 
+use std::collections::HashSet;
+
 use easel_kernels::gemm::Order;
 use tract_onnx::pb::{
-    AttributeProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
+    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
     tensor_proto::DataType,
 };
 
@@ -50,7 +52,16 @@ pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), S
     };
     let mut edits = Edits::default();
     let view = View::new(graph);
+    let constant = constants(graph);
     for node in &graph.node {
+        // One of constants alone is computed while the network is built, when weights of ours are not there yet.
+        if node
+            .input
+            .first()
+            .is_some_and(|x| constant.contains(x.as_str()))
+        {
+            continue;
+        }
         if let Some(product) = Product::of(&view, node) {
             let replaced = product.replace(&view, node, setting, &mut edits);
             replaced.map_err(|problem| format!("node `{}`: {problem}", node.name))?;
@@ -58,6 +69,19 @@ pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), S
     }
     edits.apply(graph);
     Ok(())
+}
+
+/// Values that are the same whatever the inputs are.
+fn constants(graph: &GraphProto) -> HashSet<&str> {
+    let initializers = graph.initializer.iter().map(|tensor| tensor.name.as_str());
+    let mut constants: HashSet<&str> = initializers.collect();
+    for node in &graph.node {
+        let mut inputs = node.input.iter().filter(|name| !name.is_empty());
+        if node.op_type != "If" && inputs.all(|name| constants.contains(name.as_str())) {
+            constants.extend(node.output.iter().map(String::as_str));
+        }
+    }
+    constants
 }
 
 /// A product with constant weights, as found.

@@ -97,19 +97,21 @@ fn as_element(x: &Value, element: DataType) -> Value {
 
 pub(super) fn dropout(node: &Node<'_>) -> Outputs {
     let x = node.input(0)?;
+    node.single(1)?;
+    node.single(2)?;
+    if node
+        .optional(2)
+        .is_some_and(|training| training.element != DataType::Bool)
+    {
+        return Err("has a training_mode that is neither true nor false".into());
+    }
     Ok(vec![x.clone(), Value::new(DataType::Bool, x.shape.clone())])
 }
 
 pub(super) fn clip(node: &Node<'_>) -> Outputs {
     let x = node.input(0)?;
-    for bound in [1, 2] {
-        if node
-            .optional(bound)
-            .is_some_and(|bound| bound.shape.iter().any(|side| *side != 1))
-        {
-            return Err("has bounds that are no single numbers".into());
-        }
-    }
+    node.single(1)?;
+    node.single(2)?;
     let mut output = Value::new(x.element, x.shape.clone());
     let bound = |at: usize| match node.optional(at) {
         None => Some(None),
@@ -264,6 +266,7 @@ pub(super) fn running_sum(node: &Node<'_>) -> Outputs {
 
 pub(super) fn triangle(node: &Node<'_>) -> Outputs {
     let x = node.input(0)?;
+    node.single(1)?;
     if x.rank() < 2 {
         return Err("needs a matrix".into());
     }

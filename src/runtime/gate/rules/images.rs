@@ -4,6 +4,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use super::super::node::{Node, known, side};
 use super::super::value::Value;
+use super::products::MOST_WORK;
 
 type Outputs = Result<Vec<Value>, String>;
 
@@ -98,7 +99,7 @@ fn short(length: usize, what: &str) -> Result<usize, String> {
 }
 
 /// The sides of images `[n, c, …]`.
-fn sides<'v>(x: &'v Value) -> Result<&'v [usize], String> {
+fn sides(x: &Value) -> Result<&[usize], String> {
     match x.shape.get(2..) {
         Some(sides) if !sides.is_empty() && sides.len() <= 3 && !x.shape.contains(&0) => Ok(sides),
         _ => Err(format!("works on images, not on {:?}", x.shape)),
@@ -151,10 +152,14 @@ pub(super) fn conv(node: &Node<'_>) -> Outputs {
 }
 
 pub(super) fn conv_integer(node: &Node<'_>) -> Outputs {
+    node.single(2)?;
     convolved(node, node.input(0)?, node.input(1)?, DataType::Int32)
 }
 
 pub(super) fn quantized_conv(node: &Node<'_>) -> Outputs {
+    for at in [1, 2, 6, 7] {
+        node.single(at)?;
+    }
     convolved(node, node.input(0)?, node.input(3)?, node.input(7)?.element)
 }
 
@@ -220,8 +225,18 @@ pub(super) fn pool(node: &Node<'_>) -> Outputs {
         return Err(format!("a kernel of {kernel:?} does not fit {image:?}"));
     }
     let window = Window::of(node, kernel)?;
+    let mut pads = window.kernel.iter().zip(&window.pads);
+    if pads.any(|(kernel, (before, behind))| before.max(behind) >= kernel) {
+        return Err(format!("pads {image:?} by more than a kernel"));
+    }
+    let output = window.output(image)?;
+    let taps = window.kernel.iter().chain(&output).chain(&x.shape[..2]);
+    let work = taps.map(|side| *side as f64).product::<f64>();
+    if work > MOST_WORK {
+        return Err(format!("looks at {work:.0e} elements"));
+    }
     let mut shape = x.shape[..2].to_vec();
-    shape.extend(window.output(image)?);
+    shape.extend(output);
     Ok(vec![Value::new(x.element, shape)])
 }
 

@@ -90,7 +90,7 @@ pub(super) fn of(op: &str) -> Option<Rule> {
         "MatMulInteger" => (2..=4, 1, products::matmul_integer),
         "QLinearMatMul" => (8..=8, 1, products::quantized_matmul),
         "Gemm" => (2..=3, 1, products::gemm),
-        "Einsum" => (1..=4, 1, products::einsum),
+        "Einsum" => (1..=2, 1, products::einsum),
 
         "Conv" => (2..=3, 1, images::conv),
         "ConvInteger" => (2..=4, 1, images::conv_integer),

@@ -133,7 +133,7 @@ impl Taken {
 }
 
 fn taken(side: usize, start: i64, end: i64, step: i64) -> Result<Taken, String> {
-    if step == 0 || step == i64::MIN {
+    if step == 0 || i32::try_from(step).is_err() {
         return Err(format!("goes by {step}"));
     }
     let side = side as i64;
@@ -278,6 +278,7 @@ pub(super) fn scatter(node: &Node<'_>) -> Outputs {
 pub(super) fn pad(node: &Node<'_>) -> Outputs {
     let x = node.input(0)?;
     let pads = node.list("pads", 1)?.ok_or("has no pads")?;
+    node.single(2)?;
     let along: Vec<usize> = match node.optional(3) {
         None => (0..x.rank()).collect(),
         Some(list) => {

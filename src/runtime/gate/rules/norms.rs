@@ -91,6 +91,20 @@ fn scaled(node: &Node<'_>) -> Result<(), String> {
             ));
         }
     }
+    // What is made, or what there is: the zero point is of that type.
+    let bytes = match node.proto.op_type.as_str() {
+        "DequantizeLinear" => x.element,
+        _ => node
+            .optional(2)
+            .map_or(DataType::Uint8, |zero| zero.element),
+    };
+    let known = matches!(
+        bytes,
+        DataType::Int8 | DataType::Uint8 | DataType::Int16 | DataType::Uint16 | DataType::Int32
+    );
+    if !known || node.optional(2).is_some_and(|zero| zero.element != bytes) {
+        return Err("has a zero point of another type than its whole numbers".into());
+    }
     if let Some(zero) = node.optional(2)
         && zero.volume()? != count
     {

@@ -10,6 +10,9 @@ use super::super::value::{Value, broadcast};
 
 type Outputs = Result<Vec<Value>, String>;
 
+/// Products of a node that is none of a network's large ones, which have kernels of their own.
+pub(super) const MOST_WORK: f64 = 1e12;
+
 /// The shape of the product of two stacks of matrices, as numpy has it.
 fn product(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
     let wrong = || format!("multiplies {a:?} and {b:?}");
@@ -39,6 +42,7 @@ pub(super) fn matmul(node: &Node<'_>) -> Outputs {
 
 pub(super) fn matmul_integer(node: &Node<'_>) -> Outputs {
     let (a, b) = (node.input(0)?, node.input(1)?);
+    node.single(2)?;
     Ok(vec![Value::new(
         DataType::Int32,
         product(&a.shape, &b.shape)?,
@@ -47,6 +51,9 @@ pub(super) fn matmul_integer(node: &Node<'_>) -> Outputs {
 
 pub(super) fn quantized_matmul(node: &Node<'_>) -> Outputs {
     let (a, b) = (node.input(0)?, node.input(3)?);
+    for at in [1, 2, 6, 7] {
+        node.single(at)?;
+    }
     Ok(vec![Value::new(
         node.input(7)?.element,
         product(&a.shape, &b.shape)?,
@@ -99,6 +106,11 @@ pub(super) fn einsum(node: &Node<'_>) -> Outputs {
                 return Err(format!("takes {:?} for `{text}`", value.shape));
             }
         }
+    }
+    // Each combination of places is a product.
+    let work = sides.values().map(|side| *side as f64).product::<f64>();
+    if work > MOST_WORK {
+        return Err(format!("takes {work:.0e} products for `{text}`"));
     }
     let made = axes(output);
     let once = made

@@ -80,6 +80,7 @@ fn one_element_whatever_the_input() {
         integers("last", &[-1]),
         integers("max", &[i64::MAX]),
         integers("two", &[1, 2]),
+        integers("order", &[0, 2, 1]),
     ];
     let graph = graph(
         "shape = Shape(x)
@@ -87,6 +88,8 @@ fn one_element_whatever_the_input() {
          none = Slice(shape, last, zero)
          first = Gather(shape, zero)
          some = Gather(shape, two)
+         turned = Gather(shape, order)
+         turned_last = Slice(turned, last, max)
          element = Gather(x, zero)
          float = Cast(last_one) to=1
          root = Sqrt(float)
@@ -96,7 +99,7 @@ fn one_element_whatever_the_input() {
         "yes",
     );
     let view = View::new(&graph);
-    for name in ["one", "last_one", "first", "root", "yes"] {
+    for name in ["one", "last_one", "first", "root", "yes", "turned_last"] {
         assert!(view.is_single(name), "{name}");
     }
     for name in ["many", "shape", "none", "some", "element", "no", "x"] {

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::{GraphProto, NodeProto};
 
-/// Sorts the graph and those inside its nodes, and leaves out of lists what is empty at their end.
+/// Sorts the graph and those inside its nodes, and leaves out what need not be said: empty names at the end of lists, and that a
+/// shape begins with the first size.
 pub(super) fn sort(graph: &mut GraphProto) -> Result<(), String> {
     for node in &mut graph.node {
         for list in [&mut node.input, &mut node.output] {
@@ -12,6 +13,9 @@ pub(super) fn sort(graph: &mut GraphProto) -> Result<(), String> {
             while list.last().is_some_and(String::is_empty) {
                 list.pop();
             }
+        }
+        if node.op_type == "Shape" {
+            node.attribute.retain(|a| a.name != "start" || a.i != 0);
         }
         for attribute in &mut node.attribute {
             let mut graphs = attribute.g.iter_mut().chain(&mut attribute.graphs);

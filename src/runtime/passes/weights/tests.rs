@@ -132,3 +132,31 @@ fn weights_of_another_size_than_their_shape_are_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn weights_of_16_bits_stay_as_they_are_until_they_are_packed() {
+    let numbers: Vec<f32> = (0..12_u8).map(|at| f32::from(at) - 5.5).collect();
+    let halves = |kind| -> Vec<u8> {
+        let bits = numbers.iter().map(|number| match kind {
+            DataType::Bfloat16 => half::bf16::from_f32(*number).to_bits(),
+            _ => half::f16::from_f32(*number).to_bits(),
+        });
+        bits.flat_map(u16::to_le_bytes).collect()
+    };
+    for kind in [DataType::Float16, DataType::Bfloat16] {
+        for text in ["y = MatMul(x, w)", "c = Cast(w) to=1\ny = MatMul(x, c)"] {
+            let constants = vec![bytes_tensor("w", &[3, 4], kind, &halves(kind))];
+            let (kinds, weights) = after(text, constants).expect("it runs");
+            assert_eq!(kinds, ["EaselLinear"], "{text}");
+            let (Values::F16(bytes) | Values::Bf16(bytes)) = &weights[0].values else {
+                panic!("{kind:?} became something else");
+            };
+            let bytes = bytes.read().expect("they are there");
+            let found = match &weights[0].values {
+                Values::Bf16(_) => crate::weights::bfloats_to_f32(&bytes),
+                _ => crate::weights::halves_to_f32(&bytes),
+            };
+            assert_eq!(found, numbers, "{kind:?}");
+        }
+    }
+}

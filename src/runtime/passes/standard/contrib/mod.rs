@@ -40,6 +40,7 @@ const GPU_ONLY: [&str; 12] = [
 
 /// Replaces all operators that are not the standard's.
 pub(super) fn decompose(graph: &mut GraphProto, version: i64) -> Result<(), String> {
+    graph.node.iter().try_for_each(check_branches)?;
     let foreign = |node: &NodeProto| !matches!(decomposition(node), Ok(None));
     if !graph.node.iter().any(foreign) {
         return Ok(());
@@ -62,6 +63,21 @@ pub(super) fn decompose(graph: &mut GraphProto, version: i64) -> Result<(), Stri
     Ok(())
 }
 
+/// No optimizer writes operators of its own into branches and loops.
+fn check_branches(node: &NodeProto) -> Result<(), String> {
+    for attribute in &node.attribute {
+        for graph in attribute.g.iter().chain(&attribute.graphs) {
+            for node in &graph.node {
+                if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+                    return Err(unknown(node));
+                }
+                check_branches(node)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether all the network's operators can be had, before anything is done with it.
 pub(in crate::runtime) fn check(model: &ModelProto) -> Result<(), String> {
     let functions = model.functions.iter();
@@ -81,7 +97,12 @@ pub(in crate::runtime) fn check(model: &ModelProto) -> Result<(), String> {
 /// How the node is written in the standard's operators; `None` if it is one of them.
 fn decomposition(node: &NodeProto) -> Result<Option<Decomposition>, String> {
     match node.domain.as_str() {
-        "" | "ai.onnx" => Ok(None),
+        "" | "ai.onnx" => Ok(match node.op_type.as_str() {
+            // The standard's, but better known as what they stand for.
+            "QLinearConv" => Some(quantized::conv),
+            "QLinearMatMul" => Some(quantized::matmul),
+            _ => None,
+        }),
         RUNTIME => runtime(node).map(Some),
         blocked::DOMAIN => in_blocks(node).map(Some),
         domain => Err(format!(
@@ -129,6 +150,7 @@ fn runtime(node: &NodeProto) -> Result<Decomposition, String> {
         "DynamicQuantizeMatMul" => quantized::dynamic_matmul,
         "MatMulIntegerToFloat" => quantized::integer_matmul,
         "QGemm" => quantized::gemm,
+        "QLinearConv" => quantized::conv,
         "QLinearAdd" | "QLinearMul" => quantized::binary,
         "QLinearConcat" => quantized::concat,
         "QLinearReduceMean" | "QLinearSigmoid" | "QLinearLeakyRelu" | "QLinearSoftmax" => {

@@ -4,7 +4,7 @@
 use tract_onnx::pb::NodeProto;
 
 use super::writer::{Writer, attributes_without, flag, input, needed, result};
-use crate::runtime::passes::graph::{float, int, int_attribute};
+use crate::runtime::passes::graph::{float, int, int_attribute, ints_attribute};
 
 /// `A B + bias` of floats with quantized B. How A is quantized on the way is the kernels' business.
 pub(super) fn dynamic_matmul(writer: &mut Writer, node: &NodeProto) -> Result<(), String> {
@@ -59,35 +59,76 @@ fn product(writer: &mut Writer, operands: [&str; 2], bias: Option<&str>, output:
     }
 }
 
+/// `A B`.
+pub(super) fn matmul(writer: &mut Writer, node: &NodeProto) -> Result<(), String> {
+    let a = dequantized(writer, three(node, 0)?);
+    let b = matrix(writer, three(node, 3)?);
+    let product = writer.put("MatMul", &[&a, &b], Vec::new());
+    let scale = [needed(node, 6)?, input(node, 7).unwrap_or_default()];
+    quantize(writer, &product, scale, result(node)?);
+    Ok(())
+}
+
+/// A convolution, of images whose channels may be last.
+pub(super) fn conv(writer: &mut Writer, node: &NodeProto) -> Result<(), String> {
+    let channels_last = flag(node, "channels_last");
+    let mut x = dequantized(writer, three(node, 0)?);
+    if channels_last {
+        x = writer.put(
+            "Transpose",
+            &[&x],
+            vec![ints_attribute("perm", &[0, 3, 1, 2])],
+        );
+    }
+    let weights = dequantized_along(writer, three(node, 3)?, 0);
+    let attributes = attributes_without(node, &["channels_last"]);
+    let mut made = writer.put("Conv", &[&x, &weights], attributes);
+    if let Some(bias) = input(node, 8) {
+        let scale = writer.put("Mul", &[needed(node, 1)?, needed(node, 4)?], Vec::new());
+        let bias = scaled(writer, bias, &scale);
+        let shape = writer.integers(&[1, -1, 1, 1]);
+        let bias = writer.put("Reshape", &[&bias, &shape], Vec::new());
+        made = writer.put("Add", &[&made, &bias], Vec::new());
+    }
+    if channels_last {
+        made = writer.put(
+            "Transpose",
+            &[&made],
+            vec![ints_attribute("perm", &[0, 2, 3, 1])],
+        );
+    }
+    let scale = [needed(node, 6)?, input(node, 7).unwrap_or_default()];
+    quantize(writer, &made, scale, result(node)?);
+    Ok(())
+}
+
 /// `alpha · A B + C`, quantized unless there is no scale for the result.
 pub(super) fn gemm(writer: &mut Writer, node: &NodeProto) -> Result<(), String> {
     let a = dequantized(writer, three(node, 0)?);
     let along = i64::from(!flag(node, "transB"));
     let b = dequantized_along(writer, three(node, 3)?, along);
-    let mut inputs = vec![a, b];
+    let mut made = writer.put("Gemm", &[&a, &b], attributes_without(node, &["alpha"]));
+    let alpha = float(node, "alpha").unwrap_or(1.0);
+    if alpha != 1.0 {
+        let alpha = writer.number(alpha);
+        made = writer.put("Mul", &[&made, &alpha], Vec::new());
+    }
     if let Some(c) = input(node, 6) {
-        let scale = writer.put("Mul", &[needed(node, 1)?, needed(node, 4)?], Vec::new());
-        let alpha = float(node, "alpha").unwrap_or(1.0);
-        let scale = if alpha == 1.0 {
-            scale
-        } else {
+        let mut scale = writer.put("Mul", &[needed(node, 1)?, needed(node, 4)?], Vec::new());
+        if alpha != 1.0 {
             let alpha = writer.number(alpha);
-            writer.put("Mul", &[&scale, &alpha], Vec::new())
-        };
-        inputs.push(scaled(writer, c, &scale));
+            scale = writer.put("Mul", &[&scale, &alpha], Vec::new());
+        }
+        let bias = scaled(writer, c, &scale);
+        made = writer.put("Add", &[&made, &bias], Vec::new());
     }
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    if input(node, 7).is_none() {
-        writer.put_as("Gemm", &inputs, node.attribute.clone(), result(node)?);
-        return Ok(());
+    match input(node, 7) {
+        None => writer.put_as("Identity", &[&made], Vec::new(), result(node)?),
+        Some(scale) => {
+            let scale = [scale, input(node, 8).unwrap_or_default()];
+            quantize(writer, &made, scale, result(node)?);
+        }
     }
-    let product = writer.put("Gemm", &inputs, node.attribute.clone());
-    quantize(
-        writer,
-        &product,
-        [needed(node, 7)?, input(node, 8).unwrap_or_default()],
-        result(node)?,
-    );
     Ok(())
 }
 

@@ -464,6 +464,70 @@ fn products_of_quantized_matrices() {
 }
 
 #[test]
+fn quantized_products_and_convolutions_in_the_standards_words() {
+    let weights: Vec<u8> = (0..40).map(|at| (at * 37 % 251) as u8).collect();
+    let filter: Vec<u8> = (0..108).map(|at| (at * 37 % 251) as u8).collect();
+    let constants = [
+        bytes("w", &[8, 5], DataType::Int8, &weights),
+        bytes("f", &[4, 3, 3, 3], DataType::Int8, &filter),
+        bytes("zeros", &[4], DataType::Int8, &[0; 4]),
+        bytes("zero", &[], DataType::Int8, &[0]),
+        bytes("n", &[], DataType::Uint8, &[128]),
+        float_tensor("s", &[], &[0.02]),
+        float_tensor("t", &[], &[0.5]),
+        float_tensor("each", &[4], &[0.01, 0.02, 0.03, 0.04]),
+        TensorProto {
+            data_type: DataType::Int32 as i32,
+            int32_data: vec![100, -200, 300, 50],
+            dims: vec![4],
+            name: "b".into(),
+            ..TensorProto::default()
+        },
+        float_tensor("row", &[4], &[0.02, -0.08, 0.18, 0.04]),
+        integers("flat", &[6, 8]),
+        TensorProto {
+            data_type: DataType::Int32 as i32,
+            int32_data: vec![100, -200, 300, 50, 7],
+            dims: vec![5],
+            name: "c".into(),
+            ..TensorProto::default()
+        },
+        float_tensor("line", &[5], &[0.04, -0.08, 0.12, 0.02, 0.0028]),
+    ];
+    let given = "a = QuantizeLinear(x, s, n)\nx2 = DequantizeLinear(a, s, n)";
+    let done = "y = DequantizeLinear(c2, t, n)";
+    let images = [random(&[1, 3, 6, 6], 1)];
+    let conv = "d = DequantizeLinear(f, each, zeros) axis=0\ng = Conv(x2, d, row) pads=1,1,1,1";
+    for (fused, plain, inputs) in [
+        (
+            "c2 = QLinearMatMul(a, s, n, w, s, zero, t, n)".to_owned(),
+            "d = DequantizeLinear(w, s, zero)\ng = MatMul(x2, d)\nc2 = QuantizeLinear(g, t, n)".to_owned(),
+            &x(),
+        ),
+        (
+            "q = Reshape(a, flat)\nc2 = MSQGemm(q, s, n, w, s, zero, c, t, n)".to_owned(),
+            "d = DequantizeLinear(w, s, zero)\ne = Reshape(x2, flat)\ng = Gemm(e, d, line)\nc2 = QuantizeLinear(g, t, n)".to_owned(),
+            &x(),
+        ),
+        (
+            "c2 = QLinearConv(a, s, n, f, each, zeros, t, n, b) pads=1,1,1,1".to_owned(),
+            format!("{conv}\nc2 = QuantizeLinear(g, t, n)"),
+            &images,
+        ),
+        (
+            "p = Transpose(a) perm=0,2,3,1\no = MSQLinearConv(p, s, n, f, each, zeros, t, n, b) pads=1,1,1,1 channels_last=1\nc2 = Transpose(o) perm=0,3,1,2"
+                .to_owned(),
+            format!("{conv}\nc2 = QuantizeLinear(g, t, n)"),
+            &images,
+        ),
+    ] {
+        let fused = format!("{given}\n{fused}\n{done}");
+        let plain = format!("{given}\n{plain}\n{done}");
+        same(&fused, &plain, &constants, inputs);
+    }
+}
+
+#[test]
 fn sums_and_the_like_of_quantized_values() {
     let constants = [
         float_tensor("s", &[], &[0.02]),
