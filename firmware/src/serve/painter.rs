@@ -317,7 +317,8 @@ impl Studio {
                 self.pipeline = Some(pipeline);
                 Ending::Stopped
             }
-            Err(error) if error.is_usage() => {
+            // A file of the model that is not what it was is nothing that another request would mend.
+            Err(error) if error.is_usage() && !matches!(error, easel::Error::Runtime(_)) => {
                 self.pipeline = Some(pipeline);
                 Ending::Refused(error.to_string())
             }

@@ -134,7 +134,7 @@ fn a_bad_model_is_said_and_a_good_one_paints_again() {
             "scheduler/scheduler_config.json",
             Bad::Json("num_train_timesteps", json!(-1)),
         ),
-        ("tokenizer/vocab.json", Bad::Bytes(b"{".to_vec())),
+        ("tokenizer/tokenizer.json", Bad::Bytes(b"{".to_vec())),
         ("tokenizer/tokenizer.json", Bad::Pipe),
     ];
     let broker = Broker::open();
