@@ -20,24 +20,29 @@ fn edit(changes: &mut Changes, file: &'static str, change: &mut dyn FnMut(&mut V
     changes.insert(file, value.to_string().into_bytes());
 }
 
+/// Some value within is replaced, or gets one more or less.
 fn change_value(decisions: &mut Decisions<'_>, value: &mut Value) {
-    // Down to some depth; what is there is replaced.
-    let mut place = value;
-    for _ in 0..6 {
-        let stop = decisions.byte() % 4 == 0;
-        match place {
-            Value::Object(map) if !map.is_empty() && !stop => {
+    descend(decisions, value, 6);
+}
+
+fn descend(decisions: &mut Decisions<'_>, value: &mut Value, levels: usize) {
+    if levels > 0 && decisions.byte() % 4 != 0 {
+        let inner = match &mut *value {
+            Value::Object(map) if !map.is_empty() => {
                 let at = decisions.below(map.len());
-                place = map.values_mut().nth(at).expect("it has so many");
+                map.values_mut().nth(at)
             }
-            Value::Array(list) if !list.is_empty() && !stop => {
+            Value::Array(list) if !list.is_empty() => {
                 let at = decisions.below(list.len());
-                place = &mut list[at];
+                list.get_mut(at)
             }
-            _ => break,
+            _ => None,
+        };
+        if let Some(inner) = inner {
+            return descend(decisions, inner, levels - 1);
         }
     }
-    match place {
+    match value {
         Value::Object(map) => match decisions.byte() % 3 {
             0 => {
                 let key = map.keys().nth(decisions.below(map.len().max(1))).cloned();
@@ -46,7 +51,7 @@ fn change_value(decisions: &mut Decisions<'_>, value: &mut Value) {
             1 => {
                 map.insert("unknown".into(), simple(decisions));
             }
-            _ => *place = simple(decisions),
+            _ => *value = simple(decisions),
         },
         Value::Array(list) => match decisions.byte() % 4 {
             0 => {
@@ -54,9 +59,9 @@ fn change_value(decisions: &mut Decisions<'_>, value: &mut Value) {
             }
             1 => list.push(simple(decisions)),
             2 => list.extend_from_within(..),
-            _ => *place = simple(decisions),
+            _ => *value = simple(decisions),
         },
-        place => *place = simple(decisions),
+        value => *value = simple(decisions),
     }
 }
 
