@@ -121,7 +121,9 @@ fn simple(decisions: &mut Decisions<'_>) -> Value {
 pub(crate) fn change_tokenizer(decisions: &mut Decisions<'_>, changes: &mut Changes) {
     if decisions.byte() % 2 == 0 {
         edit(changes, "model_index.json", &mut |value| {
-            value["tokenizer"] = json!(["transformers", "CLIPTokenizerFast"]);
+            if value.is_object() {
+                value["tokenizer"] = json!(["transformers", "CLIPTokenizerFast"]);
+            }
         });
     }
     edit(changes, TOKENIZER, &mut |value| {
