@@ -27,3 +27,66 @@ pub fn tokenizer(bytes: &[u8]) {
 pub fn npy(bytes: &[u8]) {
     let _ = crate::latents::npy::decode(bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn number() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            4 => 0..70_u64,
+            2 => prop::sample::select(vec![64, 128, 192, 256, 1024, 4096, 4160]),
+            1 => (0..64_u32).prop_map(|bits| 1 << bits),
+            1 => any::<u64>(),
+        ]
+    }
+
+    prop_compose! {
+        fn block()(offset in number(), length in number()) -> Value {
+            json!({"offset": offset, "length": length, "crc32": 0})
+        }
+    }
+
+    prop_compose! {
+        fn weight()(
+            int8: bool,
+            gated: bool,
+            columns in number(),
+            depth in prop::array::uniform3(number()),
+            ends in prop::collection::vec((number(), block()), 0..4),
+            kept in prop::array::uniform3(prop::option::of(block())),
+        ) -> Value {
+            let mut start = 0;
+            let parts: Vec<Value> = ends.into_iter().map(|(end, panels)| {
+                let columns = json!({"start": start, "end": end});
+                start = end;
+                json!({"columns": columns, "panels": panels})
+            }).collect();
+            let [scales, sums, bias] = kept;
+            json!({
+                "name": "w", "int8": int8, "gated": gated, "shape": [columns, depth], "parts": parts,
+                "scales": scales, "sums": sums, "bias": bias,
+            })
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        /// Whatever an index says, nothing outside its file is read, and no room made for what is not there.
+        #[test]
+        fn no_index_breaks_the_reader(graph in prop::option::of(block()), weights in prop::collection::vec(weight(), 0..3)) {
+            let index = json!({"key": "key", "graph": graph, "weights": weights});
+            pack(index.to_string().as_bytes());
+        }
+
+        #[test]
+        fn no_bytes_break_the_readers(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            pack(&bytes);
+            npy(&bytes);
+            tokenizer(&bytes);
+        }
+    }
+}

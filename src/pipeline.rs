@@ -54,8 +54,7 @@ impl LoadOptions {
         workers.keep_in(self.cache.clone());
         workers.slow_down(self.storage_rate);
         workers.beat(self.pulse.clone());
-        let most = self.budget().or_else(process_memory::all);
-        workers.allow(most.unwrap_or(usize::MAX));
+        workers.allow(process_memory::all().unwrap_or(usize::MAX));
         workers
     }
 

@@ -26,10 +26,12 @@
 //! the sequence axis: `[1, chunks · max_length, dim]`. Both halves of guidance need equally many chunks:
 //! [`Tokenizer::match_lengths`].
 
+mod bounded;
 mod clip;
 mod error;
 mod files;
 mod json;
+mod pattern;
 
 use std::path::Path;
 

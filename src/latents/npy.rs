@@ -96,12 +96,12 @@ impl Head {
             return Err("must be in C order, not Fortran order".into());
         }
         let shape = shape(header).ok_or("header without a shape")?;
-        let shape = <[usize; 4]>::try_from(shape)
-            .ok()
-            .filter(|shape| shape[0] == 1);
+        let &[1, channels, height, width] = &shape[..] else {
+            return Err(format!("shape is {shape:?}, latents are [1, c, h/f, w/f]"));
+        };
         Ok(Self {
             length: start.len() - rest.len() + length,
-            shape: shape.ok_or("its shape is none of latents, which are [1, c, h/f, w/f]")?,
+            shape: [1, channels, height, width],
         })
     }
 

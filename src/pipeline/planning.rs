@@ -42,8 +42,7 @@ impl Pipeline {
         texts: usize,
     ) -> Result<(), Error> {
         let whole = process_memory::all();
-        self.workers
-            .allow(self.budget.or(whole).unwrap_or(usize::MAX));
+        self.workers.allow(whole.unwrap_or(usize::MAX));
         let tight = whole.filter(|whole| self.may_take(latents) > whole / 2);
         let budget = self.budget.or(tight);
         if budget.is_none() {

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::{AddedToken, ModelWrapper};
 
+use super::bounded::{MOST_IDS, Words};
 use super::clip::SlowClip;
-use super::json::{self, MOST_IDS, MOST_TOKENS, Problem, Words, checked};
+use super::json::{self, MOST_TOKENS, Problem, checked};
 use super::{Dialect, Frame, Tokenizer, TokenizerError};
 use crate::files::{SETTINGS, TOKENIZER, read_file};
 

@@ -6,34 +6,27 @@
 //! | part | known |
 //! |---|---|
 //! | normalizer | Unicode's forms, lower case, stripping; `Replace` of white space, or of text by text that is no longer |
-//! | pre-tokenizer | white space; one `ByteLevel`; `Split` by text, or by a [simple] pattern |
+//! | pre-tokenizer | white space; one `ByteLevel`; `Split` by text, or by a [simple](super::pattern::is_simple) pattern |
 //! | model | BPE, with nothing before the parts of a word |
 //! | post-processor | what puts one token before the text and one after it |
 //! | decoder | not read: nothing is decoded |
 
 use std::collections::HashMap;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper};
 
-/// Words of a vocabulary, and merges. CLIP's has 49 408.
-pub(super) const MOST_WORDS: usize = 1 << 18;
-/// Ids of tokens. Text encoders have tables with a row for each.
-pub(super) const MOST_IDS: u32 = 1 << 20;
+use super::bounded::{Few, MOST_WORDS, Words};
+use super::pattern::is_simple;
+
 /// Bytes of a token that is found in the text whole.
 const LONGEST_TOKEN: usize = 256;
 /// Such tokens.
 pub(super) const MOST_TOKENS: usize = 1024;
 /// Normalizers, pre-tokenizers, and parts of lists that have a few.
 const FEW: usize = 16;
-/// Bytes of a pattern, and classes of characters in it.
-const LONGEST_PATTERN: usize = 256;
-const MOST_CLASSES: usize = 16;
 
 /// A `tokenizer.json` that was read.
 pub(super) struct Parsed {
@@ -386,160 +379,4 @@ fn frame(step: &Step) -> Result<Option<[u32; 2]>, Problem> {
         },
     )?;
     Ok(found)
-}
-
-/// Whether a pattern is found in time that grows with the text alone: it does not look around, refer back, or take without giving
-/// back, which only machines that try all ways can, and it has no counts, which multiply it.
-fn is_simple(pattern: &str) -> bool {
-    let mut classes = 0;
-    let mut before = ' ';
-    let mut in_class = false;
-    let mut rest = pattern.chars();
-    while let Some(c) = rest.next() {
-        let mut quantifier = false;
-        match c {
-            '\\' => match rest.next() {
-                Some('p' | 'P') => {
-                    classes += 1;
-                    if rest.as_str().starts_with('{') {
-                        let Some(end) = rest.as_str().find('}') else {
-                            return false;
-                        };
-                        rest = rest.as_str()[end + 1..].chars();
-                    }
-                }
-                Some('s' | 'S' | 'd' | 'D' | 'w' | 'W') => classes += 1,
-                Some('n' | 'r' | 't') => {}
-                Some(escaped)
-                    if escaped.is_ascii_punctuation() && escaped != '<' && escaped != '>' => {}
-                _ => return false,
-            },
-            '[' => in_class = true,
-            ']' => in_class = false,
-            '(' if !in_class && rest.as_str().starts_with('?') => {
-                let flags = ["?:", "?i:"].iter();
-                let Some(flags) = { flags }.find(|flags| rest.as_str().starts_with(**flags)) else {
-                    return false;
-                };
-                rest = rest.as_str()[flags.len()..].chars();
-            }
-            '{' if !in_class => return false,
-            '*' | '?' | '+' if !in_class => {
-                if c == '+' && before == 'q' {
-                    return false;
-                }
-                quantifier = true;
-            }
-            _ => {}
-        }
-        before = if quantifier { 'q' } else { ' ' };
-    }
-    classes <= MOST_CLASSES && pattern.len() <= LONGEST_PATTERN && !pattern.is_empty()
-}
-
-/// A list of at most `MOST`.
-struct Few<T, const MOST: usize>(Vec<T>);
-
-impl<T, const MOST: usize> Default for Few<T, MOST> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: DeserializeOwned, const MOST: usize> Deserialize<'de> for Few<T, MOST> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List<T, const MOST: usize>(PhantomData<T>);
-        impl<'de, T: DeserializeOwned, const MOST: usize> Visitor<'de> for List<T, MOST> {
-            type Value = Few<T, MOST>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a list of at most {MOST}")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = list.next_element()? {
-                    if items.len() == MOST {
-                        return Err(A::Error::custom(format!("a list of more than {MOST}")));
-                    }
-                    items.push(item);
-                }
-                Ok(Few(items))
-            }
-        }
-        deserializer.deserialize_seq(List(PhantomData))
-    }
-}
-
-/// Words and their ids.
-#[derive(Default)]
-pub(super) struct Words(pub(super) HashMap<String, u32>);
-
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Map;
-        impl<'de> Visitor<'de> for Map {
-            type Value = Words;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "words with their ids, as BPE has them")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Words, A::Error> {
-                let mut words = HashMap::new();
-                while let Some((word, id)) = map.next_entry::<String, u32>()? {
-                    if id >= MOST_IDS {
-                        let word = crate::text::excerpt(&word);
-                        return Err(A::Error::custom(format!(
-                            "the id {id} of {word:?} is beyond {MOST_IDS}"
-                        )));
-                    }
-                    words.insert(word, id);
-                    if words.len() > MOST_WORDS {
-                        return Err(A::Error::custom(format!("more than {MOST_WORDS} words")));
-                    }
-                }
-                Ok(Words(words))
-            }
-        }
-        deserializer.deserialize_map(Map)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_are_simple_or_not() {
-        for pattern in [
-            r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+",
-            r"(?i:'s|'t)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+",
-            r"\s+?|a*?|[+*?{]+",
-            r"(?:a|b)+\n",
-        ] {
-            assert!(is_simple(pattern), "{pattern}");
-        }
-        for pattern in [
-            r"\s+(?!\S)",
-            r"(?=a)b",
-            r"(?<=a)b",
-            r"(?>a*)b",
-            r"(a)\1",
-            r"(?<x>a)\k<x>",
-            r"a++",
-            r"a*+b",
-            r"a{1000}{1000}",
-            r"\Ga",
-            r"a\K",
-            r"\<a",
-            r"(?P<x>a)",
-            "",
-            "\\",
-            r"\p{L",
-        ] {
-            assert!(!is_simple(pattern), "{pattern}");
-        }
-        assert!(!is_simple(&r"\p{L}".repeat(17)));
-    }
 }

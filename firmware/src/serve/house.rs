@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) enum Event {
     /// From the broker.
-    Broker(Inbound),
+    Broker(Box<Inbound>),
     /// From the painter.
     Painter(Report),
     /// From somebody at the board.
@@ -174,7 +174,7 @@ impl House {
     /// Takes one event.
     pub(super) fn hear(&mut self, event: Event) {
         match event {
-            Event::Broker(inbound) => self.hear_broker(inbound),
+            Event::Broker(inbound) => self.hear_broker(*inbound),
             Event::Painter(report) => self.hear_painter(report),
             Event::Input(input) => self.hear_input(input),
             Event::ReadAgain => self.reload(),

@@ -270,7 +270,7 @@ fn open_client(
         return Ok(None);
     }
     let events = events.clone();
-    let tell = move |inbound| drop(events.send(Event::Broker(inbound)));
+    let tell = move |inbound| drop(events.send(Event::Broker(Box::new(inbound))));
     let client = if config.broker.embedded {
         Client::start_with_broker(&config.broker, identity, folder, pulse, tell)
     } else {

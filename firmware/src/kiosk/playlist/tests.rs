@@ -124,7 +124,7 @@ fn what_is_set_for_all_pictures() {
         "steps = '4'\nguidance = 1.5\nsize = [64.0, '96']",
     ] {
         let playlist = playlist(&format!("prompts = ['a']\nnegative = 'blur'\n{settings}"));
-        assert_eq!(first(&playlist, 1), [expected.clone()], "{settings}");
+        assert_eq!(first(&playlist, 1)[0], expected, "{settings}");
     }
     // TOML's whole numbers end at 2^63-1.
     let listed = playlist("prompts = ['a']\nseeds = ['18446744073709551615', 7.0]");

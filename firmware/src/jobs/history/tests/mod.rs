@@ -420,7 +420,7 @@ fn pictures_and_the_queue_are_for_their_owner_alone() {
     queue.push(new, 1, Moment::now()).expect("there is room");
     for (name, most) in [("history", 4), ("queue", 2)] {
         let inner = folder.path().join(name);
-        let mode = |path: &std::path::Path| {
+        let mode = |path: &Path| {
             let known = fs::metadata(path).expect("it is there");
             known.permissions().mode() & 0o777
         };
