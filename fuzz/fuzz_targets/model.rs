@@ -121,9 +121,7 @@ fn changes(decisions: &mut Decisions<'_>) -> Changes {
     if !decisions.is_over() {
         let files: Vec<_> = WHOLE.keys().copied().collect();
         let file = decisions.pick(&files);
-        let bytes = changes
-            .entry(file)
-            .or_insert_with(|| WHOLE[file].clone());
+        let bytes = changes.entry(file).or_insert_with(|| WHOLE[file].clone());
         scramble(decisions, bytes);
     }
     changes
@@ -161,7 +159,10 @@ fn count_panics() {
     let abort = std::env::var_os("EASEL_FUZZ_ABORT").is_some();
     let folder = std::env::var_os("EASEL_FUZZ_PANICS").map(PathBuf::from);
     std::panic::set_hook(Box::new(move |panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let mut panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
         let count = panics.entry(place.clone()).or_default();
         *count += 1;
@@ -171,7 +172,10 @@ fn count_panics() {
                 let input = INPUT.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut hash = DefaultHasher::new();
                 place.hash(&mut hash);
-                let _ = std::fs::write(folder.join(format!("panic-{:016x}", hash.finish())), &*input);
+                let _ = std::fs::write(
+                    folder.join(format!("panic-{:016x}", hash.finish())),
+                    &*input,
+                );
             }
         }
         if abort {

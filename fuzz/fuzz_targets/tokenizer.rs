@@ -16,7 +16,11 @@ const FILES: [&str; 5] = [
     "tokenizer/vocab.json",
     "tokenizer/merges.txt",
 ];
-const CLASSES: [&str; 3] = ["CLIPTokenizer", "CLIPTokenizerFast", "PreTrainedTokenizerFast"];
+const CLASSES: [&str; 3] = [
+    "CLIPTokenizer",
+    "CLIPTokenizerFast",
+    "PreTrainedTokenizerFast",
+];
 
 /// In memory: a disk would be worn out.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {

@@ -9,7 +9,8 @@ use crate::watch::{Case, Right};
 pub(crate) fn constants() -> Vec<Case> {
     let mut cases = Vec::new();
     for data_type in -1..=27 {
-        let fields: &[(&str, fn(&mut TensorProto))] = &[
+        type Fill = fn(&mut TensorProto);
+        let fields: &[(&str, Fill)] = &[
             ("nothing", |_| {}),
             ("raw bytes", |t| t.raw_data = vec![1; 32]),
             ("3 raw bytes", |t| t.raw_data = vec![1; 3]),

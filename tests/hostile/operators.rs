@@ -240,11 +240,10 @@ const WRONG: &[&str] = &[
     "nobody",
 ];
 
-fn constant_damages(
-    input: usize,
-    constant: &TensorProto,
-    add: &mut dyn FnMut(String, &dyn Fn(&mut NodeProto, &mut Vec<TensorProto>)),
-) {
+/// What is done to a node and the constants that it reads.
+type Damage<'a> = &'a dyn Fn(&mut NodeProto, &mut Vec<TensorProto>);
+
+fn constant_damages(input: usize, constant: &TensorProto, add: &mut dyn FnMut(String, Damage<'_>)) {
     let kind = match constant.data_type {
         1 => "f32",
         2 => "u8",
@@ -308,7 +307,8 @@ fn constant_damages(
             format!("{kind}:{values}{shape}"),
         );
     }
-    let malformed: &[(&str, fn(&mut TensorProto))] = &[
+    type Change = fn(&mut TensorProto);
+    let malformed: &[(&str, Change)] = &[
         ("with fewer bytes than its shape", |t| {
             t.raw_data.pop();
         }),

@@ -295,8 +295,11 @@ impl Holder {
     }
 }
 
+/// Keys and values of an external tensor.
+type Entries = Vec<(&'static str, &'static str)>;
+
 /// Whether it is a file of the model, and what an external tensor says of it.
-fn entries() -> Vec<(&'static str, Right, Vec<(&'static str, &'static str)>)> {
+fn entries() -> Vec<(&'static str, Right, Entries)> {
     let at = |location| vec![("location", location)];
     let sized = |offset, length| vec![("location", "data"), ("offset", offset), ("length", length)];
     vec![

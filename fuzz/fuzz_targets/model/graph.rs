@@ -4,7 +4,8 @@ use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto, type_proto,
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto,
+    TensorProto, type_proto,
 };
 
 use crate::Decisions;
@@ -13,24 +14,121 @@ use crate::templates::{INTEGERS, OTHERS, REGISTERED, TEMPLATES};
 
 /// Attributes that operators read.
 const ATTRIBUTES: &[&str] = &[
-    "axis", "axes", "perm", "to", "kernel_shape", "pads", "strides", "dilations", "group", "epsilon", "value", "mode",
-    "keepdims", "alpha", "beta", "transA", "transB", "num_groups", "blocksize", "equation", "then_branch", "else_branch", "body",
-    "auto_pad", "ceil_mode", "count_include_pad", "output_shape", "output_padding", "split", "num_outputs", "starts", "ends",
-    "shape", "dtype", "largest", "k", "upper", "exclusive", "reverse", "batch_dims", "reduction", "fmod", "direction",
-    "allowzero", "coordinate_transformation_mode", "nearest_mode", "scales", "block_size", "bits", "num_heads", "scale",
-    "value_ints", "value_float", "value_int", "sparse_value", "min", "max", "hidden_size", "file", "weight", "end", "start",
+    "axis",
+    "axes",
+    "perm",
+    "to",
+    "kernel_shape",
+    "pads",
+    "strides",
+    "dilations",
+    "group",
+    "epsilon",
+    "value",
+    "mode",
+    "keepdims",
+    "alpha",
+    "beta",
+    "transA",
+    "transB",
+    "num_groups",
+    "blocksize",
+    "equation",
+    "then_branch",
+    "else_branch",
+    "body",
+    "auto_pad",
+    "ceil_mode",
+    "count_include_pad",
+    "output_shape",
+    "output_padding",
+    "split",
+    "num_outputs",
+    "starts",
+    "ends",
+    "shape",
+    "dtype",
+    "largest",
+    "k",
+    "upper",
+    "exclusive",
+    "reverse",
+    "batch_dims",
+    "reduction",
+    "fmod",
+    "direction",
+    "allowzero",
+    "coordinate_transformation_mode",
+    "nearest_mode",
+    "scales",
+    "block_size",
+    "bits",
+    "num_heads",
+    "scale",
+    "value_ints",
+    "value_float",
+    "value_int",
+    "sparse_value",
+    "min",
+    "max",
+    "hidden_size",
+    "file",
+    "weight",
+    "end",
+    "start",
 ];
 
 const OWN: &[&str] = &[
-    "EaselLinear", "EaselConv2d", "EaselEmbedding", "EaselAttention", "EaselGroupNorm", "EaselLayerNorm", "EaselConcat",
-    "EaselUpsample", "EaselActivation", "EaselGeGlu", "EaselFeedForward", "EaselChannelsLast", "EaselChannelsFirst",
+    "EaselLinear",
+    "EaselConv2d",
+    "EaselEmbedding",
+    "EaselAttention",
+    "EaselGroupNorm",
+    "EaselLayerNorm",
+    "EaselConcat",
+    "EaselUpsample",
+    "EaselActivation",
+    "EaselGeGlu",
+    "EaselFeedForward",
+    "EaselChannelsLast",
+    "EaselChannelsFirst",
 ];
 
 /// Constants that an input may become.
 const CONSTANTS: &[&str] = &[
-    "#0", "#1", "#-1", "#0.0", "#1.0", "#nan", "#inf", "bool:#1", "str:a", "0", "-1", "1,4,4,4", "0,-1", "-1,-1", "2^40", "2^62",
-    "-9223372036854775808", "9223372036854775807", "i64:@0", "f32:@0", "f32:@1x0x4x4", "~4", "~4x4", "~1x4x4x4", "~4x4x3x3",
-    "~1x1x1x1x1x1x1x1x1", "i32:1,2", "f16:1.0,2.0", "f64:1.0", "u8:1,2,3", "i8:~4x4", "1.0,1.0,2.0,2.0", "i8:~4x4x3x3",
+    "#0",
+    "#1",
+    "#-1",
+    "#0.0",
+    "#1.0",
+    "#nan",
+    "#inf",
+    "bool:#1",
+    "str:a",
+    "0",
+    "-1",
+    "1,4,4,4",
+    "0,-1",
+    "-1,-1",
+    "2^40",
+    "2^62",
+    "-9223372036854775808",
+    "9223372036854775807",
+    "i64:@0",
+    "f32:@0",
+    "f32:@1x0x4x4",
+    "~4",
+    "~4x4",
+    "~1x4x4x4",
+    "~4x4x3x3",
+    "~1x1x1x1x1x1x1x1x1",
+    "i32:1,2",
+    "f16:1.0,2.0",
+    "f64:1.0",
+    "u8:1,2,3",
+    "i8:~4x4",
+    "1.0,1.0,2.0,2.0",
+    "i8:~4x4x3x3",
 ];
 
 pub(crate) fn change(decisions: &mut Decisions<'_>, model: &mut ModelProto) {
@@ -49,8 +147,12 @@ pub(crate) fn change(decisions: &mut Decisions<'_>, model: &mut ModelProto) {
 
 /// Moves a node into a function of the model.
 fn function(decisions: &mut Decisions<'_>, model: &mut ModelProto) {
-    let Some(graph) = &mut model.graph else { return };
-    let Some(at) = decisions.place(&graph.node) else { return };
+    let Some(graph) = &mut model.graph else {
+        return;
+    };
+    let Some(at) = decisions.place(&graph.node) else {
+        return;
+    };
     let node = graph.node[at].clone();
     let call = &mut graph.node[at];
     call.op_type = "Local".into();
@@ -205,7 +307,17 @@ fn integer(decisions: &mut Decisions<'_>) -> i64 {
 }
 
 fn number(decisions: &mut Decisions<'_>) -> f32 {
-    decisions.pick(&[0.0, 1.0, -1.0, 0.5, 2.0, 1e-30, 1e30, f32::NAN, f32::INFINITY])
+    decisions.pick(&[
+        0.0,
+        1.0,
+        -1.0,
+        0.5,
+        2.0,
+        1e-30,
+        1e30,
+        f32::NAN,
+        f32::INFINITY,
+    ])
 }
 
 fn change_attribute(decisions: &mut Decisions<'_>, node: &mut NodeProto) {
@@ -244,8 +356,28 @@ fn fill(decisions: &mut Decisions<'_>, attribute: &mut AttributeProto) {
         Ok(AttributeType::Float) => attribute.f = number(decisions),
         Ok(AttributeType::String) => {
             let texts = [
-                "", "nearest", "linear", "cubic", "constant", "edge", "reflect", "wrap", "SAME_UPPER", "VALID", "half_pixel",
-                "asymmetric", "floor", "ceil", "ij,jk->ik", "ab->ba", "...", "none", "add", "LEFT", "nonsense", "\u{202e}\n",
+                "",
+                "nearest",
+                "linear",
+                "cubic",
+                "constant",
+                "edge",
+                "reflect",
+                "wrap",
+                "SAME_UPPER",
+                "VALID",
+                "half_pixel",
+                "asymmetric",
+                "floor",
+                "ceil",
+                "ij,jk->ik",
+                "ab->ba",
+                "...",
+                "none",
+                "add",
+                "LEFT",
+                "nonsense",
+                "\u{202e}\n",
             ];
             attribute.s = decisions.pick(&texts).as_bytes().to_vec();
         }
@@ -318,7 +450,15 @@ fn change_tensor(decisions: &mut Decisions<'_>, tensor: &mut TensorProto) {
             }
         }
         _ => {
-            let places = ["/etc/passwd", "../secret", "model.onnx", "config.json", "", ".", "missing"];
+            let places = [
+                "/etc/passwd",
+                "../secret",
+                "model.onnx",
+                "config.json",
+                "",
+                ".",
+                "missing",
+            ];
             let entry = |key: &str, value: &str| StringStringEntryProto {
                 key: key.to_owned(),
                 value: value.to_owned(),
@@ -337,20 +477,37 @@ fn insert_template(decisions: &mut Decisions<'_>, graph: &mut GraphProto) {
     let prefix = format!("t{}-", graph.node.len());
     let mut snippet = Snippet::of(&prefix, text);
     let from = any_value(decisions, graph);
-    let values: Vec<String> = graph.node.iter().flat_map(|node| node.output.clone()).collect();
-    let names: Vec<String> = snippet.nodes.iter().flat_map(|node| node.output.clone()).collect();
+    let values: Vec<String> = graph
+        .node
+        .iter()
+        .flat_map(|node| node.output.clone())
+        .collect();
+    let names: Vec<String> = snippet
+        .nodes
+        .iter()
+        .flat_map(|node| node.output.clone())
+        .collect();
     for node in &mut snippet.nodes {
         for name in &mut node.input {
             if names.contains(name) {
                 *name = format!("{prefix}{name}");
-            } else if matches!(name.as_str(), "x" | "tokens" | "shape") && (!values.contains(name) || decisions.byte() % 4 == 0) {
+            } else if matches!(name.as_str(), "x" | "tokens" | "shape")
+                && (!values.contains(name) || decisions.byte() % 4 == 0)
+            {
                 name.clone_from(&from);
             }
         }
-        node.output.iter_mut().for_each(|name| *name = format!("{prefix}{name}"));
+        node.output
+            .iter_mut()
+            .for_each(|name| *name = format!("{prefix}{name}"));
         node.name = format!("{prefix}{}", node.name);
     }
-    let Some(made) = snippet.nodes.last().and_then(|node| node.output.first()).cloned() else {
+    let Some(made) = snippet
+        .nodes
+        .last()
+        .and_then(|node| node.output.first())
+        .cloned()
+    else {
         return;
     };
     // In its place in the order: behind what it reads, for most.
@@ -367,7 +524,10 @@ fn insert_template(decisions: &mut Decisions<'_>, graph: &mut GraphProto) {
     } else {
         mix_in(graph, &made);
     }
-    graph.node.splice(at.min(graph.node.len())..at.min(graph.node.len()), snippet.nodes);
+    graph.node.splice(
+        at.min(graph.node.len())..at.min(graph.node.len()),
+        snippet.nodes,
+    );
     graph.initializer.extend(snippet.constants);
 }
 
@@ -378,7 +538,10 @@ fn mix_in(graph: &mut GraphProto, value: &str) {
     };
     let before = format!("{output}-{}", graph.node.len());
     for node in &mut graph.node {
-        node.output.iter_mut().filter(|name| **name == output).for_each(|name| name.clone_from(&before));
+        node.output
+            .iter_mut()
+            .filter(|name| **name == output)
+            .for_each(|name| name.clone_from(&before));
     }
     let text = format!(
         "{before}-n = Cast({value}) to=1
@@ -392,7 +555,9 @@ fn mix_in(graph: &mut GraphProto, value: &str) {
 /// A node of any operator between two others.
 fn insert_node(decisions: &mut Decisions<'_>, graph: &mut GraphProto, at: usize) {
     let name = format!("new{}", graph.node.len());
-    let input = (0..decisions.below(4)).map(|_| any_value(decisions, graph)).collect();
+    let input = (0..decisions.below(4))
+        .map(|_| any_value(decisions, graph))
+        .collect();
     let mut node = NodeProto {
         name: name.clone(),
         op_type: any_operator(decisions),
@@ -426,14 +591,19 @@ fn insert_same(graph: &mut GraphProto, at: usize) {
 fn put_into_branch(decisions: &mut Decisions<'_>, graph: &mut GraphProto, at: usize) {
     let node = graph.node[at].clone();
     let conditions = ["bool:#1", "bool:#0", "#1", "bool:1,0"];
-    let mut made = Snippet::of(&format!("if{}", graph.node.len()), &format!("y = If({{{}}})", decisions.pick(&conditions)));
+    let mut made = Snippet::of(
+        &format!("if{}", graph.node.len()),
+        &format!("y = If({{{}}})", decisions.pick(&conditions)),
+    );
     made.nodes[0].name = format!("if {}", node.name);
     made.nodes[0].output.clone_from(&node.output);
     let branch = GraphProto {
         output: node
             .output
             .iter()
-            .map(|name| crate::micro::declared(name, tract_onnx::pb::tensor_proto::DataType::Float, &[]))
+            .map(|name| {
+                crate::micro::declared(name, tract_onnx::pb::tensor_proto::DataType::Float, &[])
+            })
             .collect(),
         node: vec![node],
         ..GraphProto::default()
@@ -451,8 +621,14 @@ fn put_into_branch(decisions: &mut Decisions<'_>, graph: &mut GraphProto, at: us
 }
 
 fn change_declaration(decisions: &mut Decisions<'_>, graph: &mut GraphProto) {
-    let list = if decisions.byte() % 4 == 0 { &mut graph.output } else { &mut graph.input };
-    let Some(at) = decisions.place(list) else { return };
+    let list = if decisions.byte() % 4 == 0 {
+        &mut graph.output
+    } else {
+        &mut graph.input
+    };
+    let Some(at) = decisions.place(list) else {
+        return;
+    };
     match decisions.byte() % 5 {
         0 => {
             list.remove(at);
@@ -461,14 +637,21 @@ fn change_declaration(decisions: &mut Decisions<'_>, graph: &mut GraphProto) {
             let again = list[at].clone();
             list.push(again);
         }
-        2 => list[at].name = decisions.pick(&["", "x", "nobody", "sample", "shape"]).to_owned(),
+        2 => {
+            list[at].name = decisions
+                .pick(&["", "x", "nobody", "sample", "shape"])
+                .to_owned()
+        }
         3 => {
-            if let Some(type_proto::Value::TensorType(kind)) = list[at].r#type.as_mut().and_then(|t| t.value.as_mut()) {
+            if let Some(type_proto::Value::TensorType(kind)) =
+                list[at].r#type.as_mut().and_then(|t| t.value.as_mut())
+            {
                 kind.elem_type = i32::from(decisions.byte() % 24);
             }
         }
         _ => {
-            if let Some(type_proto::Value::TensorType(kind)) = list[at].r#type.as_mut().and_then(|t| t.value.as_mut())
+            if let Some(type_proto::Value::TensorType(kind)) =
+                list[at].r#type.as_mut().and_then(|t| t.value.as_mut())
                 && let Some(shape) = &mut kind.shape
             {
                 let value = Some(dimension::Value::DimValue(integer(decisions)));

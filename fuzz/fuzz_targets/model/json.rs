@@ -7,7 +7,11 @@ use crate::{Changes, Decisions, WHOLE};
 const TOKENIZER: &str = "tokenizer/tokenizer.json";
 
 pub(crate) fn change(decisions: &mut Decisions<'_>, changes: &mut Changes) {
-    let files: Vec<&'static str> = WHOLE.keys().copied().filter(|file| file.ends_with("json")).collect();
+    let files: Vec<&'static str> = WHOLE
+        .keys()
+        .copied()
+        .filter(|file| file.ends_with("json"))
+        .collect();
     let file = decisions.pick(&files);
     edit(changes, file, &mut |value| change_value(decisions, value));
 }
@@ -15,29 +19,36 @@ pub(crate) fn change(decisions: &mut Decisions<'_>, changes: &mut Changes) {
 /// Parses the file as it is by now, if that can be, and writes it again.
 fn edit(changes: &mut Changes, file: &'static str, change: &mut dyn FnMut(&mut Value)) {
     let bytes = changes.get(file).unwrap_or(&WHOLE[file]);
-    let Ok(mut value) = serde_json::from_slice(bytes) else { return };
+    let Ok(mut value) = serde_json::from_slice(bytes) else {
+        return;
+    };
     change(&mut value);
     changes.insert(file, value.to_string().into_bytes());
 }
 
+/// Some value within is replaced, or gets one more or less.
 fn change_value(decisions: &mut Decisions<'_>, value: &mut Value) {
-    // Down to some depth; what is there is replaced.
-    let mut place = value;
-    for _ in 0..6 {
-        let stop = decisions.byte() % 4 == 0;
-        match place {
-            Value::Object(map) if !map.is_empty() && !stop => {
+    descend(decisions, value, 6);
+}
+
+fn descend(decisions: &mut Decisions<'_>, value: &mut Value, levels: usize) {
+    if levels > 0 && decisions.byte() % 4 != 0 {
+        let inner = match &mut *value {
+            Value::Object(map) if !map.is_empty() => {
                 let at = decisions.below(map.len());
-                place = map.values_mut().nth(at).expect("it has so many");
+                map.values_mut().nth(at)
             }
-            Value::Array(list) if !list.is_empty() && !stop => {
+            Value::Array(list) if !list.is_empty() => {
                 let at = decisions.below(list.len());
-                place = &mut list[at];
+                list.get_mut(at)
             }
-            _ => break,
+            _ => None,
+        };
+        if let Some(inner) = inner {
+            return descend(decisions, inner, levels - 1);
         }
     }
-    match place {
+    match value {
         Value::Object(map) => match decisions.byte() % 3 {
             0 => {
                 let key = map.keys().nth(decisions.below(map.len().max(1))).cloned();
@@ -46,7 +57,7 @@ fn change_value(decisions: &mut Decisions<'_>, value: &mut Value) {
             1 => {
                 map.insert("unknown".into(), simple(decisions));
             }
-            _ => *place = simple(decisions),
+            _ => *value = simple(decisions),
         },
         Value::Array(list) => match decisions.byte() % 4 {
             0 => {
@@ -54,9 +65,9 @@ fn change_value(decisions: &mut Decisions<'_>, value: &mut Value) {
             }
             1 => list.push(simple(decisions)),
             2 => list.extend_from_within(..),
-            _ => *place = simple(decisions),
+            _ => *value = simple(decisions),
         },
-        place => *place = simple(decisions),
+        value => *value = simple(decisions),
     }
 }
 
@@ -80,10 +91,26 @@ fn simple(decisions: &mut Decisions<'_>) -> Value {
         15 => json!("<|endoftext|>"),
         16 => {
             let names = [
-                "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "DPMSolverMultistepScheduler", "LCMScheduler",
-                "FlowMatchEulerDiscreteScheduler", "PNDMScheduler", "DDPMScheduler", "v_prediction", "sample", "linear",
-                "squaredcos_cap_v2", "trailing", "leading", "linspace", "euler", "dpm++2m", "lcm", "AutoencoderTiny",
-                "CLIPTokenizerFast", "PreTrainedTokenizerFast",
+                "EulerDiscreteScheduler",
+                "EulerAncestralDiscreteScheduler",
+                "DPMSolverMultistepScheduler",
+                "LCMScheduler",
+                "FlowMatchEulerDiscreteScheduler",
+                "PNDMScheduler",
+                "DDPMScheduler",
+                "v_prediction",
+                "sample",
+                "linear",
+                "squaredcos_cap_v2",
+                "trailing",
+                "leading",
+                "linspace",
+                "euler",
+                "dpm++2m",
+                "lcm",
+                "AutoencoderTiny",
+                "CLIPTokenizerFast",
+                "PreTrainedTokenizerFast",
             ];
             json!(decisions.pick(&names))
         }
@@ -94,7 +121,9 @@ fn simple(decisions: &mut Decisions<'_>) -> Value {
 pub(crate) fn change_tokenizer(decisions: &mut Decisions<'_>, changes: &mut Changes) {
     if decisions.byte() % 2 == 0 {
         edit(changes, "model_index.json", &mut |value| {
-            value["tokenizer"] = json!(["transformers", "CLIPTokenizerFast"]);
+            if value.is_object() {
+                value["tokenizer"] = json!(["transformers", "CLIPTokenizerFast"]);
+            }
         });
     }
     edit(changes, TOKENIZER, &mut |value| {
@@ -113,7 +142,17 @@ pub(crate) fn change_tokenizer(decisions: &mut Decisions<'_>, changes: &mut Chan
 }
 
 fn tokens(decisions: &mut Decisions<'_>) -> Value {
-    let texts = ["", "t", "tr", " ", "\n", "<|endoftext|>", "<|startoftext|>", "tree", "\u{0}"];
+    let texts = [
+        "",
+        "t",
+        "tr",
+        " ",
+        "\n",
+        "<|endoftext|>",
+        "<|startoftext|>",
+        "tree",
+        "\u{0}",
+    ];
     let count = decisions.below(4);
     let mut flag = || decisions.byte() % 2 == 0;
     let tokens = (0..count).map(|_| {
@@ -122,7 +161,11 @@ fn tokens(decisions: &mut Decisions<'_>) -> Value {
     });
     let mut tokens: Vec<Value> = tokens.collect();
     for token in &mut tokens {
-        token["id"] = if decisions.byte() % 4 == 0 { simple(decisions) } else { json!(53 + decisions.byte() % 4) };
+        token["id"] = if decisions.byte() % 4 == 0 {
+            simple(decisions)
+        } else {
+            json!(53 + decisions.byte() % 4)
+        };
         token["content"] = json!(decisions.pick(&texts));
     }
     Value::Array(tokens)
@@ -130,7 +173,10 @@ fn tokens(decisions: &mut Decisions<'_>) -> Value {
 
 /// A normalizer, pre-tokenizer, post-processor or decoder: they share names.
 pub(crate) fn part(decisions: &mut Decisions<'_>, depth: usize) -> Value {
-    let patterns = ["a", "t", "", " ", "[\\s]", "(a+)+$", "(x+x+)+y", "\\p{L}+", "(", "a{99999}", "(?=t)", ".", "\\b", "(.)\\1"];
+    let patterns = [
+        "a", "t", "", " ", "[\\s]", "(a+)+$", "(x+x+)+y", "\\p{L}+", "(", "a{99999}", "(?=t)", ".",
+        "\\b", "(.)\\1",
+    ];
     let pattern = if decisions.byte() % 2 == 0 {
         json!({"String": decisions.pick(&patterns)})
     } else {
@@ -148,22 +194,47 @@ pub(crate) fn part(decisions: &mut Decisions<'_>, depth: usize) -> Value {
         }
         4..=7 => json!({"type": "Replace", "pattern": pattern, "content": content}),
         8 => {
-            let behavior = decisions.pick(&["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous", "x"]);
+            let behavior = decisions.pick(&[
+                "Removed",
+                "Isolated",
+                "MergedWithPrevious",
+                "MergedWithNext",
+                "Contiguous",
+                "x",
+            ]);
             json!({"type": "Split", "pattern": pattern, "behavior": behavior, "invert": flag})
         }
         9 => json!({"type": "Prepend", "prepend": content}),
-        10 => json!({"type": "Strip", "strip_left": flag, "strip_right": true, "content": "a", "start": decisions.byte(), "stop": decisions.byte()}),
-        11 => json!({"type": "ByteLevel", "add_prefix_space": flag, "trim_offsets": true, "use_regex": flag}),
-        12 => json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": decisions.pick(&["always", "first", "never"]), "split": flag}),
-        13 => json!({"type": "BertNormalizer", "clean_text": flag, "handle_chinese_chars": true, "strip_accents": flag, "lowercase": true}),
+        10 => {
+            json!({"type": "Strip", "strip_left": flag, "strip_right": true, "content": "a", "start": decisions.byte(), "stop": decisions.byte()})
+        }
+        11 => {
+            json!({"type": "ByteLevel", "add_prefix_space": flag, "trim_offsets": true, "use_regex": flag})
+        }
+        12 => {
+            json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": decisions.pick(&["always", "first", "never"]), "split": flag})
+        }
+        13 => {
+            json!({"type": "BertNormalizer", "clean_text": flag, "handle_chinese_chars": true, "strip_accents": flag, "lowercase": true})
+        }
         14 => json!({"type": "Digits", "individual_digits": flag}),
-        15 => json!({"type": "Precompiled", "precompiled_charsmap": decisions.pick(&["", "AAAA", "//////8=", "ALQCAACEAAAAAACAAQ=="])}),
+        15 => {
+            json!({"type": "Precompiled", "precompiled_charsmap": decisions.pick(&["", "AAAA", "//////8=", "ALQCAACEAAAAAACAAQ=="])})
+        }
         16 => json!({"type": "FixedLength", "length": decisions.byte()}),
         17 => json!({"type": "CharDelimiterSplit", "delimiter": "t"}),
-        18 => json!({"type": "RobertaProcessing", "sep": [content, decisions.byte()], "cls": ["<|startoftext|>", 53], "trim_offsets": flag, "add_prefix_space": flag}),
-        19 => json!({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {}}),
-        20 => json!({"type": decisions.pick(&["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt", "Whitespace", "UnicodeScripts"])}),
-        21 => json!({"type": decisions.pick(&["WordPiece", "CTC", "BPEDecoder", "Fuse", "ByteFallback"]), "prefix": content, "suffix": content, "cleanup": flag}),
+        18 => {
+            json!({"type": "RobertaProcessing", "sep": [content, decisions.byte()], "cls": ["<|startoftext|>", 53], "trim_offsets": flag, "add_prefix_space": flag})
+        }
+        19 => {
+            json!({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {}})
+        }
+        20 => {
+            json!({"type": decisions.pick(&["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt", "Whitespace", "UnicodeScripts"])})
+        }
+        21 => {
+            json!({"type": decisions.pick(&["WordPiece", "CTC", "BPEDecoder", "Fuse", "ByteFallback"]), "prefix": content, "suffix": content, "cleanup": flag})
+        }
         22 => simple(decisions),
         _ => json!({"type": content}),
     }
