@@ -21,7 +21,7 @@ const STACK: usize = 64 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The slowest board makes the largest graph in less.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// Nets that are held out now, in the whole process: kernels panic on other threads than the one that waits for them.
 static NETS: AtomicUsize = AtomicUsize::new(0);

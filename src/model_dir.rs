@@ -9,7 +9,7 @@ use crate::files::{SETTINGS, read_text};
 use crate::request::{LARGEST_SIDE, RequestError};
 use crate::runtime::Network;
 use crate::scheduler::{self, SchedulerConfig, SchedulerError, SchedulerKind};
-use crate::text::excerpt;
+use crate::text::{excerpt, message};
 
 pub use recognise::not_a_model;
 pub(crate) use recognise::{LCM, channels_problem};
@@ -28,7 +28,7 @@ impl ModelDirError {
     fn new(path: PathBuf, problem: String) -> Self {
         Self {
             path,
-            problem,
+            problem: message(&problem),
             foreign: false,
         }
     }
@@ -165,7 +165,7 @@ impl ModelDir {
         let vae = Vae::read(path)?;
 
         let easel_file = path.join("easel.json");
-        let easel = if easel_file.exists() {
+        let easel = if is_there(&easel_file) {
             read_config(&easel_file)?
         } else {
             Config::default()
@@ -422,7 +422,12 @@ fn check_components(index: &Config) -> Result<(), String> {
 
 /// `None` for a file that is not there.
 fn read_if_there(path: &Path) -> Result<Option<Config>, ModelDirError> {
-    path.exists().then(|| read_config(path)).transpose()
+    is_there(path).then(|| read_config(path)).transpose()
+}
+
+/// Whether there is something of this name, be it a link that leads nowhere.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 fn read(path: &Path) -> Result<String, ModelDirError> {

@@ -8,6 +8,16 @@ pub fn one_line(text: &str) -> String {
     shown.map(|c| if breaks(c) { ' ' } else { c }).collect()
 }
 
+/// A whole message as one line, no longer than people read: a file may give its parts names of a megabyte.
+pub(crate) fn message(text: &str) -> String {
+    const MOST: usize = 600;
+    let line = one_line(text);
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
 /// Someone else's text for an error message: one line of bounded length.
 pub(crate) fn excerpt(text: &str) -> String {
     const MOST: usize = 60;

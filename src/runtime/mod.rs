@@ -29,7 +29,7 @@ use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 
 use crate::contained::{Stopped, catch, on_own_thread};
 use crate::progress::CancelToken;
-use crate::text::one_line;
+use crate::text::message;
 use crate::weights::{Pack, read_network};
 pub(crate) use cut::Section;
 use ops::scratch::Kept;
@@ -57,7 +57,7 @@ impl RuntimeError {
     fn new(path: &Path, problem: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
-            problem: shortened(&one_line(&problem.into())),
+            problem: message(&problem.into()),
             foreign: false,
         }
     }
@@ -398,15 +398,7 @@ fn finest(input: &[usize]) -> usize {
 /// One line: tract's errors are chains with the cause last.
 fn chain(error: &tract_core::prelude::TractError) -> String {
     let text: Vec<String> = error.chain().map(ToString::to_string).collect();
-    shortened(&one_line(&text.join(": ")))
-}
-
-/// No more than people read: a file may give its parts names of a megabyte.
-fn shortened(line: &str) -> String {
-    match line.char_indices().nth(600) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
+    message(&text.join(": "))
 }
 
 fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {

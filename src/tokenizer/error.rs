@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::text::message;
+
 /// Why a tokenizer could not be loaded or used. Each message is one line that names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,7 +20,7 @@ pub enum TokenizerError {
         source: std::io::Error,
     },
     /// The file's content is not what it should be.
-    #[error("{}: {what}", path.display())]
+    #[error("{}: {}", path.display(), message(what))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -36,7 +38,7 @@ pub enum TokenizerError {
         token: String,
     },
     /// The file is sound, but asks for what easel does not do.
-    #[error("{}: {what} is not supported; supported are {supported}", path.display())]
+    #[error("{}: {} is not supported; supported are {supported}", path.display(), message(what))]
     Unsupported {
         /// The file.
         path: PathBuf,

@@ -106,9 +106,6 @@ const LABOURS: &[&str] = &[
     "y = CumSum({~65536x16}, {#0})",
     "y = Resize(x, , , {1,4,30000,4}) mode=\"linear\" coordinate_transformation_mode=\"half_pixel\"",
     "y = Resize(x, , , {1,4,4,1000000}) mode=\"cubic\"",
-    "a = Resize(x, , , {1,4,20000,20000}) mode=\"nearest\"
-     b = Resize(a, , , {1,4,4,4}) mode=\"nearest\"
-     y = Identity(b)",
     "a = Expand(x, {20000,4,4,4})
      b = Reshape(a, {20000,64})
      t = Transpose(b) perm=[1,0]

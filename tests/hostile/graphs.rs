@@ -96,7 +96,7 @@ pub(crate) fn doubled() -> Vec<Case> {
     let mut cases = Vec::new();
     for (link, right) in [
         ("Add(FROM, FROM)", Right::Paints),
-        ("Mul(FROM, FROM)", Right::Paints),
+        ("Mul(FROM, FROM)", Right::Either),
         ("Max(FROM, FROM)", Right::Paints),
         ("Sub(FROM, FROM)", Right::Paints),
         ("MatMul(FROM, FROM)", Right::Either),

@@ -26,18 +26,19 @@ pub(crate) fn long() -> Vec<Case> {
     ] {
         for (count, right) in [
             (1000, Right::Paints),
-            (4000, Right::Either),
+            (2000, Right::Either),
             (60_000, Right::Either),
             (300_000, Right::Refused),
         ] {
-            let right = if right == Right::Paints && link.contains("Conv") {
-                Right::Either
-            } else {
-                right
-            };
+            let right =
+                if right == Right::Paints && (link.contains("Conv") || link == "Add(FROM, FROM)") {
+                    Right::Either
+                } else {
+                    right
+                };
             let end: &'static str = match count {
                 1000 => "v1000",
-                4000 => "v4000",
+                2000 => "v2000",
                 60_000 => "v60000",
                 _ => "v300000",
             };

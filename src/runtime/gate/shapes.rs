@@ -190,6 +190,22 @@ impl<'g> Scope<'g> {
                 ));
             }
             if output.constant {
+                // Products of constants: an output's elements, each of as many as a side has.
+                let sides = node.input.iter().filter_map(|name| self.find(name));
+                let longest = sides
+                    .flat_map(|value| &value.shape)
+                    .max()
+                    .copied()
+                    .unwrap_or(1);
+                let many = matches!(
+                    node.op_type.as_str(),
+                    "MatMul" | "Gemm" | "Conv" | "ConvTranspose"
+                );
+                if many && volume.saturating_mul(longest) > MOST_FOLDED {
+                    return Err(
+                        "is a large product of constants alone: export the network again".into(),
+                    );
+                }
                 self.folded = self.folded.saturating_add(bytes);
             }
         }

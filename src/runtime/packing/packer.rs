@@ -35,7 +35,8 @@ impl<'a> Packer<'a> {
             gated,
             ..weight.order
         };
-        let finite = |what: &str, values: &[f32]| match values.iter().all(|v| v.is_finite()) {
+        let all = |values: &[f32]| values.iter().fold(true, |all, v| all & v.is_finite());
+        let finite = |what: &str, values: &[f32]| match all(values) {
             true => Ok(()),
             false => Err(format!(
                 "tensor `{}`: its {what} are not all numbers: the model is damaged, copy or export it again",
@@ -47,14 +48,15 @@ impl<'a> Packer<'a> {
             .bias
             .clone()
             .map(|bias| in_packed_order(&order, bias));
-        let float = |numbers| {
+        let float = |numbers: Vec<f32>| {
+            finite("weights", &numbers)?;
             let weights = Weights::F32(WeightsF32::without_panels(isa, &order));
-            (Numbers::F32(numbers), weights)
+            Ok::<_, String>((Numbers::F32(numbers), weights))
         };
         let (numbers, weights) = match &weight.values {
-            Values::F32(bytes) => float(to_f32(&bytes.read()?)),
-            Values::F16(bytes) => float(halves_to_f32(&bytes.read()?)),
-            Values::Bf16(bytes) => float(bfloats_to_f32(&bytes.read()?)),
+            Values::F32(bytes) => float(to_f32(&bytes.read()?))?,
+            Values::F16(bytes) => float(halves_to_f32(&bytes.read()?))?,
+            Values::Bf16(bytes) => float(bfloats_to_f32(&bytes.read()?))?,
             Values::Int8 {
                 bytes,
                 signed,

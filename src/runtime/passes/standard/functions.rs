@@ -4,6 +4,7 @@
 //! silu(x) { s = Sigmoid(x); y = Mul(x, s) }        z = silu(a)   ─►   s/1 = Sigmoid(a); z = Mul(a, s/1)
 //! ```
 
+use crate::text::excerpt;
 use std::collections::HashMap;
 
 use prost::Message as _;
@@ -116,7 +117,17 @@ impl<'m> Costs<'m, '_> {
             all.nodes = all.nodes.saturating_add(1);
             let mut parts = Vec::new();
             match called(self.known, node) {
-                Some(function) => parts.push(self.function(function, depth + 1)?),
+                Some(function) => {
+                    let given = [node.input.len(), node.output.len()];
+                    let takes = [function.input.len(), function.output.len()];
+                    if given[0] > takes[0] || given[1] > takes[1] {
+                        return Err(format!(
+                            "node `{}` gives its function more than {takes:?} inputs and outputs",
+                            excerpt(&node.name)
+                        ));
+                    }
+                    parts.push(self.function(function, depth + 1)?);
+                }
                 None => all.bytes = all.bytes.saturating_add(node.encoded_len()),
             }
             for attribute in &node.attribute {
