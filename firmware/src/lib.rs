@@ -65,6 +65,7 @@ pub fn run() -> ExitCode {
         return ended;
     }
     easel::own_heap();
+    easel::report_panics_in_one_line();
     if let Err(error) = full_files_are_errors() {
         return Failure::Failed(format!("signals: {error}")).report();
     }

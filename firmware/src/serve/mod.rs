@@ -323,10 +323,8 @@ fn leave(mut house: House) {
     let farewells = std::thread::Builder::new().name("farewell".to_owned());
     // Without a thread the broker says `offline`, as the last will.
     let said = client.map(|client| farewells.spawn(move || client.stop(farewell)));
-    if let Some(display) = display {
-        if !display.stop(farewell) {
-            log("panel: it does not take its last screen in time");
-        }
+    if display.is_some_and(|display| !display.stop(farewell)) {
+        log("panel: it does not take its last screen in time");
     }
     let was_said = |thread: std::thread::JoinHandle<bool>| thread.join().unwrap_or_default();
     if said.is_some_and(|said| !said.is_ok_and(was_said)) {
