@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use easel::CancelToken;
 
-/// The first Ctrl-C (or SIGTERM) asks the work to stop within a pass, the second ends the process.
+/// The first Ctrl-C (or SIGTERM) asks the work to stop, the second ends the process.
 pub(crate) fn cancel_on_signal() -> Result<CancelToken, Failure> {
     let cancel = CancelToken::new();
     let asked = cancel.clone();

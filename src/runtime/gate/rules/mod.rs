@@ -91,6 +91,8 @@ pub(super) fn of(op: &str) -> Option<Rule> {
         "QLinearMatMul" => (8..=8, 1, products::quantized_matmul),
         "Gemm" => (2..=3, 1, products::gemm),
         "Einsum" => (1..=2, 1, products::einsum),
+        // The standard's, of version 23.
+        "Attention" => (3..=4, 1, products::attention),
 
         "Conv" => (2..=3, 1, images::conv),
         "ConvInteger" => (2..=4, 1, images::conv_integer),

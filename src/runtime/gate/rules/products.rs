@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::super::attributes;
-use super::super::node::Node;
+use super::super::node::{Node, side};
 use super::super::value::{Value, broadcast};
 
 type Outputs = Result<Vec<Value>, String>;
@@ -81,6 +81,57 @@ pub(super) fn gemm(node: &Node<'_>) -> Outputs {
         return Err(format!("adds {:?} to {shape:?}", bias.shape));
     }
     Ok(vec![Value::new(a.element, shape)])
+}
+
+pub(super) fn attention(node: &Node<'_>) -> Outputs {
+    let (q, k, v) = (node.input(0)?, node.input(1)?, node.input(2)?);
+    let wrong = || {
+        format!(
+            "attends from {:?} to {:?} and {:?}",
+            q.shape, k.shape, v.shape
+        )
+    };
+    // Heads apart, `[n, heads, tokens, features]`, or side by side, `[n, tokens, heads · features]`.
+    let heads = |value: &Value, name| -> Result<[usize; 4], String> {
+        match value.shape[..] {
+            [n, heads, tokens, features] => Ok([n, heads, tokens, features]),
+            [n, tokens, width] => {
+                let heads = side(node.int(name)?.ok_or_else(wrong)?, name)?;
+                let features = width
+                    .checked_div(heads)
+                    .filter(|each| each * heads == width);
+                Ok([n, heads, tokens, features.ok_or_else(wrong)?])
+            }
+            _ => Err(wrong()),
+        }
+    };
+    let [n, q_heads, queries, features] = heads(q, "q_num_heads")?;
+    let [k_n, k_heads, keys, k_features] = heads(k, "kv_num_heads")?;
+    let [v_n, v_heads, values, v_features] = heads(v, "kv_num_heads")?;
+    let fits = [k_n, v_n] == [n, n]
+        && (k_heads, keys, k_features) == (v_heads, values, features)
+        && k_heads > 0
+        && q_heads.is_multiple_of(k_heads)
+        && q.rank() == k.rank()
+        && q.rank() == v.rank();
+    if !fits {
+        return Err(wrong());
+    }
+    if let Some(mask) = node.optional(3)
+        && broadcast([&mask.shape[..], &[n, q_heads, queries, keys]])?
+            != [n, q_heads, queries, keys]
+    {
+        return Err(format!("masks {:?}", mask.shape));
+    }
+    let shape = match q.rank() {
+        4 => vec![n, q_heads, queries, v_features],
+        _ => vec![
+            n,
+            queries,
+            q_heads.checked_mul(v_features).ok_or_else(wrong)?,
+        ],
+    };
+    Ok(vec![Value::new(q.element, shape)])
 }
 
 pub(super) fn einsum(node: &Node<'_>) -> Outputs {
