@@ -106,6 +106,34 @@ fn what_is_wrong_is_named() {
     }
 }
 
+/// The other side: networks of `x` that are as they should be.
+#[test]
+fn what_is_right_passes() {
+    for text in [
+        "y = Attention(x, x, x)",
+        "s = Shape(x)\ny = Reshape(x, s)",
+        "a = Gather(shape, index) axis=0\nb = Mul(a, a)\nc = Concat(b, a) axis=0\ny = ConstantOfShape(c)",
+        "y = Slice(x, index, large, index)",
+        "a, b = Split(x) axis=1\ny = Concat(b, a) axis=1",
+        "y = Einsum(x) equation=nhwc->nchw",
+        "y = Expand(x, shape)",
+        "y = MaxPool(x) kernel_shape=2,2 strides=2,2",
+    ] {
+        let constants = vec![
+            whole("shape", &[2, 4, 6, 8]),
+            whole("index", &[0]),
+            whole("large", &[i64::MAX]),
+        ];
+        let model = testing::model(text, constants, &["y"]);
+        let takes_x = model
+            .graph
+            .as_ref()
+            .is_some_and(|graph| !graph.input.is_empty());
+        let inputs: &[&[usize]] = if takes_x { &[&[2, 4, 6, 8]] } else { &[] };
+        assert_eq!(checked(&model, inputs), Ok(()), "{text}");
+    }
+}
+
 #[test]
 fn constants_are_as_long_as_they_say_and_lie_in_the_network() {
     let network = |change: &dyn Fn(&mut TensorProto)| {
