@@ -25,8 +25,7 @@ pub(crate) fn long() -> Vec<Case> {
         "Conv(FROM, {~4x4x1x1})",
     ] {
         for (count, right) in [
-            (1000, Right::Paints),
-            (2000, Right::Either),
+            (500, Right::Paints),
             (60_000, Right::Either),
             (300_000, Right::Refused),
         ] {
@@ -37,8 +36,7 @@ pub(crate) fn long() -> Vec<Case> {
                     right
                 };
             let end: &'static str = match count {
-                1000 => "v1000",
-                2000 => "v2000",
+                500 => "v500",
                 60_000 => "v60000",
                 _ => "v300000",
             };

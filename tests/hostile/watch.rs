@@ -81,7 +81,7 @@ struct Outcome {
 }
 
 /// Of a group with more cases than this, every second or third and so on is run, unless `EASEL_HOSTILE_ALL` is set.
-const MANY: usize = 250;
+const MANY: usize = 120;
 
 /// Runs the cases of the group, and fails with a list of those that went wrong.
 pub(crate) fn watch(group: &str, cases: &[Case]) {
