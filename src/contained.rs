@@ -8,14 +8,15 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::progress::CancelToken;
 
-/// Stack of a thread that makes graphs: tract and the readers of files recurse, the deeper the deeper a file is.
-const STACK: usize = 64 << 20;
+/// Stacks of a thread that makes graphs, the first that can be had: tract and the readers of files recurse, the deeper the deeper a
+/// file is, and a process whose memory is limited (`ulimit -d`) has no room for a large one.
+const STACKS: [usize; 3] = [64 << 20, 8 << 20, 2 << 20];
 
 /// How often a thread that waits looks whether it is still wanted.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -113,14 +114,23 @@ pub(crate) fn on_own_thread<R: Send + 'static>(
         thread::sleep(LOOK_EVERY);
     }
     let (done, result) = sync_channel(1);
-    let thread = thread::Builder::new()
-        .name("graph".into())
-        .stack_size(STACK);
-    let started = thread.spawn(move || {
-        // Nobody may wait for it any more.
-        let _ = done.send(catch(what));
-        drop(done);
-    });
+    // Kept out here, for the next try if a thread with such a stack is not to be had.
+    let work = Arc::new(Mutex::new(Some((what, done))));
+    let start = |stack| {
+        let work = work.clone();
+        let thread = thread::Builder::new().name("graph".into());
+        thread.stack_size(stack).spawn(move || {
+            let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some((what, done)) = work {
+                // Nobody may wait for it any more.
+                let _ = done.send(catch(what));
+            }
+        })
+    };
+    let [large, medium, small] = STACKS;
+    let started = start(large)
+        .or_else(|_| start(medium))
+        .or_else(|_| start(small));
     let thread = match started {
         Ok(thread) => thread,
         Err(error) => return Err(Stopped::Panicked(format!("no thread: {error}"))),

@@ -68,9 +68,10 @@ fn compare(name: &str, case_name: &str, limits: Limits) -> Option<String> {
     verdict(&format!("{name} | {case_name} | diffusers"), &found, limits)
 }
 
-fn compare_with_onnx_runtime(name: &str, limits: Limits) -> Option<String> {
-    let folder = models("tiny").join(name);
-    let mut pipeline = load(&folder);
+/// `golden`: the variant whose result by ONNX Runtime it is compared with.
+fn compare_with_onnx_runtime(name: &str, golden: &str, limits: Limits) -> Option<String> {
+    let mut pipeline = load(&models("tiny").join(name));
+    let folder = models("tiny").join(golden);
     let three = PaintRequest {
         steps: Some(3),
         ..request(&case("ddim"))
@@ -91,7 +92,13 @@ fn table_of_errors_by_variant() {
     failures.extend(compare("fixed-batch-2", "ddim-unguided", SAME));
     failures.extend(compare("half", "ddim", HALF));
     for (name, limits) in QUANTIZED {
-        failures.extend(compare_with_onnx_runtime(name, limits));
+        // ONNX Runtime's own integer products of convolutions are wrong on CPUs with AMX (it is 90 % away from the float network
+        // there, where easel is not): there is a float golden for those.
+        let golden = match name {
+            "quantize-dynamic" => "bfloat16",
+            name => name,
+        };
+        failures.extend(compare_with_onnx_runtime(name, golden, limits));
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -200,7 +200,7 @@ mod tests {
         std::fs::create_dir(&path).expect("it can be made");
         let (_, live, problems) = LiveFile::open(folder.path());
         assert_eq!(live, Live::default());
-        assert!(problems.concat().contains("is no file"), "{problems:?}");
+        assert!(problems.concat().contains("not a file"), "{problems:?}");
     }
 
     #[test]

@@ -128,6 +128,11 @@ fn weights_that_are_no_numbers_are_noticed() {
             "paint", "a cat", "--model", "model", "--steps", "2", "--quiet",
         ];
         let data = format!("{network}_data");
+        // What is not even numbers is seen before anything is compared.
+        if network == "text_encoder/model.onnx" {
+            place.refuses(1, &call, &["no numbers", "copy or export it again"]);
+            continue;
+        }
         place.refuses(
             2,
             &call,
