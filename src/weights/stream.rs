@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use easel_kernels::gemm::Memory;
 
 use super::pack::{Block, Pack, PackError};
+use crate::process_memory;
 
 /// Bytes of a chunk, unless one part has more.
 pub(crate) const CHUNK: usize = 2 << 20;
@@ -284,12 +285,8 @@ fn chunks(parts: &[Block]) -> (Vec<Chunk>, Vec<(usize, std::ops::Range<usize>)>)
 
 /// Whether so many bytes are more than half of the memory that the system could give.
 fn is_more_than_fits(bytes: u64) -> bool {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let available = text.lines().find_map(|line| {
-        let line = line.strip_prefix("MemAvailable:")?;
-        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-    });
-    available.is_some_and(|kib| bytes / 512 > kib)
+    let available = process_memory::available().map(|free| free as u64);
+    available.is_some_and(|free| bytes / 2 > free)
 }
 
 /// Makes storage as slow as is wished.
