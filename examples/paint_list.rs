@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let line: Line = serde_json::from_str(&line?)
             .map_err(|error| format!("standard input, line {}: {error}", number + 1))?;
         let request = PaintRequest {
-            negative: line.negative,
+            negative: Some(line.negative),
             steps: line.steps,
             guidance: line.guidance,
             seed: line.seed,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::progress::CancelToken;
+use crate::watched::CancelToken;
 
 /// Stacks of a thread that makes graphs, the first that can be had: tract and the readers of files recurse, the deeper the deeper a
 /// file is, and a process whose memory is limited (`ulimit -d`) has no room for a large one.

@@ -24,35 +24,39 @@
 //! `weights` is where their bytes come from, and the crate `easel-kernels` what computes with them. The library knows no
 //! broker, no display and no board: that is `firmware`'s part.
 
-mod autoencoder;
 mod bench;
+mod component;
 mod config;
 mod contained;
-mod denoiser;
 mod error;
+mod family;
 pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guidance;
+mod inputs;
 mod latents;
 mod memory;
 mod model_dir;
 pub mod noise;
 mod picture;
 mod pipeline;
+mod preview;
 mod process_memory;
 mod progress;
 pub mod prompt;
 mod request;
 mod runtime;
 pub mod scheduler;
+mod stages;
 mod text;
-mod text_encoder;
+mod tiling;
 pub mod tokenizer;
+mod watched;
 mod weights;
 
-pub use autoencoder::Tile;
-pub use bench::{BenchRequest, Benchmark, Component, UnknownComponent, bench, component_plan};
+pub use bench::{BenchRequest, Benchmark, bench, component_plan};
+pub use component::{Component, NoComponent};
 pub use contained::report_panics_in_one_line;
 pub use easel_kernels::heap::own as own_heap;
 pub use easel_kernels::isa::{Isa, IsaError};
@@ -63,10 +67,11 @@ pub use memory::{MemoryPlan, StagePlan, TooSmall};
 pub use model_dir::{ModelDefaults, ModelDirError, not_a_model};
 pub use picture::{Parameters, Picture, PictureError};
 pub use pipeline::{LoadOptions, Painting, Pipeline, Timings};
-pub use progress::{CancelToken, Progress, Pulse, Stage};
+pub use progress::{Progress, Stage};
 pub use request::{LARGEST_SIDE, LONGEST_PROMPT, PaintRequest, RequestError};
 pub use runtime::{Kind as NodeKind, RuntimeError};
 pub use scheduler::SchedulerKind;
 pub use text::one_line;
-pub use text_encoder::TextEmbedding;
+pub use tiling::Tile;
 pub use tokenizer::{Chunk, TokenIds, Tokenizer, TokenizerError};
+pub use watched::{CancelToken, Pulse};

@@ -1,21 +1,22 @@
 //! What stays in memory when: from a budget and what the networks need to a plan.
 //!
 //! The budget bounds the resident set of the whole process. Of it, something is there already (`base`: the program, the
-//! tokenizer); the networks run one after the other, so the fullest moment of each has to fit beside that, and, if they are
-//! to stay loaded between pictures, beside what stays of the others.
+//! tokenizer); painting has phases, each with the networks that are needed together: a text encoder, the denoiser, the decoder. So the
+//! fullest moment of each phase has to fit beside that, and, if networks are to stay loaded between pictures, beside what stays of the
+//! others.
 //!
-//! What can give way, in this order: networks leave after their turn; weights that do not fit are read from the cache while
-//! the network runs; the decoder works in tiles, smaller and smaller. Weights give way before tiles do: reading ahead
+//! What is dropped, in this order: networks that are not needed are unloaded; weights that do not fit are streamed from the cache while
+//! the network runs; the decoder works in tiles, smaller and smaller. Weights are streamed before tiles are made: reading ahead
 //! costs little time, overlapping tiles compute twice.
 
 use std::fmt;
 
 use easel_kernels::{heap, program};
 
-use crate::autoencoder::Tile;
-use crate::bench::Component;
+use crate::component::Component;
 use crate::process_memory;
 use crate::runtime::{Needs, Residency};
+use crate::tiling::Tile;
 use crate::weights::CHUNK;
 
 /// Beyond what was reckoned: the allocator's rounding, stacks, code that is touched for the first time.
@@ -41,11 +42,13 @@ pub(crate) fn budget(mib: Option<usize>) -> Option<usize> {
     ADDRESSABLE.map_or(asked, |most| Some(asked.unwrap_or(most).min(most)))
 }
 
-/// One network's turn.
+/// One network, while it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagePlan {
     /// The network.
     pub component: Component,
+    /// Which of the phases it is needed in, from 0. Networks of one phase are in memory together.
+    pub phase: usize,
     /// Height, width (latents) and number of the tiles it works in; the decoder's alone.
     pub tiles: Option<([usize; 2], usize)>,
     /// How it takes them.
@@ -54,7 +57,7 @@ pub struct StagePlan {
     pub weights: usize,
     /// Of these, bytes that are in memory while it runs.
     pub resident: usize,
-    /// Bytes of memory through which the others pass.
+    /// Bytes of memory through which the others are streamed.
     pub read_ahead: usize,
     /// Bytes of its graph and of what belongs to columns of weights.
     pub graph: usize,
@@ -63,15 +66,17 @@ pub struct StagePlan {
 }
 
 impl StagePlan {
-    fn new(component: Component, needs: Needs, residency: Residency) -> Self {
+    fn new(component: Component, phase: usize, way: Alternative, residency: Residency) -> Self {
+        let Alternative { needs, tile, tiles } = way;
         let (resident, read_ahead) = match residency {
             Residency::Whole => (needs.sizes.panels, 0),
             Residency::Streamed { resident, ahead } => (resident, ahead),
         };
         Self {
             component,
-            tiles: None,
-            tile: Tile::Whole,
+            phase,
+            tiles,
+            tile,
             weights: needs.sizes.panels,
             resident,
             read_ahead,
@@ -92,7 +97,7 @@ impl StagePlan {
         self.graph + self.resident + self.read_ahead
     }
 
-    /// Bytes at its fullest moment.
+    /// Bytes at its fullest moment, by itself.
     #[must_use]
     pub fn peak(&self) -> usize {
         self.kept() + self.largest()
@@ -117,9 +122,9 @@ pub struct MemoryPlan {
     pub budget: Option<usize>,
     /// Bytes that it takes before a network is loaded.
     pub base: usize,
-    /// The networks in the order of their turns.
+    /// The networks in the order in which they are needed.
     pub stages: Vec<StagePlan>,
-    /// Whether networks stay loaded after their turn, for the next picture.
+    /// Whether networks stay loaded after their phase, for the next picture.
     pub keeps: bool,
 }
 
@@ -127,30 +132,27 @@ impl MemoryPlan {
     /// Bytes at the fullest moment.
     #[must_use]
     pub fn peak(&self) -> usize {
-        let others = |at: usize| {
-            let others = self
-                .stages
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != at);
-            let kept: usize = others.map(|(_, stage)| stage.kept()).sum();
-            if self.keeps { kept } else { 0 }
-        };
-        let peaks = self.stages.iter().enumerate();
-        let peak = peaks.map(|(at, stage)| stage.peak() + others(at)).max();
-        self.base + peak.unwrap_or(0) + MARGIN
+        let peaks = self.stages.iter().map(|stage| stage.largest() + self.beside(stage));
+        self.base + peaks.max().unwrap_or(0) + MARGIN
     }
 
-    /// The turn of a network.
-    pub(crate) fn stage(&self, component: Component) -> Option<&StagePlan> {
-        self.stages
-            .iter()
-            .find(|stage| stage.component == component)
+    /// Bytes of graphs and weights while this network runs, its own among them.
+    #[must_use]
+    pub fn beside(&self, stage: &StagePlan) -> usize {
+        let there = self.stages.iter();
+        let there = there.filter(|other| self.keeps || other.phase == stage.phase);
+        there.map(StagePlan::kept).sum()
+    }
+
+    /// What is planned for a network.
+    pub(crate) fn stage(&self, component: &Component) -> Option<&StagePlan> {
+        let mut stages = self.stages.iter();
+        stages.find(|stage| stage.component == *component)
     }
 }
 
 /// A budget that is too small.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TooSmall {
     /// What was given, MiB.
     pub budget_mib: usize,
@@ -166,7 +168,7 @@ pub struct TooSmall {
 
 impl fmt::Display for TooSmall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (budget, component, smallest) = (self.budget_mib, self.component, self.smallest_mib);
+        let (budget, component, smallest) = (self.budget_mib, &self.component, self.smallest_mib);
         if self.free {
             write!(
                 f,
@@ -188,25 +190,25 @@ impl fmt::Display for TooSmall {
 impl std::error::Error for TooSmall {}
 
 /// A network in the several ways in which it can run, the best first, each with its needs.
-pub(crate) struct Choices<'a, E> {
+pub(crate) struct Alternatives<'a, E> {
     pub(crate) component: Component,
-    /// The needs in the way with this number; `None` behind the last.
-    pub(crate) needs: Box<dyn FnMut(usize) -> Result<Option<Way>, E> + 'a>,
+    /// The one with this number; `None` behind the last.
+    pub(crate) number: Box<dyn FnMut(usize) -> Result<Option<Alternative>, E> + 'a>,
 }
 
 /// A way in which a network can run.
-pub(crate) struct Way {
+pub(crate) struct Alternative {
     pub(crate) needs: Needs,
     pub(crate) tile: Tile,
     /// Height, width and number.
     pub(crate) tiles: Option<([usize; 2], usize)>,
 }
 
-impl<'a, E> Choices<'a, E> {
+impl<'a, E> Alternatives<'a, E> {
     /// Of a network that can run in one way.
-    pub(crate) fn one(component: Component, needs: impl Fn() -> Result<Needs, E> + 'a) -> Self {
-        let needs = move |number| match number {
-            0 => Ok(Some(Way {
+    pub(crate) fn one(component: &Component, needs: impl Fn() -> Result<Needs, E> + 'a) -> Self {
+        let number = move |number| match number {
+            0 => Ok(Some(Alternative {
                 needs: needs()?,
                 tile: Tile::Whole,
                 tiles: None,
@@ -214,33 +216,37 @@ impl<'a, E> Choices<'a, E> {
             _ => Ok(None),
         };
         Self {
-            component,
-            needs: Box::new(needs),
+            component: component.clone(),
+            number: Box::new(number),
         }
     }
 }
+
+/// Networks that are needed at the same time, and run in turns.
+pub(crate) type Phase<'a, E> = Vec<Alternatives<'a, E>>;
 
 /// Makes the plan. `base`: bytes that the process takes now. `cache`: whether weights can be read while a network runs.
 pub(crate) fn plan<E: From<TooSmall>>(
     budget: Option<usize>,
     base: usize,
     cache: bool,
-    choices: &mut [Choices<'_, E>],
+    phases: &mut [Phase<'_, E>],
 ) -> Result<MemoryPlan, E> {
     let room = budget.map_or(usize::MAX, |budget| budget.saturating_sub(base + MARGIN));
     let mut stages = Vec::new();
     let mut too_small: Option<TooSmall> = None;
-    for choices in choices {
-        match choose(choices, room, cache)? {
-            Ok(stage) => stages.push(stage),
-            Err(least) => {
+    for (number, phase) in phases.iter_mut().enumerate() {
+        match choose(phase, number, room, cache)? {
+            Ok(chosen) => stages.extend(chosen),
+            Err((component, least)) => {
                 // Another start of the program may take a little more.
                 let smallest_mib = (base + MARGIN).saturating_add(least).div_ceil(MIB) + 1;
-                if too_small.is_none_or(|other| other.smallest_mib < smallest_mib) {
+                let worst = too_small.as_ref().map_or(0, |other| other.smallest_mib);
+                if worst < smallest_mib {
                     too_small = Some(TooSmall {
                         budget_mib: budget.unwrap_or(0) / MIB,
                         smallest_mib,
-                        component: choices.component,
+                        component,
                         cache,
                         free: false,
                     });
@@ -261,46 +267,64 @@ pub(crate) fn plan<E: From<TooSmall>>(
     Ok(plan)
 }
 
-/// The first way that fits, or the bytes that the one which needs least needs.
-fn choose<E>(
-    choices: &mut Choices<'_, E>,
-    room: usize,
-    cache: bool,
-) -> Result<Result<StagePlan, usize>, E> {
+/// How the networks of a phase run, or which needs the most, and the bytes that they need at least.
+type Choice = Result<Vec<StagePlan>, (Component, usize)>;
+
+/// The first way that fits, or the bytes that the one which needs least needs. Where several networks are needed, all take their
+/// next way at once; who has no other keeps the last.
+fn choose<E>(phase: &mut Phase<'_, E>, number: usize, room: usize, cache: bool) -> Result<Choice, E> {
+    let mut ways: Vec<Option<Alternative>> = phase.iter().map(|_| None).collect();
     let mut least = usize::MAX;
-    for number in 0.. {
-        let Some(Way { needs, tile, tiles }) = (choices.needs)(number)? else {
+    for attempt in 0.. {
+        let mut found = false;
+        for (network, way) in phase.iter_mut().zip(&mut ways) {
+            if let Some(next) = (network.number)(attempt)? {
+                (*way, found) = (Some(next), true);
+            }
+        }
+        if !found {
             break;
-        };
+        }
+        let needs: Vec<&Needs> = ways.iter().flatten().map(|way| &way.needs).collect();
         match fit(&needs, room, cache) {
-            Ok(residency) => {
-                let stage = StagePlan::new(choices.component, needs, residency);
-                return Ok(Ok(StagePlan {
-                    tiles,
-                    tile,
-                    ..stage
-                }));
+            Ok(residencies) => {
+                let members = phase.iter().zip(ways).zip(residencies);
+                let stages = members.filter_map(|((network, way), residency)| {
+                    Some(StagePlan::new(network.component.clone(), number, way?, residency))
+                });
+                return Ok(Ok(stages.collect()));
             }
             Err(needed) => least = least.min(needed),
         }
     }
-    Ok(Err(least))
+    let weights = |way: &Option<Alternative>| way.as_ref().map_or(0, |way| way.needs.sizes.panels);
+    let members = phase.iter().zip(&ways);
+    let largest = members.max_by_key(|(_, way)| weights(way));
+    let component = largest.map_or(Component::UNET, |(network, _)| network.component.clone());
+    Ok(Err((component, least)))
 }
 
-/// How the weights are there so that a network fits, or the bytes that it needs at least.
-fn fit(needs: &Needs, room: usize, cache: bool) -> Result<Residency, usize> {
-    let largest = needs.activations.iter().copied().max().unwrap_or(0);
+/// How the weights are there so that networks fit that are needed together, or the bytes that they need at least.
+fn fit(all: &[&Needs], room: usize, cache: bool) -> Result<Vec<Residency>, usize> {
     // Saturating: in 32 bits the sizes of a large model have no number.
-    let fixed = (needs.graph + needs.sizes.columns).saturating_add(largest);
-    // A graph is made before there are weights and tensors. That takes twice the graph, and code that is let go of afterwards.
-    let making = (2 * needs.graph + CODE).saturating_sub(MARGIN);
-    let whole = fixed.saturating_add(needs.sizes.panels).max(making);
+    let sum = |of: &dyn Fn(&Needs) -> usize| {
+        let each = all.iter().map(|needs| of(needs));
+        each.fold(0_usize, usize::saturating_add)
+    };
+    let tensors = all.iter().flat_map(|needs| needs.activations.iter().copied());
+    let largest = tensors.max().unwrap_or(0);
+    let graphs = sum(&|needs| needs.graph);
+    let fixed = sum(&|needs| needs.graph + needs.sizes.columns).saturating_add(largest);
+    // A graph is made before there are weights and tensors. That takes twice the graph, and code that is freed afterwards.
+    let making = (2 * graphs + CODE).saturating_sub(MARGIN);
+    let panels = sum(&|needs| needs.sizes.panels);
+    let whole = fixed.saturating_add(panels).max(making);
     if whole <= room {
-        return Ok(Residency::Whole);
+        return Ok(vec![Residency::Whole; all.len()]);
     }
     // A chunk that is used and one that is read.
-    let ahead = 2 * needs.sizes.chunk.max(CHUNK);
-    let least = fixed.saturating_add(ahead).max(making);
+    let ahead = |needs: &Needs| 2 * needs.sizes.chunk.max(CHUNK);
+    let least = fixed.saturating_add(sum(&ahead)).max(making);
     if !cache || least >= whole {
         return Err(whole);
     }
@@ -311,10 +335,16 @@ fn fit(needs: &Needs, room: usize, cache: bool) -> Result<Residency, usize> {
     // Room for gaps between tensors is worth more than weights that stay: a heap without gaps clears each page again and
     // again, weights that stay only spare the storage, which is read while the processor computes.
     let gaps = (spare - comfort).min(largest);
-    Ok(Residency::Streamed {
-        resident: spare - comfort - gaps,
-        ahead: ahead + comfort,
-    })
+    let stays = spare - comfort - gaps;
+    let residencies = all.iter().map(|needs| {
+        // Each network has its share of what can stay.
+        let share = needs.sizes.panels as u128 * stays as u128 / panels.max(1) as u128;
+        Residency::Streamed {
+            resident: share as usize,
+            ahead: ahead(needs) + comfort / all.len(),
+        }
+    });
+    Ok(residencies.collect())
 }
 
 /// Bytes at which the heap gives back what is free, so that the process takes no more than `budget`.
@@ -327,18 +357,6 @@ pub(crate) fn settled() -> usize {
     heap::trim();
     program::release();
     process_memory::taken()
-}
-
-/// Tiles from large to small, sides in latents, that a picture of such sides can be decoded in: first those that cost no quality.
-pub(crate) fn tiles(height: usize, width: usize) -> impl Iterator<Item = Tile> {
-    const SIDES: [usize; 8] = [96, 64, 48, 40, 32, 24, 16, 12];
-    let smaller = || {
-        let sides = SIDES.into_iter();
-        sides.filter(move |side| *side < height.max(width))
-    };
-    std::iter::once(Tile::Whole)
-        .chain(smaller().map(Tile::Side))
-        .chain(smaller().map(Tile::Apart))
 }
 
 #[cfg(test)]
@@ -361,11 +379,11 @@ mod tests {
     }
 
     /// A network in one way for each size of tensors.
-    fn choices(panels: usize, largest: &[usize]) -> Choices<'_, TooSmall> {
-        Choices {
-            component: Component::Unet,
-            needs: Box::new(move |number| {
-                Ok(largest.get(number).map(|largest| Way {
+    fn network(panels: usize, largest: &[usize]) -> Alternatives<'_, TooSmall> {
+        Alternatives {
+            component: Component::UNET,
+            number: Box::new(move |number| {
+                Ok(largest.get(number).map(|largest| Alternative {
                     needs: needs(panels, *largest),
                     tile: Tile::Whole,
                     tiles: None,
@@ -382,42 +400,54 @@ mod tests {
             panels in proptest::collection::vec(0..900_usize, 3),
             largest in proptest::collection::vec(0..300_usize, 1..4),
             cache in any::<bool>(),
+            together in any::<bool>(),
         ) {
             let (budget, base) = (budget * MIB, base * MIB);
             let largest: Vec<usize> = largest.into_iter().map(|mib| mib * MIB).collect();
-            let networks = || -> Vec<_> {
-                panels.iter().map(|panels| choices(panels * MIB, &largest)).collect()
+            let phases = || -> Vec<Vec<_>> {
+                let networks = panels.iter().map(|panels| network(panels * MIB, &largest));
+                let networks: Vec<_> = networks.collect();
+                let mut phases: Vec<Vec<_>> = vec![Vec::new()];
+                for (number, network) in networks.into_iter().enumerate() {
+                    // The last two by themselves or together.
+                    if number > 0 && !(together && number == 2) {
+                        phases.push(Vec::new());
+                    }
+                    phases.last_mut().expect("there is one").push(network);
+                }
+                phases
             };
-            match plan(Some(budget), base, cache, &mut networks()) {
+            match plan(Some(budget), base, cache, &mut phases()) {
                 Ok(made) => {
                     prop_assert_eq!(made.stages.len(), 3);
                     for (stage, panels) in made.stages.iter().zip(&panels) {
                         prop_assert!(stage.resident <= stage.weights && stage.weights == panels * MIB);
                         prop_assert!(cache || stage.resident == stage.weights);
                         prop_assert!((stage.residency() == Residency::Whole) == (stage.read_ahead == 0));
+                        prop_assert_eq!(made.stages[2].phase, if together { 1 } else { 2 });
                     }
                     prop_assert!(made.peak() <= budget, "{} of {budget}", made.peak());
                 }
                 Err(too_small) => {
                     prop_assert!(too_small.smallest_mib * MIB > budget);
                     let enough = Some(too_small.smallest_mib * MIB);
-                    prop_assert!(plan(enough, base, cache, &mut networks()).is_ok(), "{too_small}");
+                    prop_assert!(plan(enough, base, cache, &mut phases()).is_ok(), "{too_small}");
                 }
             }
-            let free = plan(None, base, cache, &mut networks()).expect("there is no limit");
+            let free = plan(None, base, cache, &mut phases()).expect("there is no limit");
             prop_assert!(free.keeps && free.stages.iter().all(|stage| stage.resident == stage.weights));
         }
     }
 
     #[test]
-    fn weights_give_way_before_tiles_do() {
+    fn weights_are_streamed_before_tiles_are_made() {
         let budget = Some(200 * MIB);
         // Whole with 100 MiB of tensors, or in tiles with 10.
         let plan = plan(
             budget,
             0,
             true,
-            &mut [choices(500 * MIB, &[100 * MIB, 10 * MIB])],
+            &mut [vec![network(500 * MIB, &[100 * MIB, 10 * MIB])]],
         );
         let plan = plan.expect("it fits");
         assert_eq!(plan.stages[0].largest(), 100 * MIB);

@@ -24,7 +24,7 @@
 //! [`Tokenizer::encode`] does not cut at `max_length` but goes on in another [`Chunk`], up to
 //! [`MAX_CHUNKS`]. The text encoder runs on each chunk by itself and concatenates the embeddings along
 //! the sequence axis: `[1, chunks · max_length, dim]`. Both halves of guidance need equally many chunks:
-//! [`Tokenizer::match_lengths`].
+//! [`Tokenizer::lengthen`].
 
 mod bounded;
 mod clip;
@@ -121,7 +121,19 @@ impl Tokenizer {
     /// A file that is missing, unreadable or malformed, a special token outside the vocabulary, a class
     /// or option that is not supported: each names the file.
     pub fn load(model_dir: &Path) -> Result<Self, TokenizerError> {
-        files::load(model_dir)
+        Self::load_from(model_dir, "tokenizer", "text_encoder")
+    }
+
+    /// [`load`](Self::load) of a model with several: from the folder `tokenizer`, for the text encoder in the folder `encoder`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_from(
+        model_dir: &Path,
+        tokenizer: &str,
+        encoder: &str,
+    ) -> Result<Self, TokenizerError> {
+        files::load(model_dir, tokenizer, encoder)
     }
 
     /// Ids per chunk, BOS and EOS included; at least 3.
@@ -177,12 +189,10 @@ impl Tokenizer {
         Ok(self.chunk(&ids, &weights).ids)
     }
 
-    /// Appends empty chunks to the shorter of the two, so that prompt and negative prompt can share a
-    /// batch or a compiled shape.
-    pub fn match_lengths(&self, a: &mut TokenIds, b: &mut TokenIds) {
-        let length = a.chunks.len().max(b.chunks.len());
-        for side in [a, b] {
-            side.chunks.resize_with(length, || self.chunk(&[], &[]));
+    /// Appends empty chunks until there are `chunks` of them, so that texts can share a batch or a built network.
+    pub fn lengthen(&self, text: &mut TokenIds, chunks: usize) {
+        if text.chunks.len() < chunks {
+            text.chunks.resize_with(chunks, || self.chunk(&[], &[]));
         }
     }
 

@@ -74,7 +74,7 @@ fn any_prompt_gives_a_picture() {
             &(text(), text(), guidance),
             |(prompt, negative, guidance)| {
                 let request = PaintRequest {
-                    negative,
+                    negative: Some(negative),
                     guidance: Some(guidance),
                     ..quick(&prompt)
                 };

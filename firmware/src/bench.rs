@@ -21,9 +21,9 @@ use std::time::Duration;
 pub(crate) struct BenchArguments {
     #[command(flatten)]
     engine: EngineArguments,
-    /// text_encoder, unet or vae_decoder
-    #[arg(long, value_name = "NAME", default_value_t = Component::Unet)]
-    component: Component,
+    /// Folder of a network, as text_encoder, unet or vae_decoder [default: the denoiser]
+    #[arg(long, value_name = "NAME")]
+    component: Option<Component>,
     /// Picture size in pixels; the text encoder works alike for all [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = parse_size, allow_hyphen_values = true)]
     size: Option<(u32, u32)>,
@@ -49,7 +49,7 @@ pub(crate) struct BenchArguments {
 
 #[derive(Serialize)]
 struct Report {
-    component: &'static str,
+    component: String,
     median_ms: f64,
     min_ms: f64,
     max_ms: f64,
@@ -99,7 +99,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
         ..arguments.engine.options()
     };
     let request = BenchRequest {
-        component: arguments.component,
+        component: arguments.component.clone(),
         size: arguments.size,
         guided: arguments.guided,
         // The flag's range begins at 1.
@@ -110,7 +110,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     let peak_rss_mib = report::peak_within(arguments.engine.memory);
     let text = if arguments.json {
         let report = Report {
-            component: measured.component.name(),
+            component: measured.component.name().to_owned(),
             median_ms: milliseconds(measured.median()),
             min_ms: milliseconds(measured.min()),
             max_ms: milliseconds(measured.max()),
@@ -135,9 +135,11 @@ fn mib(bytes: u64) -> f64 {
 
 fn readable(measured: &Benchmark, peak_rss_mib: Option<u64>, kernel: &str) -> String {
     let (width, height) = measured.size;
-    let what = match measured.component {
-        Component::TextEncoder => "text_encoder".to_owned(),
-        component => format!("{component} at {width}x{height}"),
+    let component = &measured.component;
+    let what = if component.is_text_encoder() {
+        component.to_string()
+    } else {
+        format!("{component} at {width}x{height}")
     };
     let mut peak = peak_rss_mib.map_or_else(String::new, |peak| format!(", peak {peak} MiB"));
     if measured.read > 0 {

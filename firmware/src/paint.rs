@@ -25,14 +25,8 @@ pub(crate) struct PaintArguments {
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
     /// What to keep out of the picture
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true,
-        allow_hyphen_values = true
-    )]
-    negative: String,
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    negative: Option<String>,
     /// Picture size in pixels [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = parse_size, allow_hyphen_values = true)]
     size: Option<(u32, u32)>,
@@ -159,7 +153,7 @@ fn parameters<'a>(
 ) -> Parameters<'a> {
     Parameters {
         prompt: &request.prompt,
-        negative: &request.negative,
+        negative: request.negative.as_deref().unwrap_or_default(),
         steps: painting.steps,
         scheduler: Some(painting.scheduler),
         guidance: painting.guidance,

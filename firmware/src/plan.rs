@@ -16,7 +16,7 @@ pub(crate) struct PlanArguments {
     /// Picture size in pixels [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = parse_size, allow_hyphen_values = true)]
     size: Option<(u32, u32)>,
-    /// Of one network by itself, guided if it is the unet: text_encoder, unet or vae_decoder [default: a whole picture]
+    /// Of one network by itself, by its folder, as text_encoder, unet or vae_decoder; a denoiser guided [default: a whole picture]
     #[arg(long, value_name = "NAME")]
     component: Option<Component>,
     /// Print one line of JSON on standard output
@@ -35,7 +35,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct StageReport {
-    component: &'static str,
+    component: String,
     tiles: usize,
     tile: Option<[usize; 2]>,
     weights_mib: f64,
@@ -49,7 +49,7 @@ struct StageReport {
 impl From<&StagePlan> for StageReport {
     fn from(stage: &StagePlan) -> Self {
         Self {
-            component: stage.component.name(),
+            component: stage.component.to_string(),
             tiles: stage.tiles.map_or(1, |(_, count)| count),
             tile: stage.tiles.map(|(shape, _)| shape),
             weights_mib: mib(stage.weights),
@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &PlanArguments) -> Result<(), Failure> {
     report::kernel()?;
     let model = arguments.engine.model()?;
     let options = arguments.engine.options();
-    let plan = match arguments.component {
+    let plan = match &arguments.component {
         Some(component) => component_plan(&model, &options, component, arguments.size, true)?,
         None => Pipeline::load(&model, &options)?.memory_plan(arguments.size)?,
     };

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use crate::family::plain_class;
+
 /// What begins a pointer that Git LFS leaves in the place of a file (git-lfs.com, "Specification").
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 /// Pointers are shorter.
@@ -267,7 +269,7 @@ fn lfs_pointer_in(dir: &Path) -> Option<PathBuf> {
 
 /// Families by what their pipelines' classes begin with, behind the `ORT` or `Onnx` of optimum and diffusers.
 const FAMILIES: [(&str, &str); 22] = [
-    ("StableDiffusionXL", "Stable Diffusion XL"),
+    ("StableDiffusionXLInpaint", "Stable Diffusion XL for inpainting"),
     ("StableDiffusion3", "Stable Diffusion 3"),
     ("StableDiffusionUpscale", "Stable Diffusion's upscaler"),
     (
@@ -297,15 +299,11 @@ const FAMILIES: [(&str, &str); 22] = [
     ("QwenImage", "Qwen-Image"),
 ];
 
-/// What the pipeline's class is known as, if it is another family than Stable Diffusion's first.
-pub(super) fn family(class: &str) -> Option<&'static str> {
-    let class = class
-        .strip_prefix("ORT")
-        .or_else(|| class.strip_prefix("Onnx"))
-        .unwrap_or(class);
-    let found = FAMILIES
-        .iter()
-        .find(|(prefix, _)| class.starts_with(prefix));
+/// What the pipeline's class is known as, if easel does not paint with it.
+pub(super) fn other_family(class: &str) -> Option<&'static str> {
+    let class = plain_class(class);
+    let mut found = FAMILIES.iter();
+    let found = found.find(|(prefix, _)| class.starts_with(prefix));
     found.map(|(_, name)| *name)
 }
 
@@ -322,9 +320,6 @@ pub(crate) fn channels_problem(found: usize, latents: usize) -> String {
         "{what}: it takes {found} channels, the {latents} of the latents and {more}, which easel does not have yet; take the model that paints from text alone"
     )
 }
-
-/// What to say of a U-Net with guidance for an input.
-pub(crate) const LCM: &str = "is a latent consistency model's (LCM) U-Net, which is told the guidance by input `timestep_cond`: easel does not have that yet; a Stable Diffusion checkpoint with an LCM-LoRA merged into it paints with `--scheduler lcm`";
 
 #[cfg(test)]
 mod tests;

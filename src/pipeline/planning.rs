@@ -1,18 +1,29 @@
 //! The memory plan of a picture, and keeping to it.
 
-use super::{Pipeline, Sizes};
-use crate::autoencoder::Tile;
-use crate::bench::Component;
+use super::Pipeline;
+use super::job::Prompts;
+use crate::component::Component;
 use crate::contained::catch;
 use crate::error::Error;
+use crate::inputs::Extents;
 use crate::latents::Latents;
-use crate::memory::{self, Choices, MemoryPlan, TooSmall};
-use crate::pipeline::blank_latents;
+use crate::memory::{self, Alternatives, MemoryPlan, Phase, TooSmall};
 use crate::process_memory;
 use crate::request::RequestError;
-use crate::runtime::{Residency, Slot};
-use crate::text_encoder::TextShape;
-use crate::tokenizer::TokenIds;
+use crate::runtime::{LazyNetwork, Residency};
+use crate::tiling::Tile;
+
+/// All that a memory plan depends on but the budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sizes {
+    latents: [usize; 4],
+    /// Tokens of the longest chunk, for each text encoder.
+    chunks: Vec<usize>,
+    /// Tokens of a whole prompt.
+    tokens: usize,
+    /// Rows in a pass of the denoiser.
+    rows: usize,
+}
 
 impl Pipeline {
     /// The plan for pictures of `size`, the model's default unless given, with guidance and a prompt of one chunk.
@@ -20,11 +31,13 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Memory`] when the budget is too small; a size that the model does not paint; networks that cannot be read.
     pub fn memory_plan(&self, size: Option<(u32, u32)>) -> Result<MemoryPlan, Error> {
-        let latents = blank_latents(&self.model.defaults, size)?;
+        let latents = self.model.defaults.latents(size)?;
         let planned = catch(|| {
-            let prompt = self.tokenizer.encode("")?;
-            let sizes = self.sizes(&latents, &prompt, self.denoiser.batch().min(2))?;
-            self.plan(&latents, sizes, self.budget)
+            let request = crate::request::PaintRequest::new("a");
+            let guidance = 2.0;
+            let prompts = self.prompts(&request, guidance, &mut Vec::new())?;
+            let sizes = self.sizes(&latents, &prompts);
+            self.memory_for(&latents, &sizes, self.budget)
         });
         planned.unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
     }
@@ -36,12 +49,7 @@ impl Pipeline {
     }
 
     /// Makes the plan for this picture, if there is a budget or it may need more than the machine has, and tells the networks of it.
-    pub(super) fn plan_for(
-        &mut self,
-        latents: &Latents,
-        prompt: &TokenIds,
-        texts: usize,
-    ) -> Result<(), Error> {
+    pub(super) fn plan_for(&mut self, latents: &Latents, sizes: Sizes) -> Result<(), Error> {
         let whole = process_memory::all();
         self.workers.allow(whole.unwrap_or(usize::MAX));
         let tight = whole.filter(|whole| self.may_take(latents) > whole / 2);
@@ -49,14 +57,13 @@ impl Pipeline {
         if budget.is_none() {
             self.memory = None;
         } else {
-            let sizes = self.sizes(latents, prompt, texts)?;
             if self.memory.as_ref().is_some_and(|(made, _)| *made == sizes) {
                 return Ok(());
             }
             // What is loaded for another plan would be in the way of this one.
             self.unload();
             let plan = self
-                .plan(latents, sizes, budget)
+                .memory_for(latents, &sizes, budget)
                 .map_err(|error| match error {
                     Error::Memory(too_small) => Error::Memory(TooSmall {
                         free: self.budget.is_none(),
@@ -66,35 +73,28 @@ impl Pipeline {
                 });
             self.memory = Some((sizes, plan?));
         }
-        for component in Component::ALL {
-            let plan = self
-                .memory
-                .as_ref()
-                .and_then(|(_, plan)| plan.stage(component));
-            let residency = plan.map_or(Residency::Whole, |stage| stage.residency());
-            let limit = budget.map(memory::limit);
-            self.slot(component).set_memory(residency, limit);
+        let plan = self.memory.take();
+        for network in self.networks_mut() {
+            let component = network.component();
+            let stage = plan.as_ref().and_then(|(_, plan)| plan.stage(component));
+            let residency = stage.map_or(Residency::Whole, |stage| stage.residency());
+            network.set_memory(residency, budget.map(memory::limit));
         }
+        self.memory = plan;
         Ok(())
     }
 
-    /// Refuses a size that the U-Net does not take as it was exported: some exporters count on it that latents are halved evenly.
-    pub(super) fn check_size(
-        &mut self,
-        latents: &Latents,
-        prompt: &TokenIds,
-        texts: usize,
-    ) -> Result<(), Error> {
+    /// Refuses a size that the denoiser does not take as it was exported: some exporters count on it that latents are halved evenly.
+    pub(super) fn check_size(&mut self, latents: &Latents, sizes: &Sizes) -> Result<(), Error> {
         let even = self.model.even_latents;
         let sides = [latents.height, latents.width];
         let is_even = sides.iter().all(|side| side.is_multiple_of(even));
         if is_even || self.uneven == Some(latents.shape()) {
             return Ok(());
         }
-        let sizes = self.sizes(latents, prompt, texts)?;
         let needs = |latents: &Latents| {
-            self.denoiser
-                .needs(&self.workers, latents, sizes.text, texts)
+            let extents = self.extents(latents, sizes.tokens);
+            self.denoiser.needs(&self.workers, &extents, sizes.rows)
         };
         let Err(problem) = needs(latents) else {
             self.uneven = Some(latents.shape());
@@ -113,18 +113,22 @@ impl Pipeline {
         .into())
     }
 
-    fn sizes(&self, latents: &Latents, prompt: &TokenIds, texts: usize) -> Result<Sizes, Error> {
-        let (_, width) = self.denoiser.text_shape()?;
-        let lengths = prompt.chunks().iter().map(|chunk| chunk.ids.len());
-        Ok(Sizes {
+    pub(super) fn sizes(&self, latents: &Latents, prompts: &Prompts) -> Sizes {
+        let (tokens, chunks) = prompts.lengths();
+        Sizes {
             latents: latents.shape(),
-            chunk: lengths.clone().max().unwrap_or(0),
-            text: TextShape {
-                tokens: lengths.sum(),
-                width,
-            },
-            texts,
-        })
+            chunks,
+            tokens,
+            rows: prompts.rows().min(self.denoiser.batch()),
+        }
+    }
+
+    pub(super) fn extents(&self, latents: &Latents, tokens: usize) -> Extents {
+        Extents {
+            latents: [latents.channels, latents.height, latents.width],
+            factor: self.model.defaults.vae_factor as usize,
+            tokens,
+        }
     }
 
     /// About the most bytes that painting such latents may take, from above: whether it is worth a closer look.
@@ -134,68 +138,71 @@ impl Pipeline {
 
         let factor = self.model.defaults.vae_factor as usize;
         let pixels = latents.height * latents.width * factor * factor;
-        let networks = [
-            self.text_encoder.network(),
-            self.denoiser.network(),
-            self.autoencoder.network(),
-        ];
-        let weights: usize = networks.iter().map(|network| network.file_bytes()).sum();
+        let networks = self.networks();
+        let weights: usize = networks.map(|network| network.network().file_bytes()).sum();
         weights.saturating_add(pixels.saturating_mul(BYTES_PER_PIXEL))
     }
 
-    fn plan(
+    fn memory_for(
         &self,
         latents: &Latents,
-        sizes: Sizes,
+        sizes: &Sizes,
         budget: Option<usize>,
     ) -> Result<MemoryPlan, Error> {
         let workers = &self.workers;
-        let mut choices = [
-            Choices::one(Component::TextEncoder, || {
-                Ok(self.text_encoder.needs(workers, sizes.chunk)?)
-            }),
-            Choices::one(Component::Unet, || {
-                let denoiser = &self.denoiser;
-                Ok(denoiser.needs(workers, latents, sizes.text, sizes.texts)?)
-            }),
-            self.autoencoder.choices(workers, latents),
-        ];
+        let extents = self.extents(latents, sizes.tokens);
+        // One network at a time: each is read when it is needed.
+        let mut phases: Vec<Phase<'_, Error>> = Vec::new();
+        for (text, &length) in self.texts.iter().zip(&sizes.chunks) {
+            let component = text.encoder.network().component();
+            let needs = move || Ok(text.encoder.needs(workers, length)?);
+            phases.push(vec![Alternatives::one(component, needs)]);
+        }
+        let denoiser = &self.denoiser;
+        let needs = move || Ok(denoiser.needs(workers, &extents, sizes.rows)?);
+        let component = denoiser.network().component();
+        phases.push(vec![Alternatives::one(component, needs)]);
+        phases.push(vec![self.decoder.alternatives(workers, latents)]);
         let cache = workers.cache().is_some();
-        memory::plan(budget, self.base, cache, &mut choices)
+        memory::plan(budget, self.base, cache, &mut phases)
     }
 
     /// How the decoder is to work.
     pub(super) fn tile(&self) -> Tile {
         let plan = self.memory.as_ref().map(|(_, plan)| plan);
-        let stage = plan.and_then(|plan| plan.stage(Component::VaeDecoder));
+        let stage = plan.and_then(|plan| plan.stage(self.decoder.network().component()));
         let tile = stage.map(|stage| stage.tile);
         tile.filter(|tile| *tile != Tile::Whole)
             .unwrap_or(self.tile)
     }
 
-    /// After a network's turn: passes its warning on, and lets it go unless the plan keeps it.
-    pub(super) fn leave(&mut self, component: Component, warnings: &mut Vec<String>) {
+    /// When a network is not needed any more: passes its warning on, and unloads it unless the plan keeps it.
+    pub(super) fn leave(&mut self, component: &Component, warnings: &mut Vec<String>) {
         let keeps = self.memory.as_ref().is_none_or(|(_, plan)| plan.keeps);
-        let slot = self.slot(component);
-        // Three networks may have the same to say of their folder.
-        let warning = slot.take_warning();
+        let mut networks = self.networks_mut();
+        let Some(network) = networks.find(|network| network.component() == component) else {
+            return;
+        };
+        // Several networks may have the same to say of their folder.
+        let warning = network.take_warning();
         warnings.extend(warning.filter(|warning| !warnings.contains(warning)));
         if !keeps {
-            slot.unload();
+            network.unload();
         }
     }
 
     pub(super) fn unload(&mut self) {
-        for component in Component::ALL {
-            self.slot(component).unload();
-        }
+        self.networks_mut().for_each(LazyNetwork::unload);
     }
 
-    fn slot(&mut self, component: Component) -> &mut Slot {
-        match component {
-            Component::TextEncoder => self.text_encoder.slot(),
-            Component::Unet => self.denoiser.slot(),
-            Component::VaeDecoder => self.autoencoder.slot(),
-        }
+    /// In the order in which they are needed.
+    fn networks(&self) -> impl Iterator<Item = &LazyNetwork> {
+        let texts = self.texts.iter().map(|text| text.encoder.network());
+        texts.chain([self.denoiser.network(), self.decoder.network()])
+    }
+
+    fn networks_mut(&mut self) -> impl Iterator<Item = &mut LazyNetwork> {
+        let texts = self.texts.iter_mut().map(|text| text.encoder.network_mut());
+        texts.chain([self.denoiser.network_mut(), self.decoder.network_mut()])
     }
 }

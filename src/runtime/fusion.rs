@@ -218,10 +218,10 @@ mod tests {
     /// How many nodes of each kind the default model's network has in the end.
     fn kinds(component: &str, shapes: &[Vec<usize>]) -> HashMap<String, usize> {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
-        let network = Network::open(&dir, component).expect("the default model");
+        let network = Network::open(&dir, &component.parse().expect("a name")).expect("the default model");
         let workers = Workers::new(1);
         let (plan, _) = network
-            .prepare(&workers, shapes, None, Precision::Fine)
+            .prepare(&workers, shapes, &[], Precision::Fine)
             .and_then(|prepared| prepared.load(&workers, Residency::Whole, None))
             .expect("it builds");
         let mut kinds = HashMap::new();

@@ -5,9 +5,11 @@
 
 mod cache;
 mod cut;
+mod feed;
 mod footprint;
 mod fusion;
 mod gate;
+mod lazy;
 mod ops;
 mod order;
 mod packing;
@@ -15,7 +17,6 @@ mod passes;
 mod prepared;
 mod profile;
 mod sections;
-mod slot;
 mod workers;
 
 use std::io::ErrorKind;
@@ -24,15 +25,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use easel_kernels::isa::Isa;
 use prost::Message as _;
-use tract_core::prelude::{DatumType, Tensor, TypedRunnableModel};
+use tract_core::prelude::{Datum as _, DatumType, Tensor, TypedRunnableModel};
 use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 
+use crate::component::Component;
 use crate::contained::{Stopped, catch, on_own_thread};
-use crate::progress::CancelToken;
+use crate::watched::CancelToken;
 use crate::text::message;
 use crate::weights::{Pack, read_network};
 pub(crate) use cut::Section;
-use ops::scratch::Kept;
+pub(crate) use feed::Feed;
+pub(crate) use lazy::LazyNetwork;
+use ops::scratch::ScratchCache;
 pub(crate) use ops::scratch::make_room_within;
 pub(crate) use packing::{Residency, Sizes, look_into};
 pub(crate) use passes::element_type;
@@ -40,7 +44,6 @@ pub(crate) use prepared::{Needs, Prepared};
 use prepared::{Place, Source};
 pub use profile::Kind;
 pub(crate) use sections::{Sections, moments_tensor};
-pub(crate) use slot::Slot;
 pub(crate) use workers::Workers;
 
 /// A network that cannot be loaded or run.
@@ -93,11 +96,21 @@ pub(crate) enum Precision {
     Fine,
 }
 
+/// One output as the file declares it.
+#[derive(Debug, Clone)]
+pub(crate) struct OutputSpec {
+    pub(crate) name: String,
+    /// Axes; `None`: the file does not say.
+    pub(crate) rank: Option<usize>,
+}
+
 /// One ONNX file.
 #[derive(Debug)]
 pub(crate) struct Network {
+    component: Component,
     path: PathBuf,
     inputs: Vec<InputSpec>,
+    outputs: Vec<OutputSpec>,
 }
 
 /// A network built for concrete shapes.
@@ -106,13 +119,13 @@ pub(crate) struct Plan {
     model: Arc<TypedRunnableModel>,
     /// By a node's number: see [`Footprint`].
     takes: Vec<usize>,
-    kept: Mutex<Kept>,
+    kept: Mutex<ScratchCache>,
 }
 
 impl Network {
     /// Looks at `DIR/COMPONENT/model.onnx`: what it declares, not yet its weights.
-    pub(crate) fn open(model_dir: &Path, component: &str) -> Result<Self, RuntimeError> {
-        let path = model_dir.join(component).join("model.onnx");
+    pub(crate) fn open(model_dir: &Path, component: &Component) -> Result<Self, RuntimeError> {
+        let path = file(model_dir, component);
         let proto = parse(&path)?;
         passes::check_operators(&proto).map_err(|problem| RuntimeError::foreign(&path, problem))?;
         let proto = within(&path, &CancelToken::new(), move || {
@@ -131,11 +144,25 @@ impl Network {
             .map(input_spec)
             .collect::<Result<_, _>>()
             .map_err(|problem| RuntimeError::new(&path, problem))?;
-        Ok(Self { path, inputs })
+        let outputs = graph.output.iter().map(output_spec).collect();
+        Ok(Self {
+            component: component.clone(),
+            path,
+            inputs,
+            outputs,
+        })
+    }
+
+    pub(crate) fn component(&self) -> &Component {
+        &self.component
     }
 
     pub(crate) fn inputs(&self) -> &[InputSpec] {
         &self.inputs
+    }
+
+    pub(crate) fn outputs(&self) -> &[OutputSpec] {
+        &self.outputs
     }
 
     pub(crate) fn error(&self, problem: impl Into<String>) -> RuntimeError {
@@ -156,13 +183,13 @@ impl Network {
         usize::try_from(sum).unwrap_or(usize::MAX)
     }
 
-    /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), all but the weights. With
-    /// `output`, only what that output needs is kept.
+    /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), all but the weights. Only what the
+    /// `outputs` need is kept; none: all of them.
     pub(crate) fn prepare(
         &self,
         workers: &Workers,
         shapes: &[Vec<usize>],
-        output: Option<&str>,
+        outputs: &[String],
         precision: Precision,
     ) -> Result<Prepared, RuntimeError> {
         self.check(shapes)?;
@@ -175,14 +202,14 @@ impl Network {
             if distrust.is_some() {
                 return None;
             }
-            let how = format!("{precision:?} {}", output.unwrap_or_default());
+            let how = format!("{precision:?} {}", outputs.join(" "));
             let key = cache::key(&proto, &self.path, isa, &how);
             Some(Place { path, key })
         });
         let elements = self.inputs.iter().map(|input| input.element);
         let aim = Arc::new(Aim {
             inputs: elements.zip(shapes.iter().cloned()).collect(),
-            output: output.map(str::to_owned),
+            outputs: outputs.to_vec(),
             fine: (precision == Precision::Fine).then(|| finest(&shapes[0])),
             most: workers.most(),
         });
@@ -246,7 +273,7 @@ impl Network {
         precision: Precision,
     ) -> Result<Option<Sections>, RuntimeError> {
         Sections::of(
-            self.prepare(workers, &[shape.to_vec()], None, precision)?,
+            self.prepare(workers, &[shape.to_vec()], &[], precision)?,
             shape,
         )
     }
@@ -281,8 +308,8 @@ impl Network {
     }
 
     /// How often `DIR/COMPONENT/model.onnx` makes images larger.
-    pub(crate) fn upsamplings(model_dir: &Path, component: &str) -> Result<usize, RuntimeError> {
-        let proto = parse(&model_dir.join(component).join("model.onnx"))?;
+    pub(crate) fn upsamplings(model_dir: &Path, component: &Component) -> Result<usize, RuntimeError> {
+        let proto = parse(&file(model_dir, component))?;
         let graphs = proto.graph.iter().flat_map(|graph| &graph.node);
         let nodes = graphs.chain(proto.functions.iter().flat_map(|function| &function.node));
         let larger = nodes.filter(|node| {
@@ -292,13 +319,6 @@ impl Network {
             )
         });
         Ok(larger.count())
-    }
-
-    /// Whether the file has an output of this name.
-    pub(crate) fn has_output(&self, name: &str) -> Result<bool, RuntimeError> {
-        let proto = parse(&self.path)?;
-        let graph = proto.graph.expect("parse() checks for a graph");
-        Ok(graph.output.iter().any(|output| output.name == name))
     }
 }
 
@@ -344,8 +364,8 @@ impl Plan {
 pub(super) struct Aim {
     /// Type and shape of each.
     pub(super) inputs: Vec<(DatumType, Vec<usize>)>,
-    /// The only value that is wanted, if not all outputs.
-    pub(super) output: Option<String>,
+    /// The values that are wanted; none: all outputs.
+    pub(super) outputs: Vec<String>,
     /// See [`fusion::run`].
     pub(super) fine: Option<usize>,
     /// Bytes that a tensor may have.
@@ -441,6 +461,30 @@ fn input_spec(input: &ValueInfoProto) -> Result<InputSpec, String> {
         element,
         dims: dims.collect(),
     })
+}
+
+fn output_spec(output: &ValueInfoProto) -> OutputSpec {
+    let shape = match output.r#type.as_ref().and_then(|kind| kind.value.as_ref()) {
+        Some(type_proto::Value::TensorType(tensor)) => tensor.shape.as_ref(),
+        _ => None,
+    };
+    OutputSpec {
+        name: output.name.clone(),
+        rank: shape.map(|shape| shape.dim.len()),
+    }
+}
+
+fn file(model_dir: &Path, component: &Component) -> PathBuf {
+    model_dir.join(component.name()).join("model.onnx")
+}
+
+/// The tensor's values, which are f32: [`Plan::run`] sees to it.
+pub(crate) fn values(tensor: &Tensor) -> &[f32] {
+    debug_assert_eq!(tensor.datum_type(), f32::datum_type());
+    tensor
+        .try_as_plain_ram()
+        .and_then(|plain| plain.as_slice::<f32>())
+        .expect("Plan::run() gives plain f32 tensors")
 }
 
 fn dims_text(dims: &[Option<usize>]) -> String {

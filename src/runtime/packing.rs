@@ -15,7 +15,7 @@ use tract_core::prelude::TypedRunnableModel;
 use super::ops::product::{Packed, Panels, Product, Weights};
 use super::ops::{Conv2d, FeedForward, Linear, Node};
 use super::passes::{Values, Weight};
-use crate::progress::Watched;
+use crate::watched::Watched;
 use crate::weights::{
     Block, CHUNK, Pack, PackError, PackWriter, PackedPart, PackedWeight, Storage, Stream, to_f32,
 };

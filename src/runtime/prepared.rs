@@ -13,14 +13,14 @@ use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _};
 use tract_onnx::tract_hir::internal::InferenceModel;
 
 use super::footprint::{self, Footprint};
-use super::ops::scratch::Kept;
+use super::ops::scratch::ScratchCache;
 use super::passes::{self, Weight};
 use super::{
     Aim, Plan, Residency, RuntimeError, Sizes, Workers, chain, fusion, gate, ops, order, packing,
 };
 use crate::files;
 use crate::process_memory;
-use crate::progress::CancelToken;
+use crate::watched::CancelToken;
 use crate::weights::Pack;
 
 /// A network that only lacks its weights.
@@ -202,7 +202,7 @@ impl Prepared {
         let takes = self.footprint()?.takes;
         let plan = Plan {
             takes,
-            kept: Mutex::new(Kept::with_limit(limit)),
+            kept: Mutex::new(ScratchCache::with_limit(limit)),
             path: self.path,
             model: self.model,
         };
@@ -302,8 +302,8 @@ fn typed(mut proto: ModelProto, aim: &Aim) -> TractResult<Arc<TypedRunnableModel
     for (index, (element, shape)) in aim.inputs.iter().enumerate() {
         model.set_input_fact(index, InferenceFact::dt_shape(*element, shape))?;
     }
-    if let Some(name) = &aim.output {
-        model.select_outputs_by_name([name])?;
+    if !aim.outputs.is_empty() {
+        model.select_outputs_by_name(&aim.outputs)?;
     }
     let mut model = model.into_typed()?.into_decluttered()?;
     fusion::run(&mut model, aim.fine)?;

@@ -27,7 +27,7 @@ impl Sections {
             .datum_type;
         let aim = Aim {
             inputs: vec![(element, shape.to_vec())],
-            output: Some(cut.head.clone()),
+            outputs: vec![cut.head.clone()],
             fine: Some(finest(shape)),
             most: whole.most,
         };
@@ -94,7 +94,7 @@ impl Sections {
         let fine = finest(&[1, 1, tile[0], tile[1]]) / (section.unit * section.unit);
         let aim = Aim {
             inputs: values.chain(moments).collect(),
-            output: None,
+            outputs: Vec::new(),
             fine: Some(fine),
             most: self.whole.most,
         };

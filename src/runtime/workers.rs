@@ -9,9 +9,9 @@ use easel_kernels::threads::Threads;
 use tract_core::internal::*;
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 
-use super::ops::scratch::{self, Kept};
+use super::ops::scratch::{self, ScratchCache};
 use super::profile::{Kind, Profile};
-use crate::progress::{CancelToken, Pulse, Watched};
+use crate::watched::{CancelToken, Pulse, Watched};
 use crate::weights::Storage;
 
 /// Threads of this process, started once.
@@ -121,7 +121,7 @@ impl Workers {
         &self,
         model: &Arc<TypedRunnableModel>,
         takes: &[usize],
-        kept: &Mutex<Kept>,
+        kept: &Mutex<ScratchCache>,
         inputs: Vec<Tensor>,
     ) -> TractResult<Vec<Tensor>> {
         let run = || {

@@ -19,9 +19,13 @@ const ABSURD_LENGTH: f64 = 4096.0;
 /// CLIP's merges.txt lists more than CLIP uses: the slow tokenizer takes the header and this many lines.
 const CLIP_MERGES: usize = 49_152 - 256 - 2;
 
-pub(super) fn load(model_dir: &Path) -> Result<Tokenizer, TokenizerError> {
-    let dir = model_dir.join("tokenizer");
-    let config = Config::read(model_dir, &dir)?;
+pub(super) fn load(
+    model_dir: &Path,
+    folder: &str,
+    encoder: &str,
+) -> Result<Tokenizer, TokenizerError> {
+    let dir = model_dir.join(folder);
+    let config = Config::read(model_dir, folder, encoder)?;
     let file = dir.join("tokenizer.json");
     let text = read(&file, TOKENIZER)?;
     let (mut inner, framed) = match &text {
@@ -155,11 +159,12 @@ struct Config {
 }
 
 impl Config {
-    fn read(model_dir: &Path, dir: &Path) -> Result<Self, TokenizerError> {
+    fn read(model_dir: &Path, folder: &str, encoder: &str) -> Result<Self, TokenizerError> {
+        let dir = &model_dir.join(folder);
         let index = read_object(&model_dir.join("model_index.json"))?;
         let config_file = dir.join("tokenizer_config.json");
         let mut config = read_object(&config_file)?;
-        let slow = is_slow(model_dir, dir, &index, &config)?;
+        let slow = is_slow(model_dir, folder, &index, &config)?;
         for side in ["padding_side", "truncation_side"] {
             if config.get(side).is_some_and(|value| value != "right") {
                 return Err(TokenizerError::Unsupported {
@@ -228,7 +233,7 @@ impl Config {
             additional,
             added,
             has_decoder,
-            max_length: max_length(model_dir, &config_file, &config)?,
+            max_length: max_length(&model_dir.join(encoder), &config_file, &config)?,
         })
     }
 }
@@ -238,17 +243,17 @@ type Object = serde_json::Map<String, Value>;
 /// The class decides; see the documentation of [`super`].
 fn is_slow(
     model_dir: &Path,
-    dir: &Path,
+    folder: &str,
     index: &Object,
     config: &Object,
 ) -> Result<bool, TokenizerError> {
-    let (path, class) = match (index.get("tokenizer"), config.get("tokenizer_class")) {
+    let (path, class) = match (index.get(folder), config.get("tokenizer_class")) {
         // `["transformers", "CLIPTokenizer"]`
         (Some(entry), _) => (
             model_dir.join("model_index.json"),
             entry.get(1).unwrap_or(entry),
         ),
-        (None, Some(class)) => (dir.join("tokenizer_config.json"), class),
+        (None, Some(class)) => (model_dir.join(folder).join("tokenizer_config.json"), class),
         (None, None) => return Ok(true),
     };
     match class.as_str() {
@@ -263,11 +268,11 @@ fn is_slow(
 }
 
 fn max_length(
-    model_dir: &Path,
+    encoder: &Path,
     config_file: &Path,
     config: &Object,
 ) -> Result<usize, TokenizerError> {
-    let positions_file = model_dir.join("text_encoder").join("config.json");
+    let positions_file = encoder.join("config.json");
     let positions = read_object(&positions_file)?;
     let sane =
         |object: &Object, key: &str, file: &Path| match object.get(key).and_then(Value::as_f64) {

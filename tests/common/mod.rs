@@ -117,7 +117,7 @@ pub(crate) fn request(case: &Value) -> PaintRequest {
     let number = |key: &str| case[key].as_f64().expect("a number") as f32;
     let scheduler: SchedulerKind = text(&case["scheduler"]).parse().expect("a scheduler");
     PaintRequest {
-        negative: text(&case["negative"]),
+        negative: case["negative"].as_str().map(str::to_owned),
         size: Some(size(case)),
         steps: index["steps"].as_u64().map(|n| n as usize),
         guidance: Some(number("guidance")),

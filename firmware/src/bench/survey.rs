@@ -60,7 +60,7 @@ pub(super) struct Picture {
 /// One network, times in milliseconds.
 #[derive(Debug, Serialize)]
 pub(super) struct Network {
-    pub(super) component: &'static str,
+    pub(super) component: String,
     /// Both halves of guidance in a pass.
     pub(super) guided: bool,
     pub(super) threads: usize,
@@ -119,18 +119,18 @@ fn survey(engine: &EngineArguments, model: &Path, cancel: &CancelToken) -> Resul
     let peak_rss_mib = report::peak_within(engine.memory);
     let guided = pictures.first().is_some_and(|first| first.guidance > 1.0);
     let mut networks = Vec::new();
-    for component in Component::ALL {
+    for component in Component::all_in(model) {
         say(&format!("timing the {component}"));
-        let guided = guided && component == Component::Unet;
+        let guided = guided && component.is_denoiser();
         networks.push(time(model, &options, component, guided, cancel)?);
     }
     if threads > 1 {
-        say("timing the unet on one thread");
+        say("timing the denoiser on one thread");
         let alone = LoadOptions {
             threads: Some(1),
             ..options
         };
-        networks.push(time(model, &alone, Component::Unet, guided, cancel)?);
+        networks.push(time(model, &alone, Component::denoiser_in(model), guided, cancel)?);
     }
     let after = State::read(&root);
     say("timing memory");
@@ -168,7 +168,7 @@ fn time(
     cancel: &CancelToken,
 ) -> Result<Network, Failure> {
     let mut request = BenchRequest {
-        component,
+        component: Some(component),
         size: None,
         guided,
         repeat: NonZeroUsize::MIN,
@@ -199,7 +199,7 @@ impl Picture {
 impl Network {
     fn new(measured: &Benchmark, guided: bool) -> Self {
         Self {
-            component: measured.component.name(),
+            component: measured.component.to_string(),
             guided,
             threads: measured.threads,
             median_ms: milliseconds(measured.median()),

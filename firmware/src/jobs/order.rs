@@ -46,7 +46,7 @@ impl Order {
     #[must_use]
     pub fn request(&self, seed: u64) -> PaintRequest {
         PaintRequest {
-            negative: self.negative.clone().unwrap_or_default(),
+            negative: self.negative.clone(),
             size: self.size,
             steps: self.steps,
             guidance: self.guidance,
@@ -125,7 +125,13 @@ impl Order {
     #[must_use]
     pub fn came_of(&self, asked: &Self, given: Option<&Given>) -> bool {
         let known = given.map_or_else(|| self.clone(), |given| self.only(given));
-        known.only(&asked.given()) == *asked
+        known.only(&asked.given()).plain() == asked.clone().plain()
+    }
+
+    /// An empty negative prompt said or not: records of before do not tell.
+    fn plain(mut self) -> Self {
+        self.negative = self.negative.filter(|text| !text.is_empty());
+        self
     }
 
     /// Its mark.

@@ -25,8 +25,8 @@ impl Needs {
     pub(crate) fn of(plan: &MemoryPlan, (width, height): (u32, u32)) -> Self {
         let bytes = |size: usize| size as u64;
         let within_budget = plan.budget.is_some();
-        let grows = |component| !(within_budget && component == Component::VaeDecoder);
-        let growing = plan.stages.iter().filter(|stage| grows(stage.component));
+        let grows = |component: &Component| !(within_budget && *component == Component::VAE_DECODER);
+        let growing = plan.stages.iter().filter(|stage| grows(&stage.component));
         let tensors = growing.map(|stage| bytes(stage.largest())).max();
         let stays: u64 = if within_budget {
             let graphs = plan.stages.iter().map(|stage| bytes(stage.graph)).max();
@@ -120,6 +120,7 @@ mod tests {
 
     fn stage(component: Component, weights: usize, tensors: usize) -> StagePlan {
         StagePlan {
+            phase: 0,
             component,
             tiles: None,
             tile: Tile::Whole,
@@ -136,8 +137,8 @@ mod tests {
             budget,
             base: 5 << 20,
             stages: vec![
-                stage(Component::Unet, 100 << 20, 64 << 20),
-                stage(Component::VaeDecoder, 20 << 20, 256 << 20),
+                stage(Component::UNET, 100 << 20, 64 << 20),
+                stage(Component::VAE_DECODER, 20 << 20, 256 << 20),
             ],
             keeps: true,
         }

@@ -141,15 +141,16 @@ fn families_are_known_by_their_pipelines() {
         ("LatentConsistencyModelPipeline", None),
         ("OnnxStableDiffusionPipeline", None),
         ("ORTStableDiffusionPipeline", None),
-        ("StableDiffusionXLPipeline", Some("Stable Diffusion XL")),
+        ("StableDiffusionXLPipeline", None),
+        ("ORTStableDiffusionXLImg2ImgPipeline", None),
         (
-            "ORTStableDiffusionXLImg2ImgPipeline",
-            Some("Stable Diffusion XL"),
+            "StableDiffusionXLInpaintPipeline",
+            Some("Stable Diffusion XL for inpainting"),
         ),
         ("StableDiffusion3Pipeline", Some("Stable Diffusion 3")),
         ("FluxPipeline", Some("Flux")),
         ("PixArtSigmaPipeline", Some("PixArt")),
     ] {
-        assert_eq!(family(class), expected, "{class}");
+        assert_eq!(other_family(class), expected, "{class}");
     }
 }

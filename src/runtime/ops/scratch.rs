@@ -11,7 +11,7 @@ use crate::process_memory;
 
 /// What a network keeps.
 #[derive(Default)]
-pub(in crate::runtime) struct Kept {
+pub(in crate::runtime) struct ScratchCache {
     /// Activations as products read them, and what rounding left of them: clearing fresh memory would cost more than
     /// quantizing.
     quantized: [Quantized; 2],
@@ -19,7 +19,7 @@ pub(in crate::runtime) struct Kept {
     limit: Option<usize>,
 }
 
-impl Kept {
+impl ScratchCache {
     pub(in crate::runtime) fn with_limit(limit: Option<usize>) -> Self {
         Self {
             limit,
@@ -35,7 +35,7 @@ impl Kept {
 
 thread_local! {
     /// Of the network that runs on this thread.
-    static KEPT: RefCell<Kept> = RefCell::default();
+    static KEPT: RefCell<ScratchCache> = RefCell::default();
     /// Whether it is still wanted.
     static STOP: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
 }
@@ -54,7 +54,7 @@ pub(super) fn stop() -> Option<Arc<AtomicBool>> {
 }
 
 /// Runs a network with what it kept, on this thread.
-pub(in crate::runtime) fn with<R>(own: &Mutex<Kept>, run: impl FnOnce() -> R) -> R {
+pub(in crate::runtime) fn with<R>(own: &Mutex<ScratchCache>, run: impl FnOnce() -> R) -> R {
     let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
     let before = KEPT.replace(std::mem::take(&mut own));
     let result = run();
@@ -91,7 +91,7 @@ pub(crate) fn make_room_within(limit: Option<usize>, bytes: usize) {
     heap::trim();
     let keeps = KEPT.with_borrow(|kept| kept.quantized.iter().any(|kept| !kept.data.is_empty()));
     if keeps && !fits() {
-        KEPT.with_borrow_mut(Kept::forget);
+        KEPT.with_borrow_mut(ScratchCache::forget);
         heap::trim();
     }
 }

@@ -14,8 +14,8 @@ pub struct Painted {
     /// What was to be painted.
     pub prompt: String,
     /// What was to be kept out.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub negative: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub negative: Option<String>,
     /// Pixels.
     pub width: u32,
     /// Pixels.
@@ -87,7 +87,7 @@ impl Painted {
         Self {
             id: job.id.clone(),
             prompt: job.order.prompt.clone(),
-            negative: job.order.negative.clone().unwrap_or_default(),
+            negative: job.order.negative.clone(),
             width: painting.picture.width,
             height: painting.picture.height,
             steps: painting.steps,
@@ -108,7 +108,7 @@ impl Painted {
     pub(super) fn parameters(&self) -> Parameters<'_> {
         Parameters {
             prompt: &self.prompt,
-            negative: &self.negative,
+            negative: self.negative.as_deref().unwrap_or_default(),
             steps: self.steps,
             scheduler: self.scheduler.parse().ok(),
             guidance: self.guidance,
@@ -129,7 +129,7 @@ impl Painted {
     pub fn order(&self) -> Order {
         Order {
             prompt: self.prompt.clone(),
-            negative: Some(self.negative.clone()),
+            negative: self.negative.clone(),
             size: Some((self.width, self.height)),
             steps: Some(self.steps),
             guidance: Some(self.guidance),

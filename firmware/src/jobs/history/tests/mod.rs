@@ -45,7 +45,7 @@ fn painted(number: u32) -> Painted {
     Painted {
         id: id(number),
         prompt: format!("cat \"{number}\"\nat night"),
-        negative: "dogs".to_owned(),
+        negative: Some("dogs".to_owned()),
         width: 8,
         height: 8,
         steps: 4,

@@ -7,7 +7,7 @@ use easel_kernels::threads::Threads;
 use easel_kernels::vector::Level;
 
 /// An image `[height, width, channels]` in 16 bits, of which only the rows that were written and are still wanted take memory.
-pub(super) struct Kept {
+pub(super) struct CompactImage {
     width: usize,
     channels: usize,
     rows: Vec<Row>,
@@ -21,7 +21,7 @@ struct Row {
     scales: Vec<f32>,
 }
 
-impl Kept {
+impl CompactImage {
     /// Nothing yet.
     pub(super) fn new([height, width]: [usize; 2], channels: usize) -> Self {
         Self {
@@ -90,7 +90,7 @@ mod tests {
         let threads = Threads::single();
         let on = (level, &threads);
         let number = |y: usize, x: usize, c: usize| (y * 100 + x * 10 + c) as f32;
-        let mut kept = Kept::new([height, width], channels);
+        let mut kept = CompactImage::new([height, width], channels);
         for across in [0..4, 4..9] {
             for down in [0..3, 3..7] {
                 let rows: Vec<Vec<f32>> = down

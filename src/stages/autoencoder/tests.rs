@@ -16,8 +16,8 @@ fn model() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket")
 }
 
-fn pocket() -> Autoencoder {
-    Autoencoder::open(&model(), 8).expect("the default model")
+fn pocket() -> Decoder {
+    Decoder::open(&model(), 8).expect("the default model")
 }
 
 /// Latents of two painted pictures in the decoder's scale, `[1, 8, 16, 16]` each.
@@ -60,7 +60,7 @@ fn latents(height: usize, width: usize) -> Latents {
     board
 }
 
-fn decoded(autoencoder: &mut Autoencoder, latents: &Latents, tiling: &Tiling) -> Picture {
+fn decoded(autoencoder: &mut Decoder, latents: &Latents, tiling: &Tiling) -> Picture {
     let picture = autoencoder.decode_tiles(&Workers::new(1), latents, tiling, &mut |_, _| Ok(()));
     picture.expect("it decodes")
 }
@@ -133,19 +133,19 @@ fn a_decode_stops_between_tiles() {
 #[test]
 fn a_budget_too_small_for_the_whole_changes_no_colours_unless_it_is_too_small_for_sections_too() {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("test-models/tiny/int8");
-    let mut autoencoder = Autoencoder::open(&model, 2).expect("a test model");
+    let mut autoencoder = Decoder::open(&model, 2).expect("a test model");
     let workers = Workers::new(1);
     let mut latents = Latents::zeros(4, 96, 128);
     PhiloxNoise::new(3).fill(&mut latents.data);
-    let decode = |autoencoder: &mut Autoencoder, tile| {
+    let decode = |autoencoder: &mut Decoder, tile| {
         let picture = autoencoder.decode(&workers, &latents, tile, &mut |_, _| Ok(()));
         picture.expect("it decodes")
     };
     let whole = decode(&mut autoencoder, Tile::Whole);
     let mut tiles = Vec::new();
     for mib in (1..100).rev() {
-        let mut choices = [autoencoder.choices(&workers, &latents)];
-        let Ok(plan) = memory::plan::<Error>(Some(mib << 20), 0, true, &mut choices) else {
+        let mut phases = [vec![autoencoder.alternatives(&workers, &latents)]];
+        let Ok(plan) = crate::memory::plan::<Error>(Some(mib << 20), 0, true, &mut phases) else {
             break;
         };
         let tile = plan.stages[0].tile;
@@ -183,7 +183,7 @@ fn measure() {
     };
     let opened = || {
         let other = std::env::var_os("EASEL_MODEL").map(PathBuf::from);
-        Autoencoder::open(&other.unwrap_or_else(model), 8).expect("a model")
+        Decoder::open(&other.unwrap_or_else(model), 8).expect("a model")
     };
     let tile = match side {
         0 => Tile::Whole,
@@ -191,7 +191,7 @@ fn measure() {
         _ => Tile::Apart(side.unsigned_abs()),
     };
     let workers = Workers::new(1);
-    let decode = |autoencoder: &mut Autoencoder, tile| {
+    let decode = |autoencoder: &mut Decoder, tile| {
         let picture = autoencoder.decode(&workers, &latents, tile, &mut |_, _| Ok(()));
         picture.expect("it decodes")
     };

@@ -31,35 +31,50 @@ pub enum Tile {
     Apart(usize),
 }
 
+impl Tile {
+    /// The tiles, sides in latents, that a picture of such sides can be decoded in, from large to small: first those that cost no
+    /// quality.
+    pub(crate) fn from_large_to_small(height: usize, width: usize) -> impl Iterator<Item = Self> {
+        const SIDES: [usize; 8] = [96, 64, 48, 40, 32, 24, 16, 12];
+        let smaller = || {
+            let sides = SIDES.into_iter();
+            sides.filter(move |side| *side < height.max(width))
+        };
+        std::iter::once(Self::Whole)
+            .chain(smaller().map(Self::Side))
+            .chain(smaller().map(Self::Apart))
+    }
+}
+
 /// Tiles of latents of one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tiling {
-    pub(super) rows: Axis,
-    pub(super) columns: Axis,
+    pub(crate) rows: Axis,
+    pub(crate) columns: Axis,
 }
 
 /// Tiles along one side of the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     /// Latents.
     len: usize,
     /// Of a tile, latents.
     side: usize,
     /// Where each tile begins, latents; ascending.
-    pub(super) origins: Vec<usize>,
+    pub(crate) origins: Vec<usize>,
     /// Latents that neighbours share at least.
     overlap: usize,
 }
 
 /// [`Axis`] in pixels of the picture.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Pixels {
+pub(crate) struct Pixels {
     /// Pixels of the picture for which each tile counts; neighbours share those of the ramp.
-    pub(super) spans: Vec<Range<usize>>,
+    pub(crate) spans: Vec<Range<usize>>,
     /// Where each tile begins.
-    pub(super) origins: Vec<usize>,
+    pub(crate) origins: Vec<usize>,
     /// What a tile counts at the first pixels of its span, the tile before it counting for the rest: ascending in (0, 1).
-    pub(super) ramp: Vec<f32>,
+    pub(crate) ramp: Vec<f32>,
 }
 
 impl Tiling {
@@ -68,7 +83,7 @@ impl Tiling {
         Self::with_overlap(height, width, tile, OVERLAP)
     }
 
-    pub(super) fn with_overlap(height: usize, width: usize, tile: Tile, overlap: usize) -> Self {
+    pub(crate) fn with_overlap(height: usize, width: usize, tile: Tile, overlap: usize) -> Self {
         let side = match tile {
             Tile::Whole => height.max(width),
             Tile::Side(side) | Tile::Apart(side) => side.max(1),
@@ -92,7 +107,7 @@ impl Tiling {
 
 impl Axis {
     /// What is taken from each tile where they do not fade into each other: their overlaps are cut in the middle.
-    pub(super) fn shares(&self) -> Vec<Range<usize>> {
+    pub(crate) fn shares(&self) -> Vec<Range<usize>> {
         let middles = self
             .origins
             .windows(2)
@@ -121,7 +136,7 @@ impl Axis {
     }
 
     /// For a decoder that makes `factor` pixels of a latent.
-    pub(super) fn pixels(&self, factor: usize) -> Pixels {
+    pub(crate) fn pixels(&self, factor: usize) -> Pixels {
         // Twice the middle of each overlap.
         let middles: Vec<usize> = self
             .origins

@@ -3,8 +3,8 @@
 //! Of the floats before rounding only the current band is kept, and of the one above it the rows that fade into it. Where two tiles
 //! meet, the new one is blended in as `old + weight · (new − old)`: what two tiles agree on comes out as it is, bit for bit.
 
-use super::tiling::{Pixels, Tiling};
 use crate::picture::Picture;
+use crate::tiling::{Pixels, Tiling};
 
 /// Takes tiles row by row, from the left; gives the picture.
 pub(super) struct Canvas {
@@ -110,7 +110,7 @@ fn blend(target: &mut [f32], weights: &[f32], new: &[f32]) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tiling::Tile;
+    use crate::tiling::Tile;
     use super::*;
 
     /// A picture of anything, `[3, height, width]`, some of it out of range.

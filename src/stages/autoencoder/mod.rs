@@ -1,65 +1,63 @@
 //! Latents become the picture, at once or in tiles.
 
 mod canvas;
-mod kept;
-mod sectioned;
+mod compact_image;
+mod sections;
 #[cfg(test)]
 mod tests;
-mod tiling;
 
 use std::cell::OnceCell;
 use std::path::Path;
 
 use tract_core::prelude::{DatumType, Tensor, TractResult};
 
-use crate::bench::Component;
+use crate::component::Component;
 use crate::error::Error;
 use crate::latents::Latents;
-use crate::memory::{self, Choices, Way};
+use crate::memory::{Alternative, Alternatives};
 use crate::picture::Picture;
-use crate::runtime::{Network, Precision, RuntimeError, Slot, Workers};
-use crate::text_encoder::values;
+use crate::runtime::{LazyNetwork, Network, Precision, RuntimeError, Workers, values};
+use crate::tiling::{Tile, Tiling};
 use canvas::Canvas;
-use sectioned::Course;
-pub use tiling::Tile;
-pub(crate) use tiling::Tiling;
+use sections::SectionRunner;
 
-pub(crate) struct Autoencoder {
-    slot: Slot,
+pub(crate) struct Decoder {
+    network: LazyNetwork,
     factor: usize,
 }
 
-impl Autoencoder {
+impl Decoder {
     pub(crate) fn open(model_dir: &Path, factor: u32) -> Result<Self, RuntimeError> {
-        let network = Network::open(model_dir, "vae_decoder")?;
+        let network = Network::open(model_dir, &Component::VAE_DECODER)?;
         if network.inputs().len() != 1 {
             return Err(network.error("takes more than latents: easel cannot feed it"));
         }
         Ok(Self {
-            slot: Slot::new(network, None, Precision::Fine),
+            network: LazyNetwork::new(network, Vec::new(), Precision::Fine),
             factor: factor as usize,
         })
     }
 
-    pub(crate) fn network(&self) -> &Network {
-        self.slot.network()
+    /// The network, for those who decide about its memory.
+    pub(crate) fn network(&self) -> &LazyNetwork {
+        &self.network
     }
 
     /// The network, for those who decide about its memory.
-    pub(crate) fn slot(&mut self) -> &mut Slot {
-        &mut self.slot
+    pub(crate) fn network_mut(&mut self) -> &mut LazyNetwork {
+        &mut self.network
     }
 
     /// The ways in which such latents can be decoded.
-    pub(crate) fn choices<'a>(
+    pub(crate) fn alternatives<'a>(
         &'a self,
         workers: &'a Workers,
         latents: &'a Latents,
-    ) -> Choices<'a, Error> {
+    ) -> Alternatives<'a, Error> {
         // Nobody who has room for the whole asks whether the network can be cut.
         let sections = OnceCell::new();
-        let tiles: Vec<Tile> = memory::tiles(latents.height, latents.width).collect();
-        let needs = move |number: usize| {
+        let tiles: Vec<Tile> = Tile::from_large_to_small(latents.height, latents.width).collect();
+        let alternative = move |number: usize| {
             let Some(&tile) = tiles.get(number) else {
                 return Ok(None);
             };
@@ -67,7 +65,7 @@ impl Autoencoder {
                 (Tile::Whole, _) => &None,
                 (_, Some(sections)) => sections,
                 (_, None) => {
-                    let found = self.slot.sections(workers, &latents.shape())?;
+                    let found = self.network.sections(workers, &latents.shape())?;
                     sections.get_or_init(|| found)
                 }
             };
@@ -78,10 +76,10 @@ impl Autoencoder {
             let mut needs = match (tile, sections) {
                 (Tile::Side(side), Some(sections)) => {
                     let sides = [latents.height, latents.width];
-                    Course::new(sections, sides, side, self.factor)?.needs()?
+                    SectionRunner::new(sections, sides, side, self.factor)?.needs()?
                 }
                 _ => self
-                    .slot
+                    .network
                     .needs(workers, &shapes(latents.channels, &tiling))?,
             };
             let (rows, width) = (tiling.shape()[0] * self.factor, latents.width * self.factor);
@@ -89,15 +87,15 @@ impl Autoencoder {
             // The picture, the rows in progress and those decoded last, as f32.
             needs.graph += picture + 2 * 3 * rows * width * size_of::<f32>();
             let tiles = (tiling.shape(), tiling.count());
-            Ok(Some(Way {
+            Ok(Some(Alternative {
                 needs,
                 tile,
                 tiles: Some(tiles),
             }))
         };
-        Choices {
-            component: Component::VaeDecoder,
-            needs: Box::new(needs),
+        Alternatives {
+            component: Component::VAE_DECODER,
+            number: Box::new(alternative),
         }
     }
 
@@ -111,11 +109,11 @@ impl Autoencoder {
         let tiling = Tiling::new(latents.height, latents.width, tile);
         let cut = in_sections(&tiling, tile).is_some()
             && self
-                .slot
+                .network
                 .load_sections(workers, &latents.shape())?
                 .is_some();
         if !cut {
-            self.slot
+            self.network
                 .load(workers, &shapes(latents.channels, &tiling))?;
         }
         Ok(())
@@ -132,11 +130,11 @@ impl Autoencoder {
     ) -> Result<Picture, Error> {
         let tiling = Tiling::new(latents.height, latents.width, tile);
         if let Some(side) = in_sections(&tiling, tile) {
-            let limit = self.slot.limit();
-            let element = self.slot.network().inputs()[0].element;
-            if let Some((head, sections)) = self.slot.load_sections(workers, &latents.shape())? {
+            let limit = self.network.limit();
+            let element = self.network.network().inputs()[0].element;
+            if let Some((head, sections)) = self.network.load_sections(workers, &latents.shape())? {
                 let sides = [latents.height, latents.width];
-                let course = Course::new(sections, sides, side, self.factor)?;
+                let course = SectionRunner::new(sections, sides, side, self.factor)?;
                 let count = course.count();
                 proceed(0, count)?;
                 let input = tensor(latents, element).map_err(|error| sections.error(error))?;
@@ -175,15 +173,15 @@ impl Autoencoder {
         workers: &Workers,
         latents: &Latents,
     ) -> Result<Tensor, RuntimeError> {
-        let element = self.slot.network().inputs()[0].element;
+        let element = self.network.network().inputs()[0].element;
         let input = tensor(latents, element)
-            .map_err(|error| self.slot.network().error(error.to_string()))?;
+            .map_err(|error| self.network.network().error(error.to_string()))?;
         let shape = latents.shape().to_vec();
-        let plan = self.slot.load(workers, &[shape])?;
+        let plan = self.network.load(workers, &[shape])?;
         let output = plan.run(workers, vec![input])?;
         let (height, width) = (latents.height * self.factor, latents.width * self.factor);
         if output.shape() != [1, 3, height, width] {
-            return Err(self.slot.network().error(format!(
+            return Err(self.network.network().error(format!(
                 "picture is {:?}, expected [1, 3, {height}, {width}]: its config.json is of another decoder",
                 output.shape()
             )));

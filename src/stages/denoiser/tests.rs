@@ -4,10 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::bench::{BenchRequest, Component, bench, component_plan};
+use crate::inputs::Dim;
+use crate::latents::Latents;
 use crate::runtime::Residency;
 use crate::weights::CHUNK;
-use crate::{CancelToken, Error, LoadOptions, Pipeline};
 
 /// Relative errors of a pass, in the 2-norm. In fp32 only the order of additions differs; with int8 weights, ONNX Runtime computes
 /// in f32 with them and easel rounds activations too.
@@ -27,30 +27,47 @@ fn array(name: &str) -> Latents {
     Latents::read_npy(folder().join(name).with_extension("npy")).expect("a golden array")
 }
 
-fn text(number: usize) -> TextEmbedding {
+/// What Stable Diffusion XL's network is told of a text and a picture of 48×32 pixels, two a latent.
+fn text(number: usize) -> Inputs {
     let tokens = array(&format!("text-{number}"));
-    TextEmbedding {
-        tokens: tokens.height,
-        width: tokens.width,
-        data: tokens.data,
-        pooled: array(&format!("pooled-{number}")).data,
-    }
+    let pooled = array(&format!("pooled-{number}")).data;
+    let (height, width) = (32.0, 48.0);
+    Inputs::default()
+        .with(TEXT, &[tokens.height, tokens.width], tokens.data)
+        .with(POOLED, &[pooled.len()], pooled)
+        .with(SIZES, &[6], vec![height, width, 0.0, 0.0, height, width])
 }
 
-/// What the model's files say: two pixels a latent, of four channels.
-fn model() -> ModelDefaults {
-    ModelDefaults {
-        size: (48, 32),
-        steps: 1,
-        guidance: 1.0,
-        scheduler: None,
-        vae_factor: 2,
-        latent_channels: 4,
-    }
+fn step(sample: &Latents) -> (Extents, Inputs) {
+    let extents = Extents {
+        latents: [sample.channels, sample.height, sample.width],
+        factor: 2,
+        tokens: array("text-0").height,
+    };
+    let step = Inputs::default()
+        .with("sample", &sample.shape()[1..], sample.data.clone())
+        .with("timestep", &[], vec![500.0]);
+    (extents, step)
+}
+
+const TEXT: &str = "encoder_hidden_states";
+const POOLED: &str = "text_embeds";
+const SIZES: &str = "time_ids";
+
+const OFFERS: [Offer; 5] = [
+    Offer::each("sample", &[Dim::Channels, Dim::Height, Dim::Width]),
+    Offer::shared("timestep", &[]),
+    Offer::each(TEXT, &[Dim::Tokens, Dim::Features]),
+    Offer::each(POOLED, &[Dim::Features]),
+    Offer::each(SIZES, &[Dim::Exactly(6)]),
+];
+
+fn open_in(folder: &Path) -> Result<Denoiser, RuntimeError> {
+    Denoiser::open(folder, &Component::UNET, &OFFERS, &["sample"])
 }
 
 fn open(precision: &str) -> Denoiser {
-    Denoiser::open(&folder().join(precision), &model()).expect("it opens")
+    open_in(&folder().join(precision)).expect("it opens")
 }
 
 /// `|found - wanted| / |wanted|` in the 2-norm.
@@ -71,8 +88,9 @@ fn predictions_are_onnx_runtimes() {
     for (precision, limit) in LIMITS {
         let mut denoiser = open(precision);
         let wanted = [0, 1].map(|number| array(&format!("{precision}-{number}")).data);
-        let mut predict = |texts: &[&TextEmbedding]| {
-            let found = denoiser.predict(&workers, &sample, 500.0, texts);
+        let (extents, step) = step(&sample);
+        let mut predict = |texts: &[&Inputs]| {
+            let found = denoiser.predict(&workers, &extents, &step, texts);
             found.expect("it predicts")
         };
         // Both halves of guidance together, then one by itself.
@@ -89,78 +107,29 @@ fn predictions_are_onnx_runtimes() {
         }
         assert!(error(&wanted[0], &wanted[1]) > 1e-2, "the text shows");
         // The text as a whole shows by itself.
-        let mixed = TextEmbedding {
-            pooled: texts[0].pooled.clone(),
-            ..texts[1].clone()
-        };
+        let pooled = texts[0].get(POOLED).expect("it is told").clone();
+        let mixed = texts[1].clone().with(POOLED, &pooled.dims, pooled.data);
         assert!(error(&predict(&[&mixed])[0], &wanted[1]) > limit / 2.0);
     }
 }
 
 #[test]
-fn weights_in_passing_give_the_same_bits() {
+fn streamed_weights_give_the_same_bits() {
     let cache = tempfile::tempdir().expect("a folder");
     let mut workers = Workers::new(2);
     let (sample, text) = (array("sample"), text(0));
-    let whole = open("int8").predict(&workers, &sample, 500.0, &[&text]);
+    let (extents, step) = step(&sample);
+    let whole = open("int8").predict(&workers, &extents, &step, &[&text]);
     workers.keep_in(Some(cache.path().to_owned()));
     let mut lean = open("int8");
     let residency = Residency::Streamed {
         resident: 0,
         ahead: 2 * CHUNK,
     };
-    lean.slot().set_memory(residency, None);
-    let streamed = lean.predict(&workers, &sample, 500.0, &[&text]);
+    lean.network_mut().set_memory(residency, None);
+    let streamed = lean.predict(&workers, &extents, &step, &[&text]);
     assert_eq!(streamed.expect("it predicts"), whole.expect("it predicts"));
     assert!(workers.bytes_read() > 0);
-}
-
-#[test]
-fn it_is_planned_and_timed_by_itself_and_not_painted_with() {
-    let cache = tempfile::tempdir().expect("a folder");
-    let model = folder().join("int8");
-    let options = |memory_mib| LoadOptions {
-        threads: Some(2),
-        cache: Some(cache.path().to_owned()),
-        memory_mib,
-        ..LoadOptions::default()
-    };
-    let plan = |memory| {
-        component_plan(
-            &model,
-            &options(memory),
-            Component::Unet,
-            Some((48, 32)),
-            true,
-        )
-    };
-    let free = plan(None).expect("there is no limit");
-    assert_eq!(free.stages.len(), 1);
-    assert!(free.stages[0].weights > 2 << 20 && free.peak() > free.stages[0].weights);
-    assert!(
-        matches!(plan(Some(1)), Err(Error::Memory(small)) if small.component == Component::Unet)
-    );
-
-    let request = BenchRequest {
-        component: Component::Unet,
-        size: Some((48, 32)),
-        guided: true,
-        repeat: std::num::NonZeroUsize::MIN,
-        explain: false,
-    };
-    let measured = bench(&model, &options(None), &request, &CancelToken::new());
-    assert_eq!(measured.expect("it runs").size, (48, 32));
-
-    let refused = Pipeline::load(&model, &options(None))
-        .err()
-        .expect("no text encoder");
-    let said = refused.to_string();
-    assert!(
-        said.contains("`text_embeds`")
-            && said.contains("two text encoders")
-            && !said.contains('\n'),
-        "{said}"
-    );
 }
 
 /// A model whose network was changed in some bytes.
@@ -188,7 +157,7 @@ fn other_inputs_are_refused_by_name() {
         ("timestep", "noise_at", "asks for input `noise_at`"),
     ] {
         let changed = changed(from.as_bytes(), to.as_bytes());
-        let error = Denoiser::open(changed.path(), &model())
+        let error = open_in(changed.path())
             .err()
             .expect("refused")
             .to_string();

@@ -1,6 +1,6 @@
 //! All tiles of a picture through one section of the decoder before any goes through the next: norms see the whole picture.
 //!
-//! What a section makes is [kept](Kept) for the whole picture in 16 bits, with the moments that the next norm needs, summed in f64 from
+//! What a section makes is [kept](CompactImage) for the whole picture in 16 bits, with the moments that the next norm needs, summed in f64 from
 //! the numbers before rounding. Rows that nobody will read again make room for those of the next image.
 
 use std::ops::Range;
@@ -13,17 +13,17 @@ use tract_core::internal::TractErrorContext as _;
 use tract_core::prelude::{Tensor, TractResult};
 
 use super::canvas::Canvas;
-use super::kept::Kept;
-use super::tiling::{Tile, Tiling};
+use super::compact_image::CompactImage;
 use crate::error::Error;
 use crate::picture::Picture;
 use crate::runtime::{
     Needs, Residency, RuntimeError, Section, Sections, Workers, make_room_within, moments_tensor,
+    values,
 };
-use crate::text_encoder::values;
+use crate::tiling::{Tile, Tiling};
 
 /// How a picture goes through the sections.
-pub(super) struct Course<'a> {
+pub(super) struct SectionRunner<'a> {
     sections: &'a Sections,
     /// Height and width of the latents.
     latents: [usize; 2],
@@ -31,7 +31,7 @@ pub(super) struct Course<'a> {
     side: usize,
 }
 
-impl<'a> Course<'a> {
+impl<'a> SectionRunner<'a> {
     /// `factor`: pixels of the picture for a latent, each way.
     pub(super) fn new(
         sections: &'a Sections,
@@ -99,7 +99,7 @@ impl<'a> Course<'a> {
         let all = self.sections.values();
         let bytes = |number: usize, rows: usize, unit: usize| {
             let value = &all[number];
-            let row = Kept::row_bytes(self.latents[1] * value.scale, value.channels);
+            let row = CompactImage::row_bytes(self.latents[1] * value.scale, value.channels);
             row * rows * value.scale / unit
         };
         let there: Vec<usize> = std::iter::once(0)
@@ -191,14 +191,14 @@ struct Images<'a> {
     /// Bytes that the process may take.
     limit: Option<usize>,
     /// By the number of a value, while it is wanted.
-    kept: Vec<Option<Kept>>,
+    kept: Vec<Option<CompactImage>>,
     /// By the number of a value, of each group.
     moments: Vec<Vec<Moments>>,
 }
 
 impl<'a> Images<'a> {
     fn new(
-        course: &Course<'a>,
+        course: &SectionRunner<'a>,
         workers: &Workers,
         limit: Option<usize>,
     ) -> Result<Self, RuntimeError> {
@@ -221,7 +221,7 @@ impl<'a> Images<'a> {
     fn begin(&mut self, number: usize) {
         let value = &self.sections.values()[number];
         let size = self.latents.map(|side| side * value.scale);
-        self.kept[number] = Some(Kept::new(size, value.channels));
+        self.kept[number] = Some(CompactImage::new(size, value.channels));
     }
 
     /// A part in a section's units in a value's pixels.
@@ -274,7 +274,7 @@ impl<'a> Images<'a> {
             Moments::add_all(&mut self.moments[number], &found);
         }
         if let Some(image) = &mut self.kept[number] {
-            let row = Kept::row_bytes(self.latents[1] * value.scale, value.channels);
+            let row = CompactImage::row_bytes(self.latents[1] * value.scale, value.channels);
             make_room_within(self.limit, share[0].len() * row);
             image.put((self.level, &self.threads), share.clone(), &lines);
         }

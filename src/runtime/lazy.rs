@@ -5,12 +5,13 @@ use easel_kernels::heap;
 use super::{
     Needs, Network, Plan, Precision, Prepared, Residency, RuntimeError, Sections, Workers,
 };
+use crate::component::Component;
 
 /// A network that is loaded when it is needed, and stays until it is needed otherwise or told to leave.
-pub(crate) struct Slot {
+pub(crate) struct LazyNetwork {
     network: Network,
-    /// The output that is wanted; `None`: the first.
-    output: Option<&'static str>,
+    /// The outputs that are wanted; none: all of them.
+    outputs: Vec<String>,
     precision: Precision,
     residency: Residency,
     limit: Option<usize>,
@@ -28,15 +29,15 @@ struct Loaded {
     sections: Option<Sections>,
 }
 
-impl Slot {
+impl LazyNetwork {
     pub(crate) fn new(
         network: Network,
-        output: Option<&'static str>,
+        outputs: Vec<String>,
         precision: Precision,
     ) -> Self {
         Self {
             network,
-            output,
+            outputs,
             precision,
             residency: Residency::Whole,
             limit: None,
@@ -50,6 +51,10 @@ impl Slot {
         &self.network
     }
 
+    pub(crate) fn component(&self) -> &Component {
+        self.network.component()
+    }
+
     /// What the network needs for inputs of these shapes.
     pub(crate) fn needs(
         &self,
@@ -61,7 +66,7 @@ impl Slot {
 
     fn prepare(&self, workers: &Workers, shapes: &[Vec<usize>]) -> Result<Prepared, RuntimeError> {
         self.network
-            .prepare(workers, shapes, self.output, self.precision)
+            .prepare(workers, shapes, &self.outputs, self.precision)
     }
 
     /// The network for inputs of these shapes, loaded if it is not.

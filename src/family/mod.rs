@@ -1,0 +1,193 @@
+//! What is particular to each kind of model. Everything else is the same for all: [the pipeline](crate::Pipeline).
+//!
+//! A family is chosen by the pipeline class in `model_index.json`. It says which text encoders there are, what the denoiser can be
+//! told, and how a text becomes that. To add one: a file here, a line in [`of`], and a golden of diffusers' pipeline
+//! (docs/adding-a-model-family.md).
+
+mod sd;
+mod sdxl;
+
+use crate::component::Component;
+use crate::config::Config;
+use crate::inputs::{Dim, Inputs, Offer};
+use crate::preview::PreviewFactors;
+use crate::stages::{Hidden, TEXT_ENCODER_OFFERS, TextEmbedding};
+
+/// Noisy latents, scaled as the sampler says.
+pub(crate) const SAMPLE: &str = "sample";
+pub(crate) const TIMESTEP: &str = "timestep";
+/// The text, token by token.
+pub(crate) const TEXT: &str = "encoder_hidden_states";
+/// The guidance scale as an embedding: of latent consistency models (arXiv 2310.04378, section 4.3).
+pub(crate) const EMBEDDED_GUIDANCE: &str = "timestep_cond";
+
+/// A kind of model.
+pub(crate) trait Family: std::fmt::Debug + Send + Sync {
+    /// What people call it.
+    fn name(&self) -> &'static str;
+
+    /// The texts that a picture is painted from, in the order in which [`condition`](Self::condition) gets them.
+    fn texts(&self) -> &'static [TextSource];
+
+    /// The network that predicts.
+    fn denoiser(&self) -> Component {
+        Component::UNET
+    }
+
+    /// What the denoiser can be told, and of this what it has to ask for.
+    fn offers(&self) -> (&'static [Offer], &'static [&'static str]);
+
+    /// What the denoiser is told all the time, of the embeddings of a prompt or a negative prompt.
+    ///
+    /// # Errors
+    /// One line, if the embeddings do not belong together.
+    fn condition(&self, texts: &[TextEmbedding], picture: &PictureFacts) -> Result<Inputs, String>;
+
+    /// Whether no negative prompt at all is an embedding of zeros, and not that of an empty text.
+    fn zeroes_without_negative(&self) -> bool {
+        false
+    }
+
+    /// What is painted unless the model's files or the caller say otherwise.
+    fn defaults(&self) -> Defaults;
+
+    /// What latents are divided by for the decoder, where its configuration does not say.
+    fn scaling_factor(&self) -> f32;
+
+    /// Colours of the latents of this family's own autoencoder.
+    fn preview(&self) -> PreviewFactors;
+}
+
+/// A text encoder and what is taken of it.
+#[derive(Debug)]
+pub(crate) struct TextSource {
+    pub(crate) encoder: Component,
+    /// Folder of its tokenizer.
+    pub(crate) tokenizer: &'static str,
+    pub(crate) hidden: Hidden,
+    /// The output that has the text as a whole, if that is wanted.
+    pub(crate) pooled: Option<&'static str>,
+}
+
+/// What a denoiser can be told of a picture beside the text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PictureFacts {
+    /// Width and height, pixels.
+    pub(crate) size: (usize, usize),
+    pub(crate) guidance: f32,
+    /// Features of [`EMBEDDED_GUIDANCE`], if the network asks for it.
+    pub(crate) guidance_width: Option<usize>,
+}
+
+/// Steps and guidance scale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Defaults {
+    pub(crate) steps: usize,
+    pub(crate) guidance: f32,
+}
+
+/// The family of a model, by what `model_index.json` and the denoiser's configuration say. A model that does not name its class is
+/// taken for Stable Diffusion: what its denoiser asks for is checked later.
+pub(crate) fn of(index: &Config, denoiser: &Config) -> Result<Box<dyn Family>, String> {
+    let class = index.get("_class_name").and_then(|class| class.as_str());
+    let class = class.map_or("", plain_class);
+    if class.starts_with("StableDiffusionXL") {
+        return Ok(Box::new(sdxl::StableDiffusionXl::of(index, denoiser)?));
+    }
+    Ok(Box::new(sd::StableDiffusion::of(denoiser)))
+}
+
+/// Whatever a network of this name may be told in some family, be it one that easel cannot paint with yet: for measurements.
+pub(crate) fn all_offers(component: &Component) -> Vec<Offer> {
+    const PICTURE: &[Dim] = &[Dim::Exactly(3), Dim::PixelHeight, Dim::PixelWidth];
+    const LATENTS: &[Dim] = &[Dim::Channels, Dim::Height, Dim::Width];
+    if *component == Component::VAE_ENCODER {
+        return vec![Offer::each(SAMPLE, PICTURE)];
+    }
+    let mut offers = TEXT_ENCODER_OFFERS.to_vec();
+    offers.extend_from_slice(&sdxl::OFFERS);
+    offers.extend([
+        // Diffusion transformers.
+        Offer::each("hidden_states", LATENTS),
+        Offer::each("pooled_projections", &[Dim::Features]),
+        Offer::each("encoder_attention_mask", &[Dim::Tokens]),
+        Offer::each("resolution", &[Dim::Exactly(2)]),
+        Offer::each("aspect_ratio", &[Dim::Exactly(1)]),
+        Offer::each("guidance", &[]),
+        // ControlNets and adapters.
+        Offer::each("controlnet_cond", PICTURE),
+        Offer::shared("conditioning_scale", &[]),
+        Offer::each("image_embeds", &[Dim::Exactly(1), Dim::Features]),
+        Offer::shared("ip_adapter_scale", &[]),
+    ]);
+    offers
+}
+
+/// A pipeline's class without the `ORT` or `Onnx` that optimum and diffusers put before it.
+pub(crate) fn plain_class(class: &str) -> &str {
+    let ort = class.strip_prefix("ORT");
+    ort.or_else(|| class.strip_prefix("Onnx")).unwrap_or(class)
+}
+
+/// Whether the denoiser is told the guidance scale, so that one pass a step is enough.
+fn embeds_guidance(denoiser: &Config) -> bool {
+    let width = denoiser.get("time_cond_proj_dim");
+    width.is_some_and(|width| !width.is_null())
+}
+
+/// The guidance scale as an embedding of so many features: that of a timestep of 1000 · (guidance − 1).
+fn with_guidance(inputs: Inputs, picture: &PictureFacts) -> Inputs {
+    let Some(width) = picture.guidance_width else {
+        return inputs;
+    };
+    let half = width / 2;
+    let rate = match half {
+        0 | 1 => 0.0,
+        _ => 10_000_f32.ln() / (half as f32 - 1.0),
+    };
+    let scaled = (picture.guidance - 1.0) * 1000.0;
+    // In f32 as diffusers does it: the sine of a large number shows every rounding.
+    let angle = |at: usize| {
+        let frequency = libm::exp(-f64::from(at as f32 * rate)) as f32;
+        f64::from(scaled * frequency)
+    };
+    let mut data = vec![0.0; width];
+    for at in 0..half {
+        data[at] = libm::sin(angle(at)) as f32;
+        data[half + at] = libm::cos(angle(at)) as f32;
+    }
+    inputs.with(EMBEDDED_GUIDANCE, &[width], data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guidance_of_one_is_a_timestep_of_zero() {
+        let picture = PictureFacts {
+            size: (8, 8),
+            guidance: 1.0,
+            guidance_width: Some(8),
+        };
+        let inputs = with_guidance(Inputs::default(), &picture);
+        let found = &inputs.get(EMBEDDED_GUIDANCE).expect("it is there").data;
+        assert_eq!(found, &[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn a_guidance_of_eight_is_diffusers_embedding() {
+        let picture = PictureFacts {
+            size: (8, 8),
+            guidance: 8.0,
+            guidance_width: Some(4),
+        };
+        let inputs = with_guidance(Inputs::default(), &picture);
+        let found = &inputs.get(EMBEDDED_GUIDANCE).expect("it is there").data;
+        // sin 7000, sin 0.7, cos 7000, cos 0.7
+        let wanted = [0.506_885_43, 0.644_217_7, 0.862_013_4, 0.764_842_2];
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!((found - wanted).abs() < 1e-3, "{found} {wanted}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Named tensors: whatever is known of a picture is offered to networks by name, and each takes what it declares.
+//!
+//! An [`Offer`] says that something can be told and what shape it has; an [`Input`] tells it. Offers are compared with what a file
+//! declares when it is opened, so that a network which asks for something else is refused by that name before any work.
+
+use std::borrow::Cow;
+
+/// What can be told, under which name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) rows: Rows,
+    /// All axes but that of the batch.
+    pub(crate) dims: Cow<'static, [Dim]>,
+}
+
+/// Whether each row of a batch has values of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// The first axis is the batch.
+    Each,
+    /// Values are the same for all rows. A file may declare an axis for the batch nevertheless.
+    Shared,
+}
+
+/// How long an axis is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dim {
+    /// Always so long.
+    Exactly(usize),
+    /// Channels of the latents.
+    Channels,
+    /// Rows of the latents.
+    Height,
+    /// Columns of the latents.
+    Width,
+    /// Rows of the picture.
+    PixelHeight,
+    /// Columns of the picture.
+    PixelWidth,
+    /// Tokens of the text.
+    Tokens,
+    /// As the file declares: how wide an embedding is.
+    Features,
+}
+
+/// What a picture makes of the axes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extents {
+    /// Channels, rows and columns of the latents.
+    pub(crate) latents: [usize; 3],
+    /// Pixels per latent, each way.
+    pub(crate) factor: usize,
+    pub(crate) tokens: usize,
+}
+
+impl Extents {
+    /// `None`: the file says.
+    pub(crate) fn of(&self, dim: Dim) -> Option<usize> {
+        let [channels, height, width] = self.latents;
+        Some(match dim {
+            Dim::Exactly(length) => length,
+            Dim::Channels => channels,
+            Dim::Height => height,
+            Dim::Width => width,
+            Dim::PixelHeight => height * self.factor,
+            Dim::PixelWidth => width * self.factor,
+            Dim::Tokens => self.tokens,
+            Dim::Features => return None,
+        })
+    }
+}
+
+impl Offer {
+    pub(crate) const fn each(name: &'static str, dims: &'static [Dim]) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            rows: Rows::Each,
+            dims: Cow::Borrowed(dims),
+        }
+    }
+
+    pub(crate) const fn shared(name: &'static str, dims: &'static [Dim]) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            rows: Rows::Shared,
+            dims: Cow::Borrowed(dims),
+        }
+    }
+}
+
+/// A tensor of one row of the batch, without that axis. Whole numbers are told as floats too, and become what a file declares.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Input {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) dims: Vec<usize>,
+    /// Row-major, as many as `dims` say.
+    pub(crate) data: Vec<f32>,
+}
+
+/// All that is told of one row of the batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Inputs(Vec<Input>);
+
+impl Inputs {
+    /// Adds a tensor; one of the same name is replaced.
+    #[must_use]
+    pub(crate) fn with(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        dims: &[usize],
+        data: Vec<f32>,
+    ) -> Self {
+        let name = name.into();
+        debug_assert_eq!(dims.iter().product::<usize>(), data.len(), "{name}");
+        self.0.retain(|input| input.name != name);
+        self.0.push(Input {
+            name,
+            dims: dims.to_vec(),
+            data,
+        });
+        self
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Input> {
+        self.0.iter().find(|input| input.name == name)
+    }
+}

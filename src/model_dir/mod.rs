@@ -1,0 +1,334 @@
+//! A model directory as diffusers and optimum write it: what its JSON files say.
+
+mod easel_json;
+mod index;
+mod recognise;
+mod vae;
+
+use std::path::{Path, PathBuf};
+
+use crate::component::Component;
+use crate::config::Config;
+use crate::family::{self, Family};
+use crate::files::{SETTINGS, read_text};
+use crate::latents::Latents;
+use crate::preview::PreviewFactors;
+use crate::request::{LARGEST_SIDE, RequestError};
+use crate::scheduler::{self, SchedulerConfig, SchedulerError, SchedulerKind};
+use crate::text::message;
+use easel_json::EaselJson;
+use vae::Vae;
+
+pub use recognise::not_a_model;
+
+/// A model directory that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct ModelDirError {
+    path: PathBuf,
+    problem: String,
+    /// Whether it is whole, but none that easel takes.
+    foreign: bool,
+}
+
+impl ModelDirError {
+    fn new(path: PathBuf, problem: String) -> Self {
+        Self {
+            path,
+            problem: message(&problem),
+            foreign: false,
+        }
+    }
+
+    fn foreign(path: PathBuf, problem: String) -> Self {
+        Self {
+            foreign: true,
+            ..Self::new(path, problem)
+        }
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+}
+
+/// What a model paints unless told otherwise.
+#[derive(Debug, Clone)]
+pub struct ModelDefaults {
+    /// Width and height, pixels.
+    pub size: (u32, u32),
+    /// Denoising steps.
+    pub steps: usize,
+    /// Guidance scale.
+    pub guidance: f32,
+    /// Sampling method; `None`: the model's own is one that easel lacks, and another has to be chosen.
+    pub scheduler: Option<SchedulerKind>,
+    /// Pixels per latent, each way.
+    pub vae_factor: u32,
+    /// Channels of the latents.
+    pub latent_channels: usize,
+}
+
+/// What the JSON files say of the size of pictures and latents: enough to run the networks one by one.
+#[derive(Debug)]
+pub(crate) struct Geometry {
+    /// Width and height of a picture, pixels, unless told otherwise.
+    pub(crate) size: (u32, u32),
+    /// Pixels per latent, each way.
+    pub(crate) factor: u32,
+    /// Channels of the latents.
+    pub(crate) channels: usize,
+    /// Latents that every denoiser of this kind halves evenly on its way down are multiples of this each way.
+    pub(crate) even_latents: usize,
+}
+
+/// Everything the JSON files say that painting needs.
+#[derive(Debug)]
+pub(crate) struct ModelDir {
+    pub(crate) family: Box<dyn Family>,
+    pub(crate) defaults: ModelDefaults,
+    pub(crate) scheduler: SchedulerConfig,
+    /// Latents from the sampler, divided by this, then shifted, are what the decoder takes.
+    pub(crate) scaling_factor: f32,
+    pub(crate) shift_factor: f32,
+    pub(crate) preview: Option<PreviewFactors>,
+    /// See [`Geometry::even_latents`].
+    pub(crate) even_latents: usize,
+}
+
+/// Of the latents. The largest known have 128.
+const MOST_CHANNELS: u32 = 256;
+/// Channels of Stable Diffusion's latents.
+const CHANNELS: u32 = 4;
+/// Levels of Stable Diffusion's U-Net.
+const LEVELS: usize = 4;
+
+/// The files of a model directory, read.
+struct Files {
+    denoiser: Config,
+    denoiser_file: String,
+    vae: Vae,
+    easel: EaselJson,
+}
+
+impl Files {
+    fn read(path: &Path) -> Result<Self, ModelDirError> {
+        check_is_model(path)?;
+        recognise::check_networks(path)
+            .map_err(|(path, problem)| ModelDirError::foreign(path, problem))?;
+        let denoiser_file = format!("{}/config.json", Component::denoiser_in(path));
+        // diffusers' own ONNX exports have none.
+        let denoiser = read_if_there(&path.join(&denoiser_file))?.unwrap_or_default();
+        Ok(Self {
+            denoiser,
+            denoiser_file,
+            vae: Vae::read(path)?,
+            easel: EaselJson::read(&path.join("easel.json"))?,
+        })
+    }
+
+    fn geometry(&self, path: &Path) -> Result<Geometry, ModelDirError> {
+        let in_denoiser = |problem| ModelDirError::new(path.join(&self.denoiser_file), problem);
+        let channels = self.denoiser.count("in_channels", 1..=MOST_CHANNELS);
+        let channels = channels.map_err(in_denoiser)?.unwrap_or(CHANNELS) as usize;
+        let made = self.denoiser.count("out_channels", 1..=MOST_CHANNELS);
+        let made = made.map_err(in_denoiser)?.map(|made| made as usize);
+        if let Some(made) = made.filter(|made| *made != channels) {
+            let problem = recognise::channels_problem(channels, made);
+            return Err(ModelDirError::foreign(path.join(&self.denoiser_file), problem));
+        }
+        let [rows, columns] = sample_size(&self.denoiser).map_err(in_denoiser)?;
+        let levels = self.denoiser.counts("block_out_channels", 1..=8, 1..=1 << 20);
+        let levels = levels.map_err(in_denoiser)?;
+        let levels = levels.map_or(LEVELS, |blocks| blocks.len());
+        let (width, height) = self.easel.size;
+        let side = |asked: Option<u32>, latents: u32| {
+            asked.unwrap_or(latents.saturating_mul(self.vae.factor))
+        };
+        let size = (side(width, columns), side(height, rows));
+        let geometry = Geometry {
+            size,
+            factor: self.vae.factor,
+            channels,
+            // Each level but the last halves them.
+            even_latents: 1 << (levels - 1),
+        };
+        if let Err(error) = geometry.check_size(size) {
+            return Err(match (width, height) {
+                (None, None) => in_denoiser(format!("`sample_size`: {error}")),
+                _ => {
+                    let problem = format!("`defaults`: {error}");
+                    ModelDirError::new(path.join("easel.json"), problem)
+                }
+            });
+        }
+        Ok(geometry)
+    }
+}
+
+impl Geometry {
+    /// Of the model in this directory, be it of a kind that easel cannot paint with.
+    pub(crate) fn read(path: &Path) -> Result<Self, ModelDirError> {
+        Files::read(path)?.geometry(path)
+    }
+
+    /// Whether a picture of this size, pixels, can be asked for.
+    fn check_size(&self, size: (u32, u32)) -> Result<(), RequestError> {
+        check_size(size, self.factor)
+    }
+
+    /// Latents of a picture of `size`, the model's default unless given; all zero.
+    pub(crate) fn latents(&self, size: Option<(u32, u32)>) -> Result<Latents, RequestError> {
+        blank_latents(size.unwrap_or(self.size), self.factor, self.channels)
+    }
+}
+
+impl ModelDir {
+    /// Reads `model_index.json`, the components' configurations and, if there is one, `easel.json`.
+    pub(crate) fn read(path: &Path) -> Result<Self, ModelDirError> {
+        check_is_model(path)?;
+        let index_file = path.join("model_index.json");
+        let index = read_config(&index_file)?;
+        let refuse = |problem| ModelDirError::foreign(index_file.clone(), problem);
+        index::refuse_others(&index).map_err(refuse)?;
+        let files = Files::read(path)?;
+        let family = family::of(&index, &files.denoiser).map_err(refuse)?;
+        index::check_components(&index, &*family).map_err(refuse)?;
+        let geometry = files.geometry(path)?;
+        let (scheduler, kind) = read_scheduler(path, files.easel.scheduler.as_deref())?;
+
+        let usual = family.defaults();
+        let defaults = ModelDefaults {
+            size: geometry.size,
+            steps: files.easel.steps.unwrap_or(usual.steps),
+            guidance: files.easel.guidance.unwrap_or(usual.guidance),
+            scheduler: kind,
+            vae_factor: geometry.factor,
+            latent_channels: geometry.channels,
+        };
+        let vae = &files.vae;
+        let own = geometry.channels == family.preview().rows.len() && !vae.tiny;
+        let preview = files.easel.preview(geometry.channels);
+        let preview = preview.map_err(|p| ModelDirError::new(path.join("easel.json"), p))?;
+        let scaling_factor = if vae.tiny { 1.0 } else { family.scaling_factor() };
+        Ok(Self {
+            defaults,
+            scheduler,
+            scaling_factor: vae.scaling_factor.unwrap_or(scaling_factor),
+            shift_factor: vae.shift_factor,
+            preview: preview.or_else(|| own.then(|| family.preview())),
+            even_latents: geometry.even_latents,
+            family,
+        })
+    }
+}
+
+fn check_is_model(path: &Path) -> Result<(), ModelDirError> {
+    let refuse = |problem| Err(ModelDirError::foreign(path.to_owned(), problem));
+    not_a_model(path).map_or(Ok(()), refuse)
+}
+
+/// The scheduler's configuration, and the sampler that is taken unless the caller chooses: `asked` by `easel.json`, or the
+/// configuration's own; `None` if that is one that easel lacks.
+fn read_scheduler(
+    path: &Path,
+    asked: Option<&str>,
+) -> Result<(SchedulerConfig, Option<SchedulerKind>), ModelDirError> {
+    let file = path.join("scheduler/scheduler_config.json");
+    let fail = |error: &SchedulerError| {
+        // Both name the file; once is enough, with its whole path.
+        let text = error.to_string();
+        let problem = text.strip_prefix("scheduler_config.json: ");
+        ModelDirError::new(file.clone(), problem.unwrap_or(&text).to_owned())
+    };
+    let config = SchedulerConfig::from_json(&read(&file)?).map_err(|error| fail(&error))?;
+    let Some(name) = asked else {
+        return match config.default_kind() {
+            Ok(kind) => Ok((config, Some(kind))),
+            // A request may choose another.
+            Err(SchedulerError::UnknownClass(_) | SchedulerError::Unsupported { .. }) => {
+                Ok((config, None))
+            }
+            Err(error) => Err(fail(&error)),
+        };
+    };
+    let kind = name.parse::<SchedulerKind>();
+    let kind = kind
+        .map_err(|error| ModelDirError::new(path.join("easel.json"), error.to_string()))?;
+    match scheduler::build(kind, &config, 2, (64, 64)) {
+        Err(error @ SchedulerError::BadValue { .. }) => Err(fail(&error)),
+        // Whether it suits the picture is for the request to find out.
+        _ => Ok((config, Some(kind))),
+    }
+}
+
+impl ModelDefaults {
+    /// Latents of a picture of `size`, the model's default unless given; all zero.
+    pub(crate) fn latents(&self, size: Option<(u32, u32)>) -> Result<Latents, RequestError> {
+        blank_latents(size.unwrap_or(self.size), self.vae_factor, self.latent_channels)
+    }
+}
+
+/// Whether a picture of this size, pixels, can be asked for.
+fn check_size((width, height): (u32, u32), factor: u32) -> Result<(), RequestError> {
+    let fits = |side: u32| (1..=LARGEST_SIDE).contains(&side) && side.is_multiple_of(factor);
+    if fits(width) && fits(height) {
+        return Ok(());
+    }
+    Err(RequestError::Size {
+        width,
+        height,
+        factor,
+    })
+}
+
+fn blank_latents(
+    size: (u32, u32),
+    factor: u32,
+    channels: usize,
+) -> Result<Latents, RequestError> {
+    check_size(size, factor)?;
+    let (width, height) = size;
+    let (rows, columns) = ((height / factor) as usize, (width / factor) as usize);
+    Ok(Latents::zeros(channels, rows, columns))
+}
+
+/// Rows and columns of latents that the denoiser was trained with.
+fn sample_size(denoiser: &Config) -> Result<[u32; 2], String> {
+    let key = "sample_size";
+    match denoiser.get(key) {
+        None => Ok([64, 64]),
+        Some(value) if value.is_array() => {
+            let sides = denoiser.counts(key, 2..=2, 1..=LARGEST_SIDE)?;
+            Ok(sides.map_or([64, 64], |sides| [sides[0], sides[1]]))
+        }
+        Some(_) => {
+            let side = denoiser.count(key, 1..=LARGEST_SIDE)?;
+            Ok([side.unwrap_or(64); 2])
+        }
+    }
+}
+
+/// `None` for a file that is not there.
+fn read_if_there(path: &Path) -> Result<Option<Config>, ModelDirError> {
+    is_there(path).then(|| read_config(path)).transpose()
+}
+
+/// Whether there is something of this name, be it a link that leads nowhere.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+fn read(path: &Path) -> Result<String, ModelDirError> {
+    read_text(path, SETTINGS).map_err(|error| {
+        let problem = format!("cannot be read: {error}: is this a complete model directory?");
+        ModelDirError::new(path.to_owned(), problem)
+    })
+}
+
+fn read_config(path: &Path) -> Result<Config, ModelDirError> {
+    Config::parse(&read(path)?).map_err(|problem| match recognise::pointer_problem(path) {
+        Some(problem) => ModelDirError::foreign(path.to_owned(), problem),
+        None => ModelDirError::new(path.to_owned(), problem),
+    })
+}

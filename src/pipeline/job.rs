@@ -1,0 +1,150 @@
+//! From a request to what is to be done: defaults filled in, prompts read.
+
+use super::Pipeline;
+use crate::error::Error;
+use crate::latents::Latents;
+use crate::noise::NoiseSource;
+use crate::prompt;
+use crate::request::{PaintRequest, RequestError};
+use crate::scheduler::SchedulerKind;
+use crate::tokenizer::TokenIds;
+
+/// A request with the model's defaults filled in.
+pub(super) struct Job {
+    /// The initial noise, not yet scaled.
+    pub(super) latents: Latents,
+    pub(super) steps: usize,
+    pub(super) guidance: f32,
+    pub(super) guidance_rescale: f32,
+    pub(super) scheduler: SchedulerKind,
+}
+
+/// A text for each of the text encoders.
+pub(super) type Prompt = Vec<TokenIds>;
+
+/// What guidance asks for, equally long.
+pub(super) struct Prompts {
+    pub(super) positive: Prompt,
+    /// `None`: one pass a step is enough.
+    pub(super) negative: Option<Negative>,
+}
+
+/// What is steered away from.
+pub(super) enum Negative {
+    Text(Prompt),
+    /// Embeddings of zeros, as some families take them for no text at all.
+    Zeroes,
+}
+
+impl Prompts {
+    /// Rows of a batch that are the same picture with other texts.
+    pub(super) fn rows(&self) -> usize {
+        1 + usize::from(self.negative.is_some())
+    }
+
+    /// Tokens of a whole prompt, and of the longest chunk of each encoder.
+    pub(super) fn lengths(&self) -> (usize, Vec<usize>) {
+        let chunks = |text: &TokenIds| -> Vec<usize> {
+            text.chunks().iter().map(|chunk| chunk.ids.len()).collect()
+        };
+        let all: Vec<Vec<usize>> = self.positive.iter().map(chunks).collect();
+        let tokens = all.first().map_or(0, |chunks| chunks.iter().sum());
+        let longest = all.iter().map(|chunks| chunks.iter().copied().max().unwrap_or(0));
+        (tokens, longest.collect())
+    }
+}
+
+impl Pipeline {
+    /// Fills in defaults and checks the request against the model.
+    pub(super) fn job(
+        &self,
+        request: &PaintRequest,
+        noise: &mut dyn NoiseSource,
+    ) -> Result<Job, Error> {
+        request.check()?;
+        let defaults = &self.model.defaults;
+        let mut latents = defaults.latents(request.size)?;
+        // Drawn even when the request brings its own, so that each step draws the same noise either way.
+        noise.fill(&mut latents.data);
+        match &request.latents {
+            None => {}
+            Some(given) if given.shape() != latents.shape() => {
+                return Err(RequestError::LatentsShape {
+                    found: given.shape(),
+                    wanted: latents.shape(),
+                }
+                .into());
+            }
+            Some(given) if !given.is_finite() => return Err(Error::NotFinite { step: 0 }),
+            Some(given) => latents = given.clone(),
+        }
+        Ok(Job {
+            latents,
+            steps: request.steps.unwrap_or(defaults.steps),
+            guidance: request.guidance.unwrap_or(defaults.guidance),
+            guidance_rescale: request.guidance_rescale,
+            scheduler: match request.scheduler.or(defaults.scheduler) {
+                Some(kind) => kind,
+                None => self.model.scheduler.default_kind()?,
+            },
+        })
+    }
+
+    /// The prompt and, when guidance needs it, the negative prompt, equally long for all encoders.
+    pub(super) fn prompts(
+        &self,
+        request: &PaintRequest,
+        guidance: f32,
+        warnings: &mut Vec<String>,
+    ) -> Result<Prompts, Error> {
+        let (mut positive, said) = self.prompt(&request.prompt)?;
+        warnings.extend(said.into_iter().map(|w| format!("prompt: {w}")));
+        if guidance <= 1.0 || self.embeds_guidance() {
+            self.lengthen(&mut [&mut positive]);
+            return Ok(Prompts {
+                positive,
+                negative: None,
+            });
+        }
+        let given = request.negative.as_deref();
+        if given.is_none() && self.model.family.zeroes_without_negative() {
+            self.lengthen(&mut [&mut positive]);
+            return Ok(Prompts {
+                positive,
+                negative: Some(Negative::Zeroes),
+            });
+        }
+        let (mut negative, said) = self.prompt(given.unwrap_or_default())?;
+        warnings.extend(said.into_iter().map(|w| format!("negative prompt: {w}")));
+        self.lengthen(&mut [&mut positive, &mut negative]);
+        Ok(Prompts {
+            positive,
+            negative: Some(Negative::Text(negative)),
+        })
+    }
+
+    /// A text as each encoder takes it, and what the user should know of that.
+    fn prompt(&self, text: &str) -> Result<(Prompt, Vec<String>), Error> {
+        let (text, mut said) = prompt::leave_out(text);
+        let mut prompt = Prompt::new();
+        for source in &self.texts {
+            let ids = source.tokenizer.encode(&text)?;
+            let warning = ids.warning().map(str::to_owned);
+            // Two encoders may have the same to say.
+            said.extend(warning.filter(|warning| !said.contains(warning)));
+            prompt.push(ids);
+        }
+        Ok((prompt, said))
+    }
+
+    /// Appends empty chunks until all texts have equally many, so that they share a batch and a built network.
+    fn lengthen(&self, prompts: &mut [&mut Prompt]) {
+        let texts = prompts.iter().flat_map(|prompt| prompt.iter());
+        let longest = texts.map(|text| text.chunks().len()).max().unwrap_or(1);
+        for prompt in prompts {
+            for (text, source) in prompt.iter_mut().zip(&self.texts) {
+                source.tokenizer.lengthen(text, longest);
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Prompt to picture. Read this second, after the tour in [the crate's documentation](crate).
+
+mod job;
+mod painting;
+mod planning;
+
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use crate::contained::catch;
+use crate::error::Error;
+use crate::family::EMBEDDED_GUIDANCE;
+use crate::latents::Latents;
+use crate::memory::{self, MemoryPlan};
+use crate::model_dir::{ModelDefaults, ModelDir};
+use crate::noise::{NoiseSource, PhiloxNoise};
+use crate::picture::Picture;
+use crate::process_memory;
+use crate::progress::Progress;
+use crate::request::PaintRequest;
+use crate::runtime::Workers;
+use crate::scheduler::SchedulerKind;
+use crate::stages::{Decoder, Denoiser, TextEncoder};
+use crate::tiling::Tile;
+use crate::tokenizer::Tokenizer;
+use crate::watched::{CancelToken, Pulse};
+use painting::Painter;
+use planning::Sizes;
+
+/// How to load a model.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Worker threads; `None`: one a core. The picture does not depend on it.
+    pub threads: Option<usize>,
+    /// MiB that the process may take at most; `None`: as many as it likes.
+    pub memory_mib: Option<usize>,
+    /// A folder for what is made of networks, so that the next start is fast and weights need not all be in memory. It takes
+    /// as much room as the model, and may be removed at any time. `None`: nothing is kept.
+    pub cache: Option<PathBuf>,
+    /// Bytes a second that the storage seems to give at most, for measurements.
+    pub storage_rate: Option<u64>,
+    /// Beats with each operator that runs.
+    pub pulse: Pulse,
+}
+
+impl LoadOptions {
+    pub(crate) fn worker_count(&self) -> usize {
+        let cores = || available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(cores)
+    }
+
+    /// What networks run on.
+    pub(crate) fn workers(&self) -> Workers {
+        let mut workers = Workers::new(self.worker_count());
+        workers.keep_in(self.cache.clone());
+        workers.slow_down(self.storage_rate);
+        workers.beat(self.pulse.clone());
+        workers.allow(process_memory::all().unwrap_or(usize::MAX));
+        workers
+    }
+
+    /// Bytes that the process may take.
+    pub(crate) fn budget(&self) -> Option<usize> {
+        memory::budget(self.memory_mib)
+    }
+}
+
+/// A model, ready to paint.
+pub struct Pipeline {
+    model: ModelDir,
+    workers: Workers,
+    texts: Vec<Text>,
+    denoiser: Denoiser,
+    decoder: Decoder,
+    tile: Tile,
+    budget: Option<usize>,
+    /// Bytes that the process took before any network was loaded.
+    base: usize,
+    /// The memory plan of the last picture, and what it was made for.
+    memory: Option<(Sizes, MemoryPlan)>,
+    /// Latents that the U-Net cannot halve evenly and takes nevertheless.
+    uneven: Option<[usize; 4]>,
+    load: Duration,
+}
+
+/// A tokenizer and the encoder that reads its ids.
+struct Text {
+    tokenizer: Tokenizer,
+    encoder: TextEncoder,
+}
+
+/// A painted picture and how it came about.
+#[derive(Debug)]
+pub struct Painting {
+    /// The picture.
+    pub picture: Picture,
+    /// The final latents, before the autoencoder, in the sampler's scale.
+    pub latents: Latents,
+    /// Steps asked for.
+    pub steps: usize,
+    /// Sampling method used.
+    pub scheduler: SchedulerKind,
+    /// Guidance scale used.
+    pub guidance: f32,
+    /// Seed used.
+    pub seed: u64,
+    /// Where the time went.
+    pub timings: Timings,
+    /// What the user should know: a prompt cut short, a scheduler replaced.
+    pub warnings: Vec<String>,
+}
+
+/// Where the time went. `load` has the reading of the model and the building of its networks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timings {
+    /// Reading and building.
+    pub load: Duration,
+    /// Tokenizer and text encoder.
+    pub text: Duration,
+    /// All steps.
+    pub denoise: Duration,
+    /// Autoencoder.
+    pub decode: Duration,
+    /// From the call to the picture, and the load before it.
+    pub total: Duration,
+}
+
+impl Pipeline {
+    /// Opens a model directory as diffusers and optimum write it. Networks are built when a size is known.
+    ///
+    /// # Errors
+    /// What is missing, damaged or unknown, by file.
+    pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
+        catch(|| Self::loaded(dir, options)).unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
+    }
+
+    fn loaded(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
+        let start = Instant::now();
+        let model = ModelDir::read(dir)?;
+        let (offers, needed) = model.family.offers();
+        let denoiser = Denoiser::open(dir, &model.family.denoiser(), offers, needed)?;
+        let texts = model.family.texts().iter().map(|source| {
+            let (tokenizer, encoder) = (source.tokenizer, &source.encoder);
+            Ok(Text {
+                tokenizer: Tokenizer::load_from(dir, tokenizer, encoder.name())?,
+                encoder: TextEncoder::open(dir, encoder, source.hidden, source.pooled)?,
+            })
+        });
+        let mut pipeline = Self {
+            workers: options.workers(),
+            texts: texts.collect::<Result<_, Error>>()?,
+            denoiser,
+            decoder: Decoder::open(dir, model.defaults.vae_factor)?,
+            model,
+            tile: Tile::Whole,
+            budget: options.budget(),
+            base: 0,
+            memory: None,
+            uneven: None,
+            load: Duration::ZERO,
+        };
+        pipeline.base = memory::settled();
+        pipeline.load = start.elapsed();
+        Ok(pipeline)
+    }
+
+    /// What the model paints unless told otherwise.
+    #[must_use]
+    pub fn defaults(&self) -> &ModelDefaults {
+        &self.model.defaults
+    }
+
+    /// How much of the latents the decoder sees at once from now on, unless the memory budget asks for less.
+    pub fn decode_in(&mut self, tile: Tile) {
+        self.tile = tile;
+    }
+
+    /// Paints. `progress` is called on this thread.
+    ///
+    /// # Errors
+    /// [`Error::Request`] before any work when the request is wrong; [`Error::Cancelled`] soon after
+    /// `cancel`, whatever is being done; otherwise what failed.
+    pub fn paint(
+        &mut self,
+        request: &PaintRequest,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<Painting, Error> {
+        let mut noise = PhiloxNoise::new(request.seed);
+        self.paint_with_noise(request, &mut noise, cancel, progress)
+    }
+
+    /// [`paint`](Self::paint) with all noise from `noise` instead of the request's seed: first the initial
+    /// latents (drawn and dropped when the request brings them), then one draw a step for stochastic schedulers.
+    ///
+    /// # Errors
+    /// As [`paint`](Self::paint).
+    pub fn paint_with_noise(
+        &mut self,
+        request: &PaintRequest,
+        noise: &mut dyn NoiseSource,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<Painting, Error> {
+        self.workers.obey(cancel);
+        let painted = catch(|| {
+            let painter = Painter::new(self, cancel, progress);
+            painter.paint(request, noise)
+        })
+            .unwrap_or_else(|panic| Err(Error::Unforeseen(panic)));
+        self.workers.obey(&CancelToken::new());
+        match painted {
+            // Whatever it was that noticed.
+            Err(_) if cancel.is_cancelled() => Err(Error::Cancelled),
+            Err(error @ (Error::Runtime(_) | Error::Unforeseen(_))) => {
+                // What failed is made anew for the next picture: its cache may have been damaged, or the card is back.
+                self.unload();
+                Err(error)
+            }
+            painted => painted,
+        }
+    }
+
+    /// Whether the denoiser is told the guidance scale, so that one pass a step is enough.
+    fn embeds_guidance(&self) -> bool {
+        self.denoiser.takes(EMBEDDED_GUIDANCE)
+    }
+}
+
+fn check(cancel: &CancelToken) -> Result<(), Error> {
+    if cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! Token ids become the embedding that the denoiser attends to.
+
+use std::path::Path;
+
+use tract_core::prelude::Tensor;
+
+use crate::component::Component;
+use crate::inputs::{Dim, Extents, Inputs, Offer};
+use crate::runtime::{
+    Feed, LazyNetwork, Needs, Network, OutputSpec, Precision, RuntimeError, Workers, values,
+};
+use crate::tokenizer::{Chunk, TokenIds};
+
+/// A prompt as a text encoder sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TextEmbedding {
+    /// Token positions: the text encoder's length times the number of chunks.
+    pub(crate) tokens: usize,
+    /// Features of one token.
+    pub(crate) width: usize,
+    /// `[tokens, width]`.
+    pub(crate) data: Vec<f32>,
+    /// The text as a whole, of its first chunk; empty unless the family asks for it.
+    pub(crate) pooled: Vec<f32>,
+}
+
+impl TextEmbedding {
+    /// Zeros of the same size.
+    pub(crate) fn zeroes_alike(&self) -> Self {
+        Self {
+            data: vec![0.0; self.data.len()],
+            pooled: vec![0.0; self.pooled.len()],
+            ..*self
+        }
+    }
+}
+
+/// Which of the states between its layers a text encoder gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hidden {
+    /// The last, behind the final norm.
+    Last,
+    /// The last but one, as it is.
+    Penultimate,
+}
+
+const IDS: &str = "input_ids";
+/// 1 for each token that counts. CLIP's encoders are made without one, so padding counts too.
+const MASK: &str = "attention_mask";
+/// 0, 1, 2 …
+const POSITIONS: &str = "position_ids";
+/// What a text encoder can be told.
+pub(crate) static OFFERS: [Offer; 3] = [
+    Offer::each(IDS, &[Dim::Tokens]),
+    Offer::each(MASK, &[Dim::Tokens]),
+    Offer::each(POSITIONS, &[Dim::Tokens]),
+];
+
+/// What the outputs are called by diffusers and optimum.
+const LAST: &str = "last_hidden_state";
+const STATE: &str = "hidden_states.";
+
+pub(crate) struct TextEncoder {
+    network: LazyNetwork,
+    feed: Feed,
+    /// What its ids are called in the file.
+    ids: String,
+    pooled: bool,
+}
+
+impl TextEncoder {
+    /// `pooled`: the output that has the text as a whole, if that is wanted.
+    pub(crate) fn open(
+        model_dir: &Path,
+        component: &Component,
+        hidden: Hidden,
+        pooled: Option<&str>,
+    ) -> Result<Self, RuntimeError> {
+        let network = Network::open(model_dir, component)?;
+        let mut offers = OFFERS.to_vec();
+        let mut ids = IDS.to_owned();
+        if let [only] = network.inputs()
+            && offers.iter().all(|offer| offer.name != only.name)
+        {
+            // Whatever it is called: there is nothing else to tell.
+            ids.clone_from(&only.name);
+            offers[0].name = ids.clone().into();
+        }
+        let feed = Feed::of(&network, &offers, 1)?;
+        let mut outputs = vec![hidden_output(&network, hidden)?];
+        if let Some(pooled) = pooled {
+            let mut found = network.outputs().iter();
+            if !found.any(|output| output.name == pooled) {
+                return Err(network.error(format!(
+                    "has no output `{pooled}`, which the denoiser asks for: export the model again with `python -m easel_export`"
+                )));
+            }
+            outputs.push(pooled.to_owned());
+        }
+        Ok(Self {
+            network: LazyNetwork::new(network, outputs, Precision::Usual),
+            feed,
+            ids,
+            pooled: pooled.is_some(),
+        })
+    }
+
+    /// The network, for those who decide about its memory.
+    pub(crate) fn network(&self) -> &LazyNetwork {
+        &self.network
+    }
+
+    /// The network, for those who decide about its memory.
+    pub(crate) fn network_mut(&mut self) -> &mut LazyNetwork {
+        &mut self.network
+    }
+
+    /// What the network needs for chunks of so many tokens.
+    pub(crate) fn needs(&self, workers: &Workers, length: usize) -> Result<Needs, RuntimeError> {
+        self.network.needs(workers, &self.shapes(length)?)
+    }
+
+    /// Of the network's inputs, for a chunk of so many tokens.
+    fn shapes(&self, length: usize) -> Result<Vec<Vec<usize>>, RuntimeError> {
+        let extents = Extents {
+            latents: [0; 3],
+            factor: 0,
+            tokens: length,
+        };
+        self.feed.shapes(self.network.network(), &extents, 1)
+    }
+
+    /// Encodes each chunk by itself and joins them along the token axis; a position's weight scales its
+    /// embedding, after which the chunk's mean is restored, so that weighing one word up
+    /// weighs the others down a little instead of brightening everything.
+    pub(crate) fn encode(
+        &mut self,
+        workers: &Workers,
+        prompt: &TokenIds,
+    ) -> Result<TextEmbedding, RuntimeError> {
+        let mut joined = TextEmbedding {
+            tokens: 0,
+            width: 0,
+            data: Vec::new(),
+            pooled: Vec::new(),
+        };
+        for (number, chunk) in prompt.chunks().iter().enumerate() {
+            let outputs = self.run(workers, chunk)?;
+            let length = chunk.ids.len();
+            let network = self.network.network();
+            let &[1, tokens, width] = outputs[0].shape() else {
+                return Err(network.error(format!(
+                    "output is {:?}: expected [1, {length}, width]",
+                    outputs[0].shape()
+                )));
+            };
+            let mut data = values(&outputs[0]).to_vec();
+            weigh(&mut data, &chunk.weights, width);
+            joined.tokens += tokens;
+            joined.width = width;
+            joined.data.extend(data);
+            if self.pooled && number == 0 {
+                let pooled = &outputs[1];
+                if !matches!(pooled.shape(), [1, _]) {
+                    return Err(network.error(format!(
+                        "its second output is {:?}: expected [1, width]",
+                        pooled.shape()
+                    )));
+                }
+                joined.pooled = values(pooled).to_vec();
+            }
+        }
+        Ok(joined)
+    }
+
+    fn run(&mut self, workers: &Workers, chunk: &Chunk) -> Result<Vec<Tensor>, RuntimeError> {
+        let length = chunk.ids.len();
+        let ids: Vec<f32> = chunk.ids.iter().map(|id| *id as f32).collect();
+        let positions = (0..length).map(|position| position as f32);
+        let told = Inputs::default()
+            .with(self.ids.clone(), &[length], ids)
+            .with(MASK, &[length], vec![1.0; length])
+            .with(POSITIONS, &[length], positions.collect());
+        let shapes = self.shapes(length)?;
+        let inputs = self.feed.tensors(self.network.network(), &shapes, &told, &[])?;
+        self.network.load(workers, &shapes)?.run_all(workers, inputs)
+    }
+}
+
+/// The output that has a state for each token.
+fn hidden_output(network: &Network, hidden: Hidden) -> Result<String, RuntimeError> {
+    let outputs = network.outputs();
+    let has_tokens = |output: &&OutputSpec| output.rank.is_none_or(|rank| rank == 3);
+    let states = outputs.iter().filter_map(|output| {
+        let number = output.name.strip_prefix(STATE)?.parse::<usize>().ok()?;
+        Some((number, output))
+    });
+    let found = match hidden {
+        Hidden::Last => {
+            let named = outputs.iter().find(|output| output.name == LAST);
+            named.or_else(|| outputs.iter().find(has_tokens))
+        }
+        // Numbered from what the embedding gives to what the last layer does.
+        Hidden::Penultimate => {
+            let states: Vec<_> = states.collect();
+            let last = states.iter().map(|(number, _)| *number).max().unwrap_or(0);
+            let mut states = states.into_iter();
+            states.find(|(number, _)| number + 1 == last).map(|(_, output)| output)
+        }
+    };
+    found.map(|output| output.name.clone()).ok_or_else(|| {
+        let names: Vec<&str> = outputs.iter().map(|output| &*output.name).collect();
+        network.error(format!(
+            "outputs are {names:?}: none has {}; export the model again with `python -m easel_export`",
+            match hidden {
+                Hidden::Last => "the states of the tokens",
+                Hidden::Penultimate => "the states before the last layer (`hidden_states.N`)",
+            }
+        ))
+    })
+}
+
+fn weigh(data: &mut [f32], weights: &[f32], width: usize) {
+    if weights.iter().all(|weight| *weight == 1.0) {
+        return;
+    }
+    let mean = |data: &[f32]| data.iter().map(|v| f64::from(*v)).sum::<f64>();
+    let before = mean(data);
+    for (position, weight) in data.chunks_mut(width).zip(weights) {
+        position.iter_mut().for_each(|v| *v *= weight);
+    }
+    let ratio = before / mean(data);
+    if ratio.is_finite() {
+        data.iter_mut().for_each(|v| *v *= ratio as f32);
+    }
+}
