@@ -1,14 +1,14 @@
 //! DDPM: ancestral sampling (Ho, Jain and Abbeel 2020, equations 6, 7 and 15).
 
-use super::alphas::{Alphas, BetaDefaults, finite_sigma};
+use super::alphas::{Alphas, BetaDefaults};
 use super::error::SchedulerError;
 use super::options::{Options, unsupported};
 use super::prediction::{
     Level, Prediction, USUAL, check_start, clip_bound, prediction, refuse_thresholding,
 };
+use super::sampler::{Sampler, Step};
+use super::schedule::Schedule;
 use super::spacing::{Spacing, spacing, steps_offset};
-use super::{Progress, Scheduler};
-use crate::noise::NoiseSource;
 
 /// `variance_type`: how much noise a step adds back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +22,20 @@ enum Variance {
 
 /// diffusers' `DDPMScheduler`.
 pub(super) struct Ddpm {
-    timesteps: Vec<f32>,
+    /// The visited training timesteps.
+    indices: Vec<usize>,
     /// Alpha bar at each visited timestep, then 1.
     alphas: Vec<f32>,
     prediction: Prediction,
     clip: f32,
     variance: Variance,
-    progress: Progress,
 }
 
 impl Ddpm {
-    pub(super) fn new(options: &Options<'_>, steps: usize) -> Result<Self, SchedulerError> {
+    pub(super) fn new(
+        options: &Options<'_>,
+        steps: usize,
+    ) -> Result<(Schedule, Self), SchedulerError> {
         refuse_thresholding(options)?;
         let variance = options.choice(
             "variance_type",
@@ -68,45 +71,29 @@ impl Ddpm {
         let indices = spacing(options, Spacing::Leading)?.indices(schedule.len(), steps, offset)?;
         let mut alphas: Vec<f32> = indices.iter().map(|i| schedule.cumprod[*i]).collect();
         let prediction = prediction(options, USUAL)?;
-        check_start(prediction, alphas.iter().copied())?;
+        check_start(prediction, &alphas)?;
+        let timesteps = indices.iter().map(|i| *i as f32).collect();
+        let schedule = Schedule::preserving(timesteps, &alphas);
         alphas.push(1.0);
-        Ok(Self {
-            timesteps: indices.into_iter().map(|i| i as f32).collect(),
+        let sampler = Self {
+            indices,
             alphas,
             prediction,
             clip: clip_bound(options, true)?,
             variance,
-            progress: Progress::default(),
-        })
+        };
+        Ok((schedule, sampler))
     }
 }
 
-impl Scheduler for Ddpm {
-    fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+impl Sampler for Ddpm {
+    /// Timestep 0 adds no noise: it is the picture.
+    fn draws(&self, index: usize) -> bool {
+        self.indices[index] > 0
     }
 
-    fn sigma(&self, index: usize) -> f32 {
-        finite_sigma(self.alphas[..self.timesteps.len()][index])
-    }
-
-    fn init_noise_sigma(&self) -> f32 {
-        1.0
-    }
-
-    fn scale_model_input(&self, _index: usize, _sample: &mut [f32]) {}
-
-    fn step(
-        &mut self,
-        index: usize,
-        model_output: &[f32],
-        sample: &mut [f32],
-        denoised: &mut [f32],
-        noise: &mut dyn NoiseSource,
-    ) -> Result<(), SchedulerError> {
-        self.progress
-            .advance(index, self.timesteps.len(), model_output, sample, denoised)?;
-        let (alpha, before) = (self.alphas[index], self.alphas[index + 1]);
+    fn step(&mut self, step: Step<'_>) {
+        let (alpha, before) = (self.alphas[step.index], self.alphas[step.index + 1]);
         let (beta, beta_before) = (1.0 - alpha, 1.0 - before);
         let step_alpha = alpha / before;
         let step_beta = 1.0 - step_alpha;
@@ -114,31 +101,26 @@ impl Scheduler for Ddpm {
         let sample_share = step_alpha.sqrt() * beta_before / beta;
         let level = Level::new(alpha);
 
-        // Timestep 0 adds no noise: it is the picture.
-        let deviation = (self.timesteps[index] > 0.0).then(|| {
-            let small = (beta_before / beta * step_beta).max(1e-20);
-            match self.variance {
-                // √v, by way of the logarithm as in diffusers.
-                Variance::SmallLog => {
-                    libm::exp(f64::from(0.5 * libm::log(f64::from(small)) as f32)) as f32
-                }
-                Variance::Large => step_beta.sqrt(),
-                Variance::Small | Variance::LargeLog | Variance::Learned => small.sqrt(),
+        let small = (beta_before / beta * step_beta).max(1e-20);
+        let deviation = match self.variance {
+            // √v, by way of the logarithm as in diffusers.
+            Variance::SmallLog => {
+                libm::exp(f64::from(0.5 * libm::log(f64::from(small)) as f32)) as f32
             }
-        });
-        let mut fresh = vec![0.0; sample.len()];
-        if deviation.is_some() {
-            noise.fill(&mut fresh);
-        }
-        let deviation = deviation.unwrap_or(0.0);
-        for (((x, clean), output), z) in
-            sample.iter_mut().zip(denoised).zip(model_output).zip(fresh)
+            Variance::Large => step_beta.sqrt(),
+            Variance::Small | Variance::LargeLog | Variance::Learned => small.sqrt(),
+        };
+        for (((x, clean), output), z) in step
+            .sample
+            .iter_mut()
+            .zip(step.denoised)
+            .zip(step.output)
+            .zip(step.noise)
         {
             *clean = level
                 .clean(self.prediction, *x, *output)
                 .clamp(-self.clip, self.clip);
             *x = clean_share * *clean + sample_share * *x + deviation * z;
         }
-        Ok(())
     }
 }

@@ -6,6 +6,8 @@ use super::error::SchedulerError;
 use super::euler::final_sigma;
 use super::numpy::{interp, linspace};
 use super::options::{Options, unsupported};
+use super::prediction::Level;
+use super::schedule::Schedule;
 use super::spacing::{
     SigmaCurve, Spacing, check_steps, log_sigmas, sigma_curve, sigma_to_timestep, spacing,
     steps_offset, trailing,
@@ -152,6 +154,22 @@ impl Path {
         };
         path.check(steps)?;
         Ok(path)
+    }
+
+    /// What the caller sees of it.
+    pub(super) fn schedule(&self) -> Schedule {
+        let count = self.timesteps.len();
+        let level = |point: &Point| Level {
+            signal: point.alpha,
+            noise: point.sigma,
+        };
+        Schedule {
+            timesteps: self.timesteps.clone(),
+            sigmas: self.sigmas[..count].to_vec(),
+            levels: self.points[..count].iter().map(level).collect(),
+            divisors: Vec::new(),
+            init_noise_sigma: 1.0,
+        }
     }
 
     /// The solver divides by the distance between levels; only the last may be none.

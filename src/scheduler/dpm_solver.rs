@@ -2,11 +2,13 @@
 //! What its stochastic sister does differently is in `dpm_solver_sde.rs`.
 
 use super::dpm_schedule::{Path, Point};
+use super::dpm_solver_sde::sde;
 use super::error::SchedulerError;
+use super::history::History;
 use super::options::Options;
 use super::prediction::{Level, Prediction, prediction, refuse_thresholding};
-use super::{Progress, Scheduler};
-use crate::noise::NoiseSource;
+use super::sampler::{Sampler, Step};
+use super::schedule::Schedule;
 
 /// A step is a weighted sum of the sample, the newest clean prediction (D0), its first and second
 /// differences (D1, D2), and fresh noise.
@@ -16,8 +18,25 @@ pub(super) struct Weights {
     pub(super) d0: f32,
     pub(super) d1: f32,
     pub(super) d2: f32,
-    /// Nothing if the method takes no draw.
-    pub(super) noise: Option<f32>,
+    pub(super) noise: f32,
+}
+
+/// Which differential equation is solved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Algorithm {
+    /// The probability-flow ODE.
+    Ode,
+    /// The reverse-time SDE: steps add noise.
+    Sde,
+}
+
+impl Algorithm {
+    fn weights(self, stride: &Stride) -> Weights {
+        match self {
+            Self::Ode => ode(stride),
+            Self::Sde => sde(stride),
+        }
+    }
 }
 
 /// What the weights of a step depend on.
@@ -37,7 +56,7 @@ pub(super) fn exp(value: f32) -> f32 {
 }
 
 /// The weights of DPM-Solver++.
-pub(super) fn ode(stride: &Stride) -> Weights {
+fn ode(stride: &Stride) -> Weights {
     let Stride { from, to, h, .. } = *stride;
     let decay = exp(-h) - 1.0;
     let base = Weights {
@@ -66,26 +85,25 @@ pub(super) fn ode(stride: &Stride) -> Weights {
 /// diffusers' `DPMSolverMultistepScheduler`.
 pub(super) struct DpmSolver {
     path: Path,
-    weights: fn(&Stride) -> Weights,
+    algorithm: Algorithm,
     prediction: Prediction,
     order: usize,
     heun: bool,
     lower_order_final: bool,
     euler_at_final: bool,
     ends_at_zero: bool,
-    /// Clean predictions of earlier steps, the newest first.
-    history: Vec<Vec<f32>>,
-    progress: Progress,
+    /// Clean predictions of earlier steps.
+    history: History,
 }
 
 impl DpmSolver {
-    /// `karras` overrules the config's `use_karras_sigmas`; `weights` is [`ode`] or the SDE's.
+    /// `karras` overrules the config's `use_karras_sigmas`; `algorithm` its own.
     pub(super) fn new(
         options: &Options<'_>,
         steps: usize,
         karras: Option<bool>,
-        weights: fn(&Stride) -> Weights,
-    ) -> Result<Self, SchedulerError> {
+        algorithm: Algorithm,
+    ) -> Result<(Schedule, Self), SchedulerError> {
         const WORDS: &[(&str, Prediction)] = &[
             ("epsilon", Prediction::Epsilon),
             ("sample", Prediction::Sample),
@@ -94,12 +112,14 @@ impl DpmSolver {
         ];
         refuse_thresholding(options)?;
         let path = Path::new(options, steps, karras)?;
-        Ok(Self {
+        let order = options.count("solver_order", 2, 1..=3)?;
+        let schedule = path.schedule();
+        let sampler = Self {
             ends_at_zero: path.sigmas.last() == Some(&0.0),
             path,
-            weights,
+            algorithm,
             prediction: prediction(options, WORDS)?,
-            order: options.count("solver_order", 2, 1..=3)?,
+            order,
             heun: options.choice(
                 "solver_type",
                 false,
@@ -114,16 +134,16 @@ impl DpmSolver {
             )?,
             lower_order_final: options.flag("lower_order_final", true)?,
             euler_at_final: options.flag("euler_at_final", false)?,
-            history: Vec::new(),
-            progress: Progress::default(),
-        })
+            history: History::new(order - 1),
+        };
+        Ok((schedule, sampler))
     }
 
     /// The order of step `index`: as many as there is history for, fewer at the end of a short run.
     fn order_at(&self, index: usize) -> usize {
         let count = self.path.timesteps.len();
         let short = self.lower_order_final && count < 15;
-        let order = self.order.min(index + 1);
+        let order = self.order.min(self.history.len() + 1);
         if index + 1 == count && (self.euler_at_final || short || self.ends_at_zero) {
             1
         } else if index + 2 == count && short {
@@ -151,44 +171,28 @@ impl DpmSolver {
     }
 }
 
-impl Scheduler for DpmSolver {
-    fn timesteps(&self) -> &[f32] {
-        &self.path.timesteps
+impl Sampler for DpmSolver {
+    fn begin(&mut self) {
+        self.history.clear();
     }
 
-    fn sigma(&self, index: usize) -> f32 {
-        self.path.sigmas[..self.path.timesteps.len()][index]
+    fn draws(&self, _index: usize) -> bool {
+        self.algorithm == Algorithm::Sde
     }
 
-    fn init_noise_sigma(&self) -> f32 {
-        1.0
-    }
-
-    fn scale_model_input(&self, _index: usize, _sample: &mut [f32]) {}
-
-    fn step(
-        &mut self,
-        index: usize,
-        model_output: &[f32],
-        sample: &mut [f32],
-        denoised: &mut [f32],
-        noise: &mut dyn NoiseSource,
-    ) -> Result<(), SchedulerError> {
-        self.progress.advance(
+    fn step(&mut self, step: Step<'_>) {
+        let Step {
             index,
-            self.path.timesteps.len(),
-            model_output,
+            output,
             sample,
             denoised,
-        )?;
-        if index == 0 || self.history.iter().any(|past| past.len() != sample.len()) {
-            self.history.clear();
-        }
-        for ((x, clean), output) in sample.iter().zip(&mut *denoised).zip(model_output) {
+            noise,
+        } = step;
+        for ((x, clean), output) in sample.iter().zip(&mut *denoised).zip(output) {
             *clean = self.clean(index, *x, *output);
         }
         let lambda = |index: usize| self.path.points[index].lambda;
-        let order = self.order_at(index).min(self.history.len() + 1);
+        let order = self.order_at(index);
         let stride = Stride {
             from: self.path.points[index],
             to: self.path.points[index + 1],
@@ -196,18 +200,7 @@ impl Scheduler for DpmSolver {
             order,
             heun: self.heun,
         };
-        let weights = (self.weights)(&stride);
-        let mut fresh = vec![
-            0.0;
-            if weights.noise.is_some() {
-                sample.len()
-            } else {
-                0
-            }
-        ];
-        if weights.noise.is_some() {
-            noise.fill(&mut fresh);
-        }
+        let weights = self.algorithm.weights(&stride);
         // The last step may have no length (Karras levels with final_sigmas_type sigma_min): stay.
         if stride.h > 0.0 {
             let r = |back: usize| (lambda(index + 1 - back) - lambda(index - back)) / stride.h;
@@ -215,7 +208,7 @@ impl Scheduler for DpmSolver {
                 if order > 1 { r(1) } else { 1.0 },
                 if order > 2 { r(2) } else { 1.0 },
             );
-            let past = |back: usize, i: usize| self.history[back - 1][i];
+            let past = |back: usize, i: usize| self.history.get(back - 1)[i];
             for (i, x) in sample.iter_mut().enumerate() {
                 let d0 = denoised[i];
                 let mut next = weights.sample * *x + weights.d0 * d0;
@@ -232,21 +225,12 @@ impl Scheduler for DpmSolver {
                     };
                     next = next + weights.d1 * d1 + weights.d2 * d2;
                 }
-                if let Some(share) = weights.noise {
-                    next += share * fresh[i];
+                if self.algorithm == Algorithm::Sde {
+                    next += weights.noise * noise[i];
                 }
                 *x = next;
             }
         }
-        let newest = if self.history.len() + 1 >= self.order.max(2) {
-            self.history.pop()
-        } else {
-            None
-        };
-        let mut newest = newest.unwrap_or_default();
-        newest.clear();
-        newest.extend_from_slice(denoised);
-        self.history.insert(0, newest);
-        Ok(())
+        self.history.push(denoised);
     }
 }

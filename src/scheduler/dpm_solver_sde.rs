@@ -10,7 +10,7 @@ pub(super) fn sde(stride: &Stride) -> Weights {
     let base = Weights {
         sample: to.sigma / from.sigma * exp(-h),
         d0: to.alpha * decay,
-        noise: Some(to.sigma * decay.sqrt()),
+        noise: to.sigma * decay.sqrt(),
         ..Weights::default()
     };
     match (stride.order, stride.heun) {

@@ -66,20 +66,19 @@ pub enum SchedulerError {
     /// The options are each legal, but make no usable schedule together.
     #[error("scheduler_config.json gives no usable noise schedule: {0}")]
     Schedule(String),
-    /// `step` was called with slices that do not belong together.
+    /// Slices that do not belong together.
     #[error(
-        "the sample has {sample} values, the model's output {model_output} and the preview {denoised}: they must be equal"
+        "a sample of {sample} values came with others of {} and {}: one run has one length",
+        .others[0], .others[1]
     )]
     Length {
         /// Values in the sample.
         sample: usize,
-        /// Values in the model's output.
-        model_output: usize,
-        /// Values in the preview.
-        denoised: usize,
+        /// Values in the other two slices of the call.
+        others: [usize; 2],
     },
-    /// `step` was called out of order.
-    #[error("step {index} was asked for, but {expected} (or 0) of {count} comes next")]
+    /// An evaluation that is not there or not due.
+    #[error("evaluation {index} was asked for, but {expected} (or 0) of {count} comes next")]
     Order {
         /// The index asked for.
         index: usize,

@@ -6,11 +6,11 @@ use super::error::SchedulerError;
 use super::numpy::{interp, linspace_f32};
 use super::options::Options;
 use super::prediction::{Prediction, prediction};
+use super::sampler::{Sampler, Step};
+use super::schedule::{Schedule, norm};
 use super::spacing::{
     Spacing, check_steps, log_sigmas, sigma_curve, sigma_to_timestep, spacing, steps_offset,
 };
-use super::{Progress, Scheduler};
-use crate::noise::NoiseSource;
 
 /// Noise levels and the times that the denoiser is told for them.
 pub(super) struct Levels {
@@ -100,7 +100,7 @@ impl Levels {
         let most = sigmas.iter().copied().fold(0.0, f32::max);
         let init_noise_sigma = match spacing(options, Spacing::Linspace)? {
             Spacing::Linspace | Spacing::Trailing => most,
-            Spacing::Leading => (most * most + 1.0).sqrt(),
+            Spacing::Leading => norm(most),
         };
         if sigmas[..timesteps.len()].iter().any(|sigma| *sigma <= 0.0) {
             return Err(SchedulerError::Schedule(
@@ -114,11 +114,9 @@ impl Levels {
         })
     }
 
-    /// Brings a sample to unit variance.
-    pub(super) fn scale(&self, index: usize, sample: &mut [f32]) {
-        let sigma = self.sigmas[..self.timesteps.len()][index];
-        let scale = (sigma * sigma + 1.0).sqrt();
-        sample.iter_mut().for_each(|x| *x /= scale);
+    /// What the caller sees of them.
+    pub(super) fn schedule(&self) -> Schedule {
+        Schedule::exploding(self.timesteps.clone(), &self.sigmas, self.init_noise_sigma)
     }
 }
 
@@ -165,59 +163,33 @@ pub(super) fn clean(prediction: Prediction, sigma: f32, sample: f32, output: f32
 
 /// diffusers' `EulerDiscreteScheduler`.
 pub(super) struct Euler {
-    levels: Levels,
+    /// Before each step, and after the last.
+    sigmas: Vec<f32>,
     prediction: Prediction,
-    progress: Progress,
 }
 
 impl Euler {
-    pub(super) fn new(options: &Options<'_>, steps: usize) -> Result<Self, SchedulerError> {
-        Ok(Self {
-            levels: Levels::full(options, steps)?,
+    pub(super) fn new(
+        options: &Options<'_>,
+        steps: usize,
+    ) -> Result<(Schedule, Self), SchedulerError> {
+        let levels = Levels::full(options, steps)?;
+        let schedule = levels.schedule();
+        let sampler = Self {
+            sigmas: levels.sigmas,
             prediction: prediction(options, WORDS)?,
-            progress: Progress::default(),
-        })
+        };
+        Ok((schedule, sampler))
     }
 }
 
-impl Scheduler for Euler {
-    fn timesteps(&self) -> &[f32] {
-        &self.levels.timesteps
-    }
-
-    fn sigma(&self, index: usize) -> f32 {
-        self.levels.sigmas[..self.levels.timesteps.len()][index]
-    }
-
-    fn init_noise_sigma(&self) -> f32 {
-        self.levels.init_noise_sigma
-    }
-
-    fn scale_model_input(&self, index: usize, sample: &mut [f32]) {
-        self.levels.scale(index, sample);
-    }
-
-    fn step(
-        &mut self,
-        index: usize,
-        model_output: &[f32],
-        sample: &mut [f32],
-        denoised: &mut [f32],
-        _noise: &mut dyn NoiseSource,
-    ) -> Result<(), SchedulerError> {
-        self.progress.advance(
-            index,
-            self.levels.timesteps.len(),
-            model_output,
-            sample,
-            denoised,
-        )?;
-        let (sigma, next) = (self.levels.sigmas[index], self.levels.sigmas[index + 1]);
-        for ((x, clean_x), output) in sample.iter_mut().zip(denoised).zip(model_output) {
+impl Sampler for Euler {
+    fn step(&mut self, step: Step<'_>) {
+        let (sigma, next) = (self.sigmas[step.index], self.sigmas[step.index + 1]);
+        for ((x, clean_x), output) in step.sample.iter_mut().zip(step.denoised).zip(step.output) {
             *clean_x = clean(self.prediction, sigma, *x, *output);
             let derivative = (*x - *clean_x) / sigma;
             *x += derivative * (next - sigma);
         }
-        Ok(())
     }
 }

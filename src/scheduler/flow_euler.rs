@@ -5,17 +5,15 @@ use super::alphas::train_timesteps;
 use super::error::SchedulerError;
 use super::numpy::linspace;
 use super::options::Options;
+use super::sampler::{Sampler, Step};
+use super::schedule::Schedule;
 use super::spacing::{check_steps, sigma_curve};
-use super::{Progress, Scheduler};
-use crate::noise::NoiseSource;
 
 /// diffusers' `FlowMatchEulerDiscreteScheduler`.
 pub(super) struct FlowEuler {
-    timesteps: Vec<f32>,
     /// Before each step, and after the last.
     sigmas: Vec<f32>,
     stochastic: bool,
-    progress: Progress,
 }
 
 impl FlowEuler {
@@ -23,7 +21,7 @@ impl FlowEuler {
         options: &Options<'_>,
         steps: usize,
         latent_len_hw: (usize, usize),
-    ) -> Result<Self, SchedulerError> {
+    ) -> Result<(Schedule, Self), SchedulerError> {
         let train = train_timesteps(options)?;
         check_steps(steps, train)?;
         let shift = options.positive("shift", 1.0)?;
@@ -71,12 +69,12 @@ impl FlowEuler {
         }
         let timesteps = sigmas.iter().map(|sigma| sigma * train as f32).collect();
         sigmas.push(if inverted { 1.0 } else { 0.0 });
-        Ok(Self {
-            timesteps,
+        let schedule = Schedule::flow(timesteps, &sigmas);
+        let sampler = Self {
             sigmas,
             stochastic: options.flag("stochastic_sampling", false)?,
-            progress: Progress::default(),
-        })
+        };
+        Ok((schedule, sampler))
     }
 }
 
@@ -115,50 +113,25 @@ fn shift_terminal(options: &Options<'_>) -> Result<Option<f64>, SchedulerError> 
     })
 }
 
-impl Scheduler for FlowEuler {
-    fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+impl Sampler for FlowEuler {
+    fn draws(&self, _index: usize) -> bool {
+        self.stochastic
     }
 
-    fn sigma(&self, index: usize) -> f32 {
-        self.sigmas[..self.timesteps.len()][index]
-    }
-
-    fn init_noise_sigma(&self) -> f32 {
-        1.0
-    }
-
-    fn scale_model_input(&self, _index: usize, _sample: &mut [f32]) {}
-
-    fn step(
-        &mut self,
-        index: usize,
-        model_output: &[f32],
-        sample: &mut [f32],
-        denoised: &mut [f32],
-        noise: &mut dyn NoiseSource,
-    ) -> Result<(), SchedulerError> {
-        let count = self.timesteps.len();
-        self.progress
-            .advance(index, count, model_output, sample, denoised)?;
-        let (sigma, next) = (self.sigmas[index], self.sigmas[index + 1]);
+    fn step(&mut self, step: Step<'_>) {
+        let (sigma, next) = (self.sigmas[step.index], self.sigmas[step.index + 1]);
         // 0, or 1 if sigmas are inverted.
-        let end = self.sigmas[count];
-        for ((x, clean), output) in sample.iter().zip(&mut *denoised).zip(model_output) {
+        let end = self.sigmas[self.sigmas.len() - 1];
+        for ((x, clean), output) in step.sample.iter().zip(step.denoised).zip(step.output) {
             *clean = *x + (end - sigma) * output;
         }
-        if self.stochastic {
-            let mut fresh = vec![0.0; sample.len()];
-            noise.fill(&mut fresh);
-            for ((x, output), z) in sample.iter_mut().zip(model_output).zip(fresh) {
+        for ((x, output), z) in step.sample.iter_mut().zip(step.output).zip(step.noise) {
+            *x = if self.stochastic {
                 let clean = *x - sigma * output;
-                *x = (1.0 - next) * clean + next * z;
-            }
-        } else {
-            for (x, output) in sample.iter_mut().zip(model_output) {
-                *x += (next - sigma) * output;
-            }
+                (1.0 - next) * clean + next * z
+            } else {
+                *x + (next - sigma) * output
+            };
         }
-        Ok(())
     }
 }

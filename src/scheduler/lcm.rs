@@ -1,14 +1,14 @@
 //! Latent consistency models (Luo et al. 2023, algorithm 3): jump to clean latents, add noise, repeat.
 
-use super::alphas::{Alphas, BetaDefaults, finite_sigma};
+use super::alphas::{Alphas, BetaDefaults};
 use super::error::SchedulerError;
 use super::options::Options;
 use super::prediction::{
     Level, Prediction, USUAL, check_start, clip_bound, prediction, refuse_thresholding,
 };
+use super::sampler::{Sampler, Step};
+use super::schedule::Schedule;
 use super::spacing::{Spacing, check_steps, spacing, steps_offset};
-use super::{Progress, Scheduler};
-use crate::noise::NoiseSource;
 
 /// diffusers' `LCMScheduler`.
 pub(super) struct Lcm {
@@ -18,11 +18,13 @@ pub(super) struct Lcm {
     prediction: Prediction,
     clip: f32,
     timestep_scaling: f32,
-    progress: Progress,
 }
 
 impl Lcm {
-    pub(super) fn new(options: &Options<'_>, steps: usize) -> Result<Self, SchedulerError> {
+    pub(super) fn new(
+        options: &Options<'_>,
+        steps: usize,
+    ) -> Result<(Schedule, Self), SchedulerError> {
         refuse_thresholding(options)?;
         let schedule = Alphas::new(options, &BetaDefaults::LCM)?;
         let train = schedule.len();
@@ -42,64 +44,41 @@ impl Lcm {
             .collect();
         let alphas: Vec<f32> = indices.iter().map(|i| schedule.cumprod[*i]).collect();
         let prediction = prediction(options, USUAL)?;
-        check_start(prediction, alphas.iter().copied())?;
-        Ok(Self {
-            timesteps: indices.into_iter().map(|i| i as f32).collect(),
+        check_start(prediction, &alphas)?;
+        let timesteps: Vec<f32> = indices.into_iter().map(|i| i as f32).collect();
+        let schedule = Schedule::preserving(timesteps.clone(), &alphas);
+        let sampler = Self {
+            timesteps,
             alphas,
             prediction,
             clip: clip_bound(options, false)?,
             timestep_scaling: options.number("timestep_scaling", 10.0)? as f32,
-            progress: Progress::default(),
-        })
+        };
+        Ok((schedule, sampler))
     }
 }
 
-impl Scheduler for Lcm {
-    fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+impl Sampler for Lcm {
+    /// Every step but the last.
+    fn draws(&self, index: usize) -> bool {
+        index + 1 < self.alphas.len()
     }
 
-    fn sigma(&self, index: usize) -> f32 {
-        finite_sigma(self.alphas[index])
-    }
-
-    fn init_noise_sigma(&self) -> f32 {
-        1.0
-    }
-
-    fn scale_model_input(&self, _index: usize, _sample: &mut [f32]) {}
-
-    fn step(
-        &mut self,
-        index: usize,
-        model_output: &[f32],
-        sample: &mut [f32],
-        denoised: &mut [f32],
-        noise: &mut dyn NoiseSource,
-    ) -> Result<(), SchedulerError> {
-        self.progress
-            .advance(index, self.timesteps.len(), model_output, sample, denoised)?;
+    fn step(&mut self, step: Step<'_>) {
         const SIGMA_DATA: f32 = 0.5;
-        let scaled = self.timesteps[index] * self.timestep_scaling;
+        let scaled = self.timesteps[step.index] * self.timestep_scaling;
         let norm = scaled * scaled + SIGMA_DATA * SIGMA_DATA;
         let (skip_share, clean_share) = (SIGMA_DATA * SIGMA_DATA / norm, scaled / norm.sqrt());
-        let level = Level::new(self.alphas[index]);
-        for ((x, clean), output) in sample.iter().zip(&mut *denoised).zip(model_output) {
+        let level = Level::new(self.alphas[step.index]);
+        for ((x, clean), output) in step.sample.iter().zip(&mut *step.denoised).zip(step.output) {
             let bounded = level
                 .clean(self.prediction, *x, *output)
                 .clamp(-self.clip, self.clip);
             *clean = clean_share * bounded + skip_share * *x;
         }
-        match self.alphas.get(index + 1) {
-            None => sample.copy_from_slice(denoised),
-            Some(next) => {
-                let next = Level::new(*next);
-                noise.fill(sample);
-                for (x, clean) in sample.iter_mut().zip(denoised) {
-                    *x = next.signal * *clean + next.noise * *x;
-                }
-            }
+        match self.alphas.get(step.index + 1) {
+            None => step.sample.copy_from_slice(step.denoised),
+            Some(next) => Level::new(*next).mix(step.denoised, step.noise, step.sample),
         }
-        Ok(())
     }
 }

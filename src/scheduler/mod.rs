@@ -36,128 +36,187 @@ mod error;
 mod euler;
 mod euler_ancestral;
 mod flow_euler;
+mod history;
+mod kind;
 mod lcm;
 mod numpy;
 mod options;
 mod prediction;
+mod sampler;
+mod schedule;
 mod spacing;
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::noise::NoiseSource;
-use crate::text::excerpt;
 pub use config::SchedulerConfig;
+use dpm_solver::{Algorithm, DpmSolver};
 pub use error::SchedulerError;
+use euler_ancestral::EulerAncestral;
+use flow_euler::FlowEuler;
+pub use kind::SchedulerKind;
+use sampler::{Sampler, Step};
+use schedule::Schedule;
 
-/// A sampling method, by the name that `--scheduler` takes. `docs/numerics.md` says which diffusers
-/// class and options each one is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SchedulerKind {
-    /// `ddpm`: ancestral sampling of Ho et al. 2020.
-    Ddpm,
-    /// `ddim`: Song et al. 2020, eta 0 (deterministic).
-    Ddim,
-    /// `euler`: Euler's method on the probability-flow ODE, Karras et al. 2022.
-    Euler,
-    /// `euler-ancestral`: Euler with fresh noise after every step.
-    EulerAncestral,
-    /// `dpmpp-2m`: multistep DPM-Solver++, Lu et al. 2022.
-    Dpmpp2m,
-    /// `dpmpp-2m-karras`: the same on the noise levels of Karras et al. 2022.
-    Dpmpp2mKarras,
-    /// `dpmpp-sde`: multistep SDE-DPM-Solver++.
-    DpmppSde,
-    /// `lcm`: latent consistency models, Luo et al. 2023.
-    Lcm,
-    /// `flow-euler`: Euler's method for flow-matching models (SD3, Flux).
-    FlowEuler,
+/// One run of a sampling method: built for a number of steps, used from evaluation 0, or from where
+/// [`begin`](Self::begin) says, up to the last.
+///
+/// Latents are flat slices of any one length, in the sampler's scale. An *evaluation* is one call of
+/// the denoiser (two if guidance takes a second). Most methods have one a step; `timesteps().len()`
+/// says how many there are.
+pub struct Scheduler {
+    schedule: Schedule,
+    sampler: Box<dyn Sampler>,
+    /// The evaluation that is due.
+    next: usize,
+    /// The length of this run's latents, once it is known.
+    len: Option<usize>,
+    noise: Vec<f32>,
 }
 
-impl SchedulerKind {
-    /// Every kind, in the order in which help texts list them.
-    pub const ALL: [Self; 9] = [
-        Self::Ddpm,
-        Self::Ddim,
-        Self::Euler,
-        Self::EulerAncestral,
-        Self::Dpmpp2m,
-        Self::Dpmpp2mKarras,
-        Self::DpmppSde,
-        Self::Lcm,
-        Self::FlowEuler,
-    ];
-
-    /// The name on the command line and in MQTT payloads.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ddpm => "ddpm",
-            Self::Ddim => "ddim",
-            Self::Euler => "euler",
-            Self::EulerAncestral => "euler-ancestral",
-            Self::Dpmpp2m => "dpmpp-2m",
-            Self::Dpmpp2mKarras => "dpmpp-2m-karras",
-            Self::DpmppSde => "dpmpp-sde",
-            Self::Lcm => "lcm",
-            Self::FlowEuler => "flow-euler",
+impl Scheduler {
+    fn new((schedule, sampler): (Schedule, impl Sampler + 'static)) -> Self {
+        Self {
+            schedule,
+            sampler: Box::new(sampler),
+            next: 0,
+            len: None,
+            noise: Vec::new(),
         }
     }
-}
 
-impl fmt::Display for SchedulerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+    /// The time that the denoiser is told, one per evaluation. Not every value is whole: Euler's
+    /// `linspace` spacing has fractions.
+    pub fn timesteps(&self) -> &[f32] {
+        &self.schedule.timesteps
     }
-}
-
-impl FromStr for SchedulerKind {
-    type Err = SchedulerError;
-
-    fn from_str(name: &str) -> Result<Self, SchedulerError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| SchedulerError::UnknownName(excerpt(name)))
-    }
-}
-
-/// One run of a sampling method: built for a number of steps, used once from index 0 upwards.
-/// To start over, call [`step`](Self::step) with index 0 again.
-pub trait Scheduler: Send {
-    /// The time that the denoiser is told, one per model evaluation (usually, but not always, one per
-    /// step asked for). Not every value is whole: Euler's `linspace` spacing has fractions.
-    fn timesteps(&self) -> &[f32];
 
     /// The noise level at evaluation `index`: noise over signal, or the flow's sigma. For display.
     ///
     /// # Panics
     /// If `index` is not below `timesteps().len()`.
-    fn sigma(&self, index: usize) -> f32;
+    pub fn sigma(&self, index: usize) -> f32 {
+        self.schedule.sigmas[index]
+    }
 
     /// What to multiply standard normal noise with to get the first sample.
-    fn init_noise_sigma(&self) -> f32;
+    pub fn init_noise_sigma(&self) -> f32 {
+        self.schedule.init_noise_sigma
+    }
 
     /// Scales a copy of the sample to what the denoiser expects at evaluation `index`, in place.
     ///
     /// # Panics
     /// If `index` is not below `timesteps().len()`.
-    fn scale_model_input(&self, index: usize, sample: &mut [f32]);
+    pub fn scale_model_input(&self, index: usize, sample: &mut [f32]) {
+        if !self.schedule.divisors.is_empty() {
+            let divisor = self.schedule.divisors[index];
+            sample.iter_mut().for_each(|x| *x /= divisor);
+        }
+    }
 
-    /// Advances `sample` from noise level `index` to the next, in place, given what the denoiser said
-    /// about it. `denoised` receives the clean latents that this step predicts (for previews).
-    /// Stochastic methods take one draw of `noise` a step; the others none.
+    /// A sample of evaluation `index` made of `clean` latents and standard normal `noise`: where
+    /// painting over a picture starts, and what its kept parts are at each level.
     ///
     /// # Errors
-    /// The slices differ in length, or `index` is neither 0 nor one more than the last. `sample` is
-    /// unchanged then.
-    fn step(
+    /// The slices differ in length, or `index` is not below `timesteps().len()`.
+    pub fn add_noise(
+        &self,
+        index: usize,
+        clean: &[f32],
+        noise: &[f32],
+        out: &mut [f32],
+    ) -> Result<(), SchedulerError> {
+        let Some(level) = self.schedule.levels.get(index) else {
+            return Err(self.order(index));
+        };
+        if clean.len() != out.len() || noise.len() != out.len() {
+            return Err(SchedulerError::Length {
+                sample: out.len(),
+                others: [clean.len(), noise.len()],
+            });
+        }
+        level.mix(clean, noise, out);
+        Ok(())
+    }
+
+    /// Begins a run at evaluation `index`; without it, a run begins at 0. The sample is then one of
+    /// [`add_noise`](Self::add_noise) at the same index, and earlier evaluations are forgotten.
+    ///
+    /// # Errors
+    /// `index` is not below `timesteps().len()`.
+    pub fn begin(&mut self, index: usize) -> Result<(), SchedulerError> {
+        if index >= self.timesteps().len() {
+            return Err(self.order(index));
+        }
+        self.sampler.begin();
+        self.next = index;
+        self.len = None;
+        Ok(())
+    }
+
+    /// Whether evaluation `index` takes a draw of noise, one as long as the sample.
+    ///
+    /// # Panics
+    /// If `index` is not below `timesteps().len()`.
+    pub fn draws(&self, index: usize) -> bool {
+        assert!(index < self.timesteps().len(), "no evaluation {index}");
+        self.sampler.draws(index)
+    }
+
+    /// Advances `sample` from noise level `index` to the next, in place, given what the denoiser said
+    /// about it. `denoised` receives the clean latents that this evaluation predicts (for previews).
+    /// Takes one draw of `noise` where [`draws`](Self::draws) says so. Index 0 always begins a run.
+    ///
+    /// # Errors
+    /// The slices differ in length or from the run's earlier ones, or `index` is neither 0 nor the one
+    /// that is due. `sample` is unchanged then.
+    pub fn step(
         &mut self,
         index: usize,
         model_output: &[f32],
         sample: &mut [f32],
         denoised: &mut [f32],
         noise: &mut dyn NoiseSource,
-    ) -> Result<(), SchedulerError>;
+    ) -> Result<(), SchedulerError> {
+        if index >= self.timesteps().len() || (index != 0 && index != self.next) {
+            return Err(self.order(index));
+        }
+        let due = match self.len {
+            Some(len) if index != 0 => len,
+            _ => sample.len(),
+        };
+        if [sample.len(), model_output.len(), denoised.len()] != [due; 3] {
+            return Err(SchedulerError::Length {
+                sample: sample.len(),
+                others: [model_output.len(), denoised.len()],
+            });
+        }
+        if index == 0 {
+            self.begin(0)?;
+        }
+        self.len = Some(due);
+        self.noise.clear();
+        self.noise.resize(due, 0.0);
+        if self.sampler.draws(index) {
+            noise.fill(&mut self.noise);
+        }
+        self.sampler.step(Step {
+            index,
+            output: model_output,
+            sample,
+            denoised,
+            noise: &self.noise,
+        });
+        self.next = index + 1;
+        Ok(())
+    }
+
+    fn order(&self, index: usize) -> SchedulerError {
+        SchedulerError::Order {
+            index,
+            expected: self.next,
+            count: self.timesteps().len(),
+        }
+    }
 }
 
 /// Makes the scheduler `kind` for a model whose `scheduler_config.json` is `config`, as diffusers'
@@ -175,95 +234,26 @@ pub fn build(
     config: &SchedulerConfig,
     steps: usize,
     latent_len_hw: (usize, usize),
-) -> Result<Box<dyn Scheduler>, SchedulerError> {
+) -> Result<Scheduler, SchedulerError> {
     config.check_family(kind)?;
-    let options = config.options();
-    let scheduler: Box<dyn Scheduler> = match kind {
-        SchedulerKind::Ddpm => Box::new(ddpm::Ddpm::new(&options, steps)?),
-        SchedulerKind::Ddim => Box::new(ddim::Ddim::new(&options, steps)?),
-        SchedulerKind::Euler => Box::new(euler::Euler::new(&options, steps)?),
-        SchedulerKind::EulerAncestral => {
-            Box::new(euler_ancestral::EulerAncestral::new(&options, steps)?)
+    let options = &config.options();
+    let scheduler = match kind {
+        SchedulerKind::Ddpm => Scheduler::new(ddpm::Ddpm::new(options, steps)?),
+        SchedulerKind::Ddim => Scheduler::new(ddim::Ddim::new(options, steps)?),
+        SchedulerKind::Euler => Scheduler::new(euler::Euler::new(options, steps)?),
+        SchedulerKind::EulerAncestral => Scheduler::new(EulerAncestral::new(options, steps)?),
+        SchedulerKind::Dpmpp2m => {
+            Scheduler::new(DpmSolver::new(options, steps, Some(false), Algorithm::Ode)?)
         }
-        SchedulerKind::Dpmpp2m => Box::new(dpm_solver::DpmSolver::new(
-            &options,
-            steps,
-            Some(false),
-            dpm_solver::ode,
-        )?),
-        SchedulerKind::Dpmpp2mKarras => Box::new(dpm_solver::DpmSolver::new(
-            &options,
-            steps,
-            Some(true),
-            dpm_solver::ode,
-        )?),
-        SchedulerKind::DpmppSde => Box::new(dpm_solver::DpmSolver::new(
-            &options,
-            steps,
-            None,
-            dpm_solver_sde::sde,
-        )?),
-        SchedulerKind::Lcm => Box::new(lcm::Lcm::new(&options, steps)?),
-        SchedulerKind::FlowEuler => {
-            Box::new(flow_euler::FlowEuler::new(&options, steps, latent_len_hw)?)
+        SchedulerKind::Dpmpp2mKarras => {
+            Scheduler::new(DpmSolver::new(options, steps, Some(true), Algorithm::Ode)?)
         }
+        SchedulerKind::DpmppSde => {
+            Scheduler::new(DpmSolver::new(options, steps, None, Algorithm::Sde)?)
+        }
+        SchedulerKind::Lcm => Scheduler::new(lcm::Lcm::new(options, steps)?),
+        SchedulerKind::FlowEuler => Scheduler::new(FlowEuler::new(options, steps, latent_len_hw)?),
     };
-    check_finite(scheduler.as_ref())?;
+    scheduler.schedule.check_finite()?;
     Ok(scheduler)
-}
-
-/// Extreme but well-formed options (a beta of 1e-30) overflow somewhere in the tables; say so before
-/// a model runs for a minute on NaN.
-fn check_finite(scheduler: &dyn Scheduler) -> Result<(), SchedulerError> {
-    let start = scheduler.init_noise_sigma();
-    if !(start.is_finite() && start > 0.0) {
-        return Err(SchedulerError::Schedule(format!(
-            "the first noise level is {start}"
-        )));
-    }
-    for (index, timestep) in scheduler.timesteps().iter().enumerate() {
-        let sigma = scheduler.sigma(index);
-        if !(timestep.is_finite() && sigma.is_finite()) {
-            return Err(SchedulerError::Schedule(format!(
-                "step {} has timestep {timestep} and noise level {sigma}",
-                index + 1
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Keeps a caller honest: slices of one length, indices in order.
-#[derive(Debug, Default)]
-struct Progress {
-    next: usize,
-}
-
-impl Progress {
-    /// Accepts evaluation `index` of `count` or says what is wrong with it.
-    fn advance(
-        &mut self,
-        index: usize,
-        count: usize,
-        model_output: &[f32],
-        sample: &[f32],
-        denoised: &[f32],
-    ) -> Result<(), SchedulerError> {
-        if index >= count || (index != 0 && index != self.next) {
-            return Err(SchedulerError::Order {
-                index,
-                expected: self.next,
-                count,
-            });
-        }
-        if model_output.len() != sample.len() || denoised.len() != sample.len() {
-            return Err(SchedulerError::Length {
-                sample: sample.len(),
-                model_output: model_output.len(),
-                denoised: denoised.len(),
-            });
-        }
-        self.next = index + 1;
-        Ok(())
-    }
 }

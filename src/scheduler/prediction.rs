@@ -31,7 +31,7 @@ pub(super) fn prediction(
     options.choice("prediction_type", Prediction::Epsilon, words)
 }
 
-/// A noise level of a variance-preserving process: sample = `signal` · clean + `noise` · ε.
+/// A noise level: sample = `signal` · clean + `noise` · ε.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Level {
     pub(super) signal: f32,
@@ -39,11 +39,18 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// Where alpha bar is `alpha`.
+    /// Of a process that preserves variance, where alpha bar is `alpha`.
     pub(super) fn new(alpha: f32) -> Self {
         Self {
             signal: alpha.sqrt(),
             noise: (1.0 - alpha).sqrt(),
+        }
+    }
+
+    /// Puts `noise` on `clean` latents.
+    pub(super) fn mix(self, clean: &[f32], noise: &[f32], out: &mut [f32]) {
+        for ((out, clean), noise) in out.iter_mut().zip(clean).zip(noise) {
+            *out = self.signal * clean + self.noise * noise;
         }
     }
 
@@ -70,11 +77,8 @@ impl Level {
 
 /// Pure noise says nothing about the picture through its noise: a noise-predicting model cannot start
 /// at zero signal. `alphas` are the visited values of alpha bar.
-pub(super) fn check_start(
-    prediction: Prediction,
-    mut alphas: impl Iterator<Item = f32>,
-) -> Result<(), SchedulerError> {
-    if prediction == Prediction::Epsilon && alphas.any(|alpha| alpha == 0.0) {
+pub(super) fn check_start(prediction: Prediction, alphas: &[f32]) -> Result<(), SchedulerError> {
+    if prediction == Prediction::Epsilon && alphas.contains(&0.0) {
         return Err(SchedulerError::Schedule(
             "prediction_type epsilon cannot start from pure noise (rescale_betas_zero_snr with this timestep_spacing); it needs v_prediction or sample".into(),
         ));
