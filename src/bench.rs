@@ -11,8 +11,8 @@ use crate::contained::catch;
 use crate::error::Error;
 use crate::memory::MemoryPlan;
 use crate::pipeline::LoadOptions;
-use crate::watched::CancelToken;
 use crate::runtime::Kind;
+use crate::watched::CancelToken;
 use fixture::Fixture;
 
 /// What to time.

@@ -92,14 +92,18 @@ impl FromStr for Component {
             let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
             return Err(NoComponent(shown));
         }
-        let known = Self::IN_ORDER.into_iter().find(|known| known.name() == name);
+        let known = Self::IN_ORDER
+            .into_iter()
+            .find(|known| known.name() == name);
         Ok(known.unwrap_or_else(|| Self(Cow::Owned(name.to_owned()))))
     }
 }
 
 /// A name that no [`Component`] can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("component `{0}`: give the name of a network's folder in the model, as text_encoder, unet or vae_decoder")]
+#[error(
+    "component `{0}`: give the name of a network's folder in the model, as text_encoder, unet or vae_decoder"
+)]
 pub struct NoComponent(String);
 
 #[cfg(test)]
@@ -109,7 +113,14 @@ mod tests {
     #[test]
     fn networks_are_found_in_the_order_of_painting() {
         let model = tempfile::tempdir().expect("a folder");
-        for name in ["vae_decoder", "controlnet", "unet", "text_encoder_2", "text_encoder", "scheduler"] {
+        for name in [
+            "vae_decoder",
+            "controlnet",
+            "unet",
+            "text_encoder_2",
+            "text_encoder",
+            "scheduler",
+        ] {
             std::fs::create_dir(model.path().join(name)).expect("a folder");
             if name != "scheduler" {
                 std::fs::write(model.path().join(name).join("model.onnx"), "").expect("room");
@@ -117,7 +128,13 @@ mod tests {
         }
         let found = Component::all_in(model.path());
         let names: Vec<&str> = found.iter().map(Component::name).collect();
-        let wanted = ["text_encoder", "text_encoder_2", "unet", "vae_decoder", "controlnet"];
+        let wanted = [
+            "text_encoder",
+            "text_encoder_2",
+            "unet",
+            "vae_decoder",
+            "controlnet",
+        ];
         assert_eq!(names, wanted);
         assert_eq!(Component::denoiser_in(model.path()), Component::UNET);
     }

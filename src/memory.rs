@@ -132,7 +132,10 @@ impl MemoryPlan {
     /// Bytes at the fullest moment.
     #[must_use]
     pub fn peak(&self) -> usize {
-        let peaks = self.stages.iter().map(|stage| stage.largest() + self.beside(stage));
+        let peaks = self
+            .stages
+            .iter()
+            .map(|stage| stage.largest() + self.beside(stage));
         self.base + peaks.max().unwrap_or(0) + MARGIN
     }
 
@@ -272,7 +275,12 @@ type Choice = Result<Vec<StagePlan>, (Component, usize)>;
 
 /// The first way that fits, or the bytes that the one which needs least needs. Where several networks are needed, all take their
 /// next way at once; who has no other keeps the last.
-fn choose<E>(phase: &mut Phase<'_, E>, number: usize, room: usize, cache: bool) -> Result<Choice, E> {
+fn choose<E>(
+    phase: &mut Phase<'_, E>,
+    number: usize,
+    room: usize,
+    cache: bool,
+) -> Result<Choice, E> {
     let mut ways: Vec<Option<Alternative>> = phase.iter().map(|_| None).collect();
     let mut least = usize::MAX;
     for attempt in 0.. {
@@ -290,7 +298,12 @@ fn choose<E>(phase: &mut Phase<'_, E>, number: usize, room: usize, cache: bool) 
             Ok(residencies) => {
                 let members = phase.iter().zip(ways).zip(residencies);
                 let stages = members.filter_map(|((network, way), residency)| {
-                    Some(StagePlan::new(network.component.clone(), number, way?, residency))
+                    Some(StagePlan::new(
+                        network.component.clone(),
+                        number,
+                        way?,
+                        residency,
+                    ))
                 });
                 return Ok(Ok(stages.collect()));
             }
@@ -311,7 +324,9 @@ fn fit(all: &[&Needs], room: usize, cache: bool) -> Result<Vec<Residency>, usize
         let each = all.iter().map(|needs| of(needs));
         each.fold(0_usize, usize::saturating_add)
     };
-    let tensors = all.iter().flat_map(|needs| needs.activations.iter().copied());
+    let tensors = all
+        .iter()
+        .flat_map(|needs| needs.activations.iter().copied());
     let largest = tensors.max().unwrap_or(0);
     let graphs = sum(&|needs| needs.graph);
     let fixed = sum(&|needs| needs.graph + needs.sizes.columns).saturating_add(largest);

@@ -119,7 +119,7 @@ impl Fixture {
     pub(super) fn pass(&mut self, workers: &Workers) -> Result<(), Error> {
         match &mut self.subject {
             Subject::Decoder(decoder, latents, tile) => {
-                decoder.decode(workers, latents, *tile, &mut |_, _| Ok(()))?;
+                decoder.decode::<Error>(workers, latents, *tile, &mut |_, _| Ok(()))?;
             }
             Subject::Other(other) => {
                 let plan = other.network.load(workers, &other.shapes)?;
@@ -163,7 +163,8 @@ impl Other {
         let inputs = feed.tensors(&network, &shapes, &told, &[])?;
         // As painting does: an encoder may also give what nobody asks for.
         let last = network.outputs().iter();
-        let last = last.filter(|output| component.is_text_encoder() && output.name == "last_hidden_state");
+        let last =
+            last.filter(|output| component.is_text_encoder() && output.name == "last_hidden_state");
         let outputs = last.map(|output| output.name.clone()).collect();
         Ok(Self {
             network: LazyNetwork::new(network, outputs, Precision::Usual),
@@ -209,7 +210,10 @@ fn tokens(dir: &Path, component: &Component) -> usize {
     let number = component.name().strip_prefix("text_encoder");
     let folder = format!("tokenizer{}", number.unwrap_or_default());
     let encoder = format!("text_encoder{}", number.unwrap_or_default());
-    let tokenizer = dir.join(&folder).exists().then(|| Tokenizer::load_from(dir, &folder, &encoder));
+    let tokenizer = dir
+        .join(&folder)
+        .exists()
+        .then(|| Tokenizer::load_from(dir, &folder, &encoder));
     match tokenizer {
         Some(Ok(tokenizer)) => tokenizer.max_length(),
         // One of another kind, or none.

@@ -90,12 +90,19 @@ impl Family for StableDiffusionXl {
             ));
         }
         // Side by side, token by token.
-        let tokens = first.data.chunks(first.width).zip(second.data.chunks(second.width));
+        let tokens = first
+            .data
+            .chunks(first.width)
+            .zip(second.data.chunks(second.width));
         let data = tokens.flat_map(|(first, second)| [first, second].concat());
         let (width, height) = (picture.size.0 as f32, picture.size.1 as f32);
         let sizes = vec![height, width, 0.0, 0.0, height, width];
         let inputs = Inputs::default()
-            .with(TEXT, &[first.tokens, first.width + second.width], data.collect())
+            .with(
+                TEXT,
+                &[first.tokens, first.width + second.width],
+                data.collect(),
+            )
             .with(POOLED, &[second.pooled.len()], second.pooled.clone())
             .with(SIZES, &[sizes.len()], sizes);
         Ok(with_guidance(inputs, picture))

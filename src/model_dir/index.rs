@@ -9,7 +9,13 @@ use crate::text::excerpt;
 const PAINTED: &str = "easel paints Stable Diffusion 1.x, 2.x and XL type models";
 
 /// Parts that painting from text alone does without.
-const UNUSED: [&str; 5] = ["vae_encoder", "safety_checker", "feature_extractor", "image_encoder", "watermark"];
+const UNUSED: [&str; 5] = [
+    "vae_encoder",
+    "safety_checker",
+    "feature_extractor",
+    "image_encoder",
+    "watermark",
+];
 
 /// Refuses families that easel does not paint with.
 pub(super) fn refuse_others(index: &Config) -> Result<(), String> {

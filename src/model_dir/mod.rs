@@ -135,10 +135,15 @@ impl Files {
         let made = made.map_err(in_denoiser)?.map(|made| made as usize);
         if let Some(made) = made.filter(|made| *made != channels) {
             let problem = recognise::channels_problem(channels, made);
-            return Err(ModelDirError::foreign(path.join(&self.denoiser_file), problem));
+            return Err(ModelDirError::foreign(
+                path.join(&self.denoiser_file),
+                problem,
+            ));
         }
         let [rows, columns] = sample_size(&self.denoiser).map_err(in_denoiser)?;
-        let levels = self.denoiser.counts("block_out_channels", 1..=8, 1..=1 << 20);
+        let levels = self
+            .denoiser
+            .counts("block_out_channels", 1..=8, 1..=1 << 20);
         let levels = levels.map_err(in_denoiser)?;
         let levels = levels.map_or(LEVELS, |blocks| blocks.len());
         let (width, height) = self.easel.size;
@@ -210,7 +215,11 @@ impl ModelDir {
         let own = geometry.channels == family.preview().rows.len() && !vae.tiny;
         let preview = files.easel.preview(geometry.channels);
         let preview = preview.map_err(|p| ModelDirError::new(path.join("easel.json"), p))?;
-        let scaling_factor = if vae.tiny { 1.0 } else { family.scaling_factor() };
+        let scaling_factor = if vae.tiny {
+            1.0
+        } else {
+            family.scaling_factor()
+        };
         Ok(Self {
             defaults,
             scheduler,
@@ -253,8 +262,8 @@ fn read_scheduler(
         };
     };
     let kind = name.parse::<SchedulerKind>();
-    let kind = kind
-        .map_err(|error| ModelDirError::new(path.join("easel.json"), error.to_string()))?;
+    let kind =
+        kind.map_err(|error| ModelDirError::new(path.join("easel.json"), error.to_string()))?;
     match scheduler::build(kind, &config, 2, (64, 64)) {
         Err(error @ SchedulerError::BadValue { .. }) => Err(fail(&error)),
         // Whether it suits the picture is for the request to find out.
@@ -265,7 +274,11 @@ fn read_scheduler(
 impl ModelDefaults {
     /// Latents of a picture of `size`, the model's default unless given; all zero.
     pub(crate) fn latents(&self, size: Option<(u32, u32)>) -> Result<Latents, RequestError> {
-        blank_latents(size.unwrap_or(self.size), self.vae_factor, self.latent_channels)
+        blank_latents(
+            size.unwrap_or(self.size),
+            self.vae_factor,
+            self.latent_channels,
+        )
     }
 }
 
@@ -282,11 +295,7 @@ fn check_size((width, height): (u32, u32), factor: u32) -> Result<(), RequestErr
     })
 }
 
-fn blank_latents(
-    size: (u32, u32),
-    factor: u32,
-    channels: usize,
-) -> Result<Latents, RequestError> {
+fn blank_latents(size: (u32, u32), factor: u32, channels: usize) -> Result<Latents, RequestError> {
     check_size(size, factor)?;
     let (width, height) = size;
     let (rows, columns) = ((height / factor) as usize, (width / factor) as usize);

@@ -269,7 +269,10 @@ fn lfs_pointer_in(dir: &Path) -> Option<PathBuf> {
 
 /// Families by what their pipelines' classes begin with, behind the `ORT` or `Onnx` of optimum and diffusers.
 const FAMILIES: [(&str, &str); 22] = [
-    ("StableDiffusionXLInpaint", "Stable Diffusion XL for inpainting"),
+    (
+        "StableDiffusionXLInpaint",
+        "Stable Diffusion XL for inpainting",
+    ),
     ("StableDiffusion3", "Stable Diffusion 3"),
     ("StableDiffusionUpscale", "Stable Diffusion's upscaler"),
     (

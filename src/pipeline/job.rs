@@ -49,7 +49,9 @@ impl Prompts {
         };
         let all: Vec<Vec<usize>> = self.positive.iter().map(chunks).collect();
         let tokens = all.first().map_or(0, |chunks| chunks.iter().sum());
-        let longest = all.iter().map(|chunks| chunks.iter().copied().max().unwrap_or(0));
+        let longest = all
+            .iter()
+            .map(|chunks| chunks.iter().copied().max().unwrap_or(0));
         (tokens, longest.collect())
     }
 }

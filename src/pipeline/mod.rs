@@ -208,7 +208,7 @@ impl Pipeline {
             let painter = Painter::new(self, cancel, progress);
             painter.paint(request, noise)
         })
-            .unwrap_or_else(|panic| Err(Error::Unforeseen(panic)));
+        .unwrap_or_else(|panic| Err(Error::Unforeseen(panic)));
         self.workers.obey(&CancelToken::new());
         match painted {
             // Whatever it was that noticed.

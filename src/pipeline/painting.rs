@@ -57,7 +57,7 @@ impl<'a> Painter<'a> {
 
         let prompts = self.plan(request, &job)?;
         let rows = self.condition(&job, &prompts, sampler.init_noise_sigma())?;
-        let latents = self.denoise(&job, &rows, &mut *sampler, noise)?;
+        let latents = self.denoise(&job, &rows, &mut sampler, noise)?;
         let picture = self.decode(&latents)?;
 
         let before = self.pipeline.load;
@@ -75,11 +75,7 @@ impl<'a> Painter<'a> {
         })
     }
 
-    fn sampler(
-        &mut self,
-        job: &Job,
-        request: &PaintRequest,
-    ) -> Result<Box<dyn Scheduler>, Error> {
+    fn sampler(&mut self, job: &Job, request: &PaintRequest) -> Result<Scheduler, Error> {
         let config = &self.pipeline.model.scheduler;
         let sides = (job.latents.height, job.latents.width);
         let sampler = scheduler::build(job.scheduler, config, job.steps, sides)?;
@@ -104,7 +100,12 @@ impl<'a> Painter<'a> {
     }
 
     /// What the denoiser is told all the time, for each row of its batch: the prompt's, and what is steered away from.
-    fn condition(&mut self, job: &Job, prompts: &Prompts, sigma: f32) -> Result<Vec<Inputs>, Error> {
+    fn condition(
+        &mut self,
+        job: &Job,
+        prompts: &Prompts,
+        sigma: f32,
+    ) -> Result<Vec<Inputs>, Error> {
         check(self.cancel)?;
         self.report(Stage::Text, 0, sigma);
         let clock = Instant::now();
@@ -152,7 +153,7 @@ impl<'a> Painter<'a> {
         &mut self,
         job: &Job,
         rows: &[Inputs],
-        sampler: &mut dyn Scheduler,
+        sampler: &mut Scheduler,
         noise: &mut dyn NoiseSource,
     ) -> Result<Latents, Error> {
         check(self.cancel)?;
@@ -160,7 +161,9 @@ impl<'a> Painter<'a> {
         let mut latents = job.latents.clone();
         let extents = self.pipeline.extents(&latents, tokens(rows[0]));
         let clock = Instant::now();
-        let Pipeline { denoiser, workers, .. } = &mut *self.pipeline;
+        let Pipeline {
+            denoiser, workers, ..
+        } = &mut *self.pipeline;
         let together = rows.len().min(denoiser.batch());
         denoiser.prepare(workers, &extents, together)?;
         self.timings.load += clock.elapsed();
@@ -173,7 +176,8 @@ impl<'a> Painter<'a> {
         for index in 0..self.passes {
             let mut input = latents.clone();
             sampler.scale_model_input(index, &mut input.data);
-            let prediction = self.predict(job, &extents, input, sampler.timesteps()[index], &rows)?;
+            let prediction =
+                self.predict(job, &extents, input, sampler.timesteps()[index], &rows)?;
             sampler.step(
                 index,
                 &prediction,
@@ -210,7 +214,9 @@ impl<'a> Painter<'a> {
         let step = Inputs::default()
             .with(SAMPLE, &input.shape()[1..], input.data)
             .with(TIMESTEP, &[], vec![timestep]);
-        let Pipeline { denoiser, workers, .. } = &mut *self.pipeline;
+        let Pipeline {
+            denoiser, workers, ..
+        } = &mut *self.pipeline;
         let mut predictions = Vec::with_capacity(rows.len());
         for rows in rows.chunks(denoiser.batch()) {
             check(self.cancel)?;
@@ -219,7 +225,12 @@ impl<'a> Painter<'a> {
         let mut predictions = predictions.into_iter();
         let mut prediction = predictions.next().expect("there is a row for the prompt");
         if let Some(unguided) = predictions.next() {
-            guidance::apply(&mut prediction, &unguided, job.guidance, job.guidance_rescale);
+            guidance::apply(
+                &mut prediction,
+                &unguided,
+                job.guidance,
+                job.guidance_rescale,
+            );
         }
         Ok(prediction)
     }
@@ -235,7 +246,12 @@ impl<'a> Painter<'a> {
         scaled.data.iter_mut().for_each(scale);
         let clock = Instant::now();
         let tile = self.pipeline.tile();
-        let Pipeline { decoder, workers, memory, .. } = &mut *self.pipeline;
+        let Pipeline {
+            decoder,
+            workers,
+            memory,
+            ..
+        } = &mut *self.pipeline;
         decoder.prepare(workers, &scaled, tile)?;
         self.timings.load += clock.elapsed();
         let clock = Instant::now();

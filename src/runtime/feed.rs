@@ -19,7 +19,11 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Compares what the network declares with what it can be told. `most`: rows that it is asked for at most.
-    pub(crate) fn of(network: &Network, offers: &[Offer], most: usize) -> Result<Self, RuntimeError> {
+    pub(crate) fn of(
+        network: &Network,
+        offers: &[Offer],
+        most: usize,
+    ) -> Result<Self, RuntimeError> {
         let mut taken = Vec::new();
         for input in network.inputs() {
             let Some(offer) = offers.iter().find(|offer| offer.name == input.name) else {
@@ -36,7 +40,9 @@ impl Feed {
             offers: taken,
             batch: None,
         };
-        let declared = feed.pairs(network).filter(|(_, offer)| offer.rows == Rows::Each);
+        let declared = feed
+            .pairs(network)
+            .filter(|(_, offer)| offer.rows == Rows::Each);
         let fixed = declared.filter_map(|(input, _)| input.dims.first().copied().flatten());
         feed.batch = fixed.max();
         if let Some(batch) = feed.batch.filter(|batch| *batch > most) {
@@ -52,7 +58,10 @@ impl Feed {
         Ok(feed)
     }
 
-    fn pairs<'a>(&'a self, network: &'a Network) -> impl Iterator<Item = (&'a InputSpec, &'a Offer)> {
+    fn pairs<'a>(
+        &'a self,
+        network: &'a Network,
+    ) -> impl Iterator<Item = (&'a InputSpec, &'a Offer)> {
         network.inputs().iter().zip(&self.offers)
     }
 
@@ -119,7 +128,10 @@ impl Feed {
                 let told = common.get(&input.name);
                 let told = told.or_else(|| own?.get(&input.name));
                 let told = told.ok_or_else(|| {
-                    network.error(format!("asks for input `{}`, which this picture does not have", input.name))
+                    network.error(format!(
+                        "asks for input `{}`, which this picture does not have",
+                        input.name
+                    ))
                 })?;
                 if told.dims != shape[before..] {
                     return Err(network.error(format!(

@@ -30,11 +30,7 @@ struct Loaded {
 }
 
 impl LazyNetwork {
-    pub(crate) fn new(
-        network: Network,
-        outputs: Vec<String>,
-        precision: Precision,
-    ) -> Self {
+    pub(crate) fn new(network: Network, outputs: Vec<String>, precision: Precision) -> Self {
         Self {
             network,
             outputs,

@@ -30,8 +30,8 @@ use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 
 use crate::component::Component;
 use crate::contained::{Stopped, catch, on_own_thread};
-use crate::watched::CancelToken;
 use crate::text::message;
+use crate::watched::CancelToken;
 use crate::weights::{Pack, read_network};
 pub(crate) use cut::Section;
 pub(crate) use feed::Feed;
@@ -308,7 +308,10 @@ impl Network {
     }
 
     /// How often `DIR/COMPONENT/model.onnx` makes images larger.
-    pub(crate) fn upsamplings(model_dir: &Path, component: &Component) -> Result<usize, RuntimeError> {
+    pub(crate) fn upsamplings(
+        model_dir: &Path,
+        component: &Component,
+    ) -> Result<usize, RuntimeError> {
         let proto = parse(&file(model_dir, component))?;
         let graphs = proto.graph.iter().flat_map(|graph| &graph.node);
         let nodes = graphs.chain(proto.functions.iter().flat_map(|function| &function.node));

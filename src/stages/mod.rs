@@ -6,6 +6,4 @@ mod text_encoder;
 
 pub(crate) use autoencoder::Decoder;
 pub(crate) use denoiser::Denoiser;
-pub(crate) use text_encoder::{
-    Hidden, OFFERS as TEXT_ENCODER_OFFERS, TextEmbedding, TextEncoder,
-};
+pub(crate) use text_encoder::{Hidden, OFFERS as TEXT_ENCODER_OFFERS, TextEmbedding, TextEncoder};

@@ -182,8 +182,12 @@ impl TextEncoder {
             .with(MASK, &[length], vec![1.0; length])
             .with(POSITIONS, &[length], positions.collect());
         let shapes = self.shapes(length)?;
-        let inputs = self.feed.tensors(self.network.network(), &shapes, &told, &[])?;
-        self.network.load(workers, &shapes)?.run_all(workers, inputs)
+        let inputs = self
+            .feed
+            .tensors(self.network.network(), &shapes, &told, &[])?;
+        self.network
+            .load(workers, &shapes)?
+            .run_all(workers, inputs)
     }
 }
 
@@ -205,7 +209,9 @@ fn hidden_output(network: &Network, hidden: Hidden) -> Result<String, RuntimeErr
             let states: Vec<_> = states.collect();
             let last = states.iter().map(|(number, _)| *number).max().unwrap_or(0);
             let mut states = states.into_iter();
-            states.find(|(number, _)| number + 1 == last).map(|(_, output)| output)
+            states
+                .find(|(number, _)| number + 1 == last)
+                .map(|(_, output)| output)
         }
     };
     found.map(|output| output.name.clone()).ok_or_else(|| {

@@ -130,7 +130,13 @@ fn survey(engine: &EngineArguments, model: &Path, cancel: &CancelToken) -> Resul
             threads: Some(1),
             ..options
         };
-        networks.push(time(model, &alone, Component::denoiser_in(model), guided, cancel)?);
+        networks.push(time(
+            model,
+            &alone,
+            Component::denoiser_in(model),
+            guided,
+            cancel,
+        )?);
     }
     let after = State::read(&root);
     say("timing memory");

@@ -25,7 +25,8 @@ impl Needs {
     pub(crate) fn of(plan: &MemoryPlan, (width, height): (u32, u32)) -> Self {
         let bytes = |size: usize| size as u64;
         let within_budget = plan.budget.is_some();
-        let grows = |component: &Component| !(within_budget && *component == Component::VAE_DECODER);
+        let grows =
+            |component: &Component| !(within_budget && *component == Component::VAE_DECODER);
         let growing = plan.stages.iter().filter(|stage| grows(&stage.component));
         let tensors = growing.map(|stage| bytes(stage.largest())).max();
         let stays: u64 = if within_budget {

@@ -110,8 +110,8 @@ fn blend(target: &mut [f32], weights: &[f32], new: &[f32]) {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::tiling::Tile;
     use super::*;
+    use crate::tiling::Tile;
 
     /// A picture of anything, `[3, height, width]`, some of it out of range.
     fn planes(height: usize, width: usize) -> Vec<f32> {

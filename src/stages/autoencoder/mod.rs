@@ -12,7 +12,6 @@ use std::path::Path;
 use tract_core::prelude::{DatumType, Tensor, TractResult};
 
 use crate::component::Component;
-use crate::error::Error;
 use crate::latents::Latents;
 use crate::memory::{Alternative, Alternatives};
 use crate::picture::Picture;
@@ -49,11 +48,11 @@ impl Decoder {
     }
 
     /// The ways in which such latents can be decoded.
-    pub(crate) fn alternatives<'a>(
+    pub(crate) fn alternatives<'a, E: From<RuntimeError> + 'a>(
         &'a self,
         workers: &'a Workers,
         latents: &'a Latents,
-    ) -> Alternatives<'a, Error> {
+    ) -> Alternatives<'a, E> {
         // Nobody who has room for the whole asks whether the network can be cut.
         let sections = OnceCell::new();
         let tiles: Vec<Tile> = Tile::from_large_to_small(latents.height, latents.width).collect();
@@ -121,13 +120,13 @@ impl Decoder {
 
     /// Decodes latents in the decoder's own scale. `proceed` is asked before each tile, with how many are done and how many there
     /// are; its error ends the decode.
-    pub(crate) fn decode(
+    pub(crate) fn decode<E: From<RuntimeError>>(
         &mut self,
         workers: &Workers,
         latents: &Latents,
         tile: Tile,
-        proceed: &mut dyn FnMut(usize, usize) -> Result<(), Error>,
-    ) -> Result<Picture, Error> {
+        proceed: &mut dyn FnMut(usize, usize) -> Result<(), E>,
+    ) -> Result<Picture, E> {
         let tiling = Tiling::new(latents.height, latents.width, tile);
         if let Some(side) = in_sections(&tiling, tile) {
             let limit = self.network.limit();
@@ -146,13 +145,13 @@ impl Decoder {
         self.decode_tiles(workers, latents, &tiling, proceed)
     }
 
-    fn decode_tiles(
+    fn decode_tiles<E: From<RuntimeError>>(
         &mut self,
         workers: &Workers,
         latents: &Latents,
         tiling: &Tiling,
-        proceed: &mut dyn FnMut(usize, usize) -> Result<(), Error>,
-    ) -> Result<Picture, Error> {
+        proceed: &mut dyn FnMut(usize, usize) -> Result<(), E>,
+    ) -> Result<Picture, E> {
         let mut canvas = Canvas::new(tiling, self.factor);
         let mut done = 0;
         for (row, &top) in tiling.rows.origins.iter().enumerate() {

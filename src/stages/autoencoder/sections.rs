@@ -14,7 +14,6 @@ use tract_core::prelude::{Tensor, TractResult};
 
 use super::canvas::Canvas;
 use super::compact_image::CompactImage;
-use crate::error::Error;
 use crate::picture::Picture;
 use crate::runtime::{
     Needs, Residency, RuntimeError, Section, Sections, Workers, make_room_within, moments_tensor,
@@ -125,13 +124,13 @@ impl<'a> SectionRunner<'a> {
     }
 
     /// From what the head made to the picture. `proceed` is asked before each tile, with how many are done.
-    pub(super) fn run(
+    pub(super) fn run<E: From<RuntimeError>>(
         &self,
         workers: &Workers,
         limit: Option<usize>,
         head: Tensor,
-        proceed: &mut dyn FnMut(usize) -> Result<(), Error>,
-    ) -> Result<Picture, Error> {
+        proceed: &mut dyn FnMut(usize) -> Result<(), E>,
+    ) -> Result<Picture, E> {
         let all = self.sections.values();
         let mut images = Images::new(self, workers, limit)?;
         let whole = self.latents.map(|side| 0..side);

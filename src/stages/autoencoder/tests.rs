@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use super::*;
+use crate::Error;
 use crate::model_dir::ModelDir;
 use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::{CancelToken, LoadOptions, PaintRequest, Pipeline};
@@ -61,7 +62,8 @@ fn latents(height: usize, width: usize) -> Latents {
 }
 
 fn decoded(autoencoder: &mut Decoder, latents: &Latents, tiling: &Tiling) -> Picture {
-    let picture = autoencoder.decode_tiles(&Workers::new(1), latents, tiling, &mut |_, _| Ok(()));
+    let picture =
+        autoencoder.decode_tiles::<Error>(&Workers::new(1), latents, tiling, &mut |_, _| Ok(()));
     picture.expect("it decodes")
 }
 
@@ -99,7 +101,7 @@ fn a_tile_as_large_as_the_picture_gives_the_very_same_picture() {
     let (mut autoencoder, workers) = (pocket(), Workers::new(1));
     let latents = latents(16, 24);
     let mut decode = |tile| {
-        let picture = autoencoder.decode(&workers, &latents, tile, &mut |_, _| Ok(()));
+        let picture = autoencoder.decode::<Error>(&workers, &latents, tile, &mut |_, _| Ok(()));
         picture.expect("it decodes")
     };
     let whole = decode(Tile::Whole);
@@ -113,7 +115,7 @@ fn a_decode_stops_between_tiles() {
     let mut autoencoder = pocket();
     let latents = latents(16, 40);
     let mut asked = Vec::new();
-    let stopped = autoencoder.decode(
+    let stopped = autoencoder.decode::<Error>(
         &Workers::new(1),
         &latents,
         Tile::Side(16),
@@ -138,7 +140,7 @@ fn a_budget_too_small_for_the_whole_changes_no_colours_unless_it_is_too_small_fo
     let mut latents = Latents::zeros(4, 96, 128);
     PhiloxNoise::new(3).fill(&mut latents.data);
     let decode = |autoencoder: &mut Decoder, tile| {
-        let picture = autoencoder.decode(&workers, &latents, tile, &mut |_, _| Ok(()));
+        let picture = autoencoder.decode::<Error>(&workers, &latents, tile, &mut |_, _| Ok(()));
         picture.expect("it decodes")
     };
     let whole = decode(&mut autoencoder, Tile::Whole);
@@ -192,7 +194,7 @@ fn measure() {
     };
     let workers = Workers::new(1);
     let decode = |autoencoder: &mut Decoder, tile| {
-        let picture = autoencoder.decode(&workers, &latents, tile, &mut |_, _| Ok(()));
+        let picture = autoencoder.decode::<Error>(&workers, &latents, tile, &mut |_, _| Ok(()));
         picture.expect("it decodes")
     };
     let status = || std::fs::read_to_string("/proc/self/status").expect("Linux");

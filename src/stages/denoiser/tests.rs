@@ -157,10 +157,7 @@ fn other_inputs_are_refused_by_name() {
         ("timestep", "noise_at", "asks for input `noise_at`"),
     ] {
         let changed = changed(from.as_bytes(), to.as_bytes());
-        let error = open_in(changed.path())
-            .err()
-            .expect("refused")
-            .to_string();
+        let error = open_in(changed.path()).err().expect("refused").to_string();
         assert!(error.contains(said) && !error.contains('\n'), "{error}");
     }
 }
