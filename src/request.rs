@@ -21,6 +21,8 @@ pub struct PaintRequest {
     pub guidance: Option<f32>,
     /// Guidance rescale, 0 to 1 (Lin et al., arXiv 2305.08891, section 3.4).
     pub guidance_rescale: f32,
+    /// Layers of the text encoders to leave out, the last ones, 0 to 64 (*CLIP skip*, as diffusers counts: AUTOMATIC1111's 2 is 1).
+    pub clip_skip: usize,
     /// All randomness comes from this.
     pub seed: u64,
     /// Sampling method.
@@ -40,6 +42,7 @@ impl PaintRequest {
             steps: None,
             guidance: None,
             guidance_rescale: 0.0,
+            clip_skip: 0,
             seed: 0,
             scheduler: None,
             latents: None,
@@ -74,6 +77,9 @@ impl PaintRequest {
         if !(0.0..=1.0).contains(&self.guidance_rescale) {
             return Err(RequestError::Rescale(self.guidance_rescale));
         }
+        if self.clip_skip > MOST_LAYERS {
+            return Err(RequestError::ClipSkip(self.clip_skip));
+        }
         Ok(())
     }
 }
@@ -101,6 +107,9 @@ pub enum RequestError {
     /// Out of range or not a number.
     #[error("guidance rescale: {0}: give 0 to 1")]
     Rescale(f32),
+    /// More layers than any text encoder has.
+    #[error("clip skip: {0}: give 0 to {MOST_LAYERS}")]
+    ClipSkip(usize),
     /// Not a multiple of the autoencoder's factor, or out of range.
     #[error(
         "size: {width}x{height}: this model paints multiples of {factor} up to {LARGEST_SIDE} pixels each way"
@@ -135,5 +144,7 @@ pub enum RequestError {
     },
 }
 
+/// Of a text encoder; the largest of those that are known has 32.
+const MOST_LAYERS: usize = 64;
 /// Pixels; beyond this no board has the memory.
 pub const LARGEST_SIDE: u32 = 8192;

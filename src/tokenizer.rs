@@ -51,6 +51,8 @@ pub struct Chunk {
     pub ids: Vec<u32>,
     /// Per position, finite and positive; 1 on BOS, EOS and padding. [`crate::prompt`] says how they act.
     pub weights: Vec<f32>,
+    /// Positions before the padding.
+    pub length: usize,
 }
 
 impl Chunk {
@@ -214,6 +216,7 @@ impl Tokenizer {
         let mut chunk = Chunk {
             ids: vec![self.frame.pad; self.max_length],
             weights: vec![1.0; self.max_length],
+            length: ids.len() + 2,
         };
         chunk.ids[0] = self.frame.bos;
         chunk.ids[1..=ids.len()].copy_from_slice(ids);

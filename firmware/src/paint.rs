@@ -44,6 +44,14 @@ pub(crate) struct PaintArguments {
         allow_negative_numbers = true
     )]
     guidance_rescale: f32,
+    /// Leave out so many of the text encoders' last layers, 0 to 64
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    clip_skip: u8,
     /// ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm or flow-euler [default: the model's]
     #[arg(long, value_name = "NAME")]
     scheduler: Option<SchedulerKind>,
@@ -106,6 +114,7 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
         steps: arguments.steps,
         guidance: arguments.guidance,
         guidance_rescale: arguments.guidance_rescale,
+        clip_skip: arguments.clip_skip.into(),
         seed,
         scheduler: arguments.scheduler,
         latents: arguments

@@ -48,6 +48,9 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether the denoiser is told the guidance scale, so that one pass a step is enough.
+    fn embeds_guidance(&self) -> bool;
+
     /// What is painted unless the model's files or the caller say otherwise.
     fn defaults(&self) -> Defaults;
 

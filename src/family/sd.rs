@@ -58,6 +58,10 @@ impl Family for StableDiffusion {
         Ok(with_guidance(inputs, picture))
     }
 
+    fn embeds_guidance(&self) -> bool {
+        self.embeds_guidance
+    }
+
     fn defaults(&self) -> Defaults {
         match self.embeds_guidance {
             false => Defaults {

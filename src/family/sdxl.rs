@@ -112,6 +112,10 @@ impl Family for StableDiffusionXl {
         self.zeroes
     }
 
+    fn embeds_guidance(&self) -> bool {
+        self.embeds_guidance
+    }
+
     fn defaults(&self) -> Defaults {
         match self.embeds_guidance {
             false => Defaults {

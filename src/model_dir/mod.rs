@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::component::Component;
 use crate::config::Config;
-use crate::family::{self, Family};
+use crate::family::{self, Defaults, Family};
 use crate::files::{SETTINGS, read_text};
 use crate::latents::Latents;
 use crate::preview::PreviewFactors;
@@ -96,6 +96,7 @@ pub(crate) struct ModelDir {
     pub(crate) even_latents: usize,
 }
 
+const SCHEDULER: &str = "scheduler/scheduler_config.json";
 /// Of the latents. The largest known have 128.
 const MOST_CHANNELS: u32 = 256;
 /// Channels of Stable Diffusion's latents.
@@ -200,9 +201,14 @@ impl ModelDir {
         let family = family::of(&index, &files.denoiser).map_err(refuse)?;
         index::check_components(&index, &*family).map_err(refuse)?;
         let geometry = files.geometry(path)?;
-        let (scheduler, kind) = read_scheduler(path, files.easel.scheduler.as_deref())?;
+        let text = read(&path.join(SCHEDULER))?;
+        let (scheduler, kind) = read_scheduler(path, &text, files.easel.scheduler.as_deref())?;
 
-        let usual = family.defaults();
+        let usual = match is_distilled(&Config::parse(&text).unwrap_or_default()) {
+            // Models that are told the guidance scale are distilled too, and the family knows what they take.
+            true if !family.embeds_guidance() => DISTILLED,
+            _ => family.defaults(),
+        };
         let defaults = ModelDefaults {
             size: geometry.size,
             steps: files.easel.steps.unwrap_or(usual.steps),
@@ -237,20 +243,44 @@ fn check_is_model(path: &Path) -> Result<(), ModelDirError> {
     not_a_model(path).map_or(Ok(()), refuse)
 }
 
+/// What models are painted with that were distilled to few steps, guidance within.
+const DISTILLED: Defaults = Defaults {
+    steps: 4,
+    guidance: 1.0,
+};
+
+/// Whether a scheduler's configuration is that of a model distilled to few steps: SD-Turbo, SDXL-Turbo and SDXL-Lightning have Euler's
+/// methods that begin at the end of the training's times; merged LCM- and TCD-LoRAs have schedulers of their own. A model that
+/// was trained down to no signal at all also begins there, and is none.
+fn is_distilled(scheduler: &Config) -> bool {
+    let text = |key| scheduler.get(key).and_then(|value| value.as_str());
+    let zero_snr = scheduler.get("rescale_betas_zero_snr");
+    match text("_class_name") {
+        Some("LCMScheduler" | "TCDScheduler") => true,
+        Some("EulerDiscreteScheduler" | "EulerAncestralDiscreteScheduler") => {
+            text("timestep_spacing") == Some("trailing")
+                && text("prediction_type") != Some("v_prediction")
+                && zero_snr.and_then(|value| value.as_bool()) != Some(true)
+        }
+        _ => false,
+    }
+}
+
 /// The scheduler's configuration, and the sampler that is taken unless the caller chooses: `asked` by `easel.json`, or the
 /// configuration's own; `None` if that is one that easel lacks.
 fn read_scheduler(
     path: &Path,
+    text: &str,
     asked: Option<&str>,
 ) -> Result<(SchedulerConfig, Option<SchedulerKind>), ModelDirError> {
-    let file = path.join("scheduler/scheduler_config.json");
+    let file = path.join(SCHEDULER);
     let fail = |error: &SchedulerError| {
         // Both name the file; once is enough, with its whole path.
         let text = error.to_string();
         let problem = text.strip_prefix("scheduler_config.json: ");
         ModelDirError::new(file.clone(), problem.unwrap_or(&text).to_owned())
     };
-    let config = SchedulerConfig::from_json(&read(&file)?).map_err(|error| fail(&error))?;
+    let config = SchedulerConfig::from_json(text).map_err(|error| fail(&error))?;
     let Some(name) = asked else {
         return match config.default_kind() {
             Ok(kind) => Ok((config, Some(kind))),

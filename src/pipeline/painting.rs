@@ -92,7 +92,10 @@ impl<'a> Painter<'a> {
         let clock = Instant::now();
         let pipeline = &mut *self.pipeline;
         let prompts = pipeline.prompts(request, job.guidance, &mut self.warnings)?;
-        let sizes = pipeline.sizes(&job.latents, &prompts);
+        for text in &mut pipeline.texts {
+            text.encoder.skip(request.clip_skip)?;
+        }
+        let sizes = pipeline.sizes(&job.latents, &prompts, request.clip_skip);
         pipeline.check_size(&job.latents, &sizes)?;
         pipeline.plan_for(&job.latents, sizes)?;
         self.timings.load += clock.elapsed();

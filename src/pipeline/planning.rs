@@ -23,6 +23,8 @@ pub(super) struct Sizes {
     tokens: usize,
     /// Rows in a pass of the denoiser.
     rows: usize,
+    /// Layers of the text encoders that are left out.
+    clip_skip: usize,
 }
 
 impl Pipeline {
@@ -36,7 +38,7 @@ impl Pipeline {
             let request = crate::request::PaintRequest::new("a");
             let guidance = 2.0;
             let prompts = self.prompts(&request, guidance, &mut Vec::new())?;
-            let sizes = self.sizes(&latents, &prompts);
+            let sizes = self.sizes(&latents, &prompts, 0);
             self.memory_for(&latents, &sizes, self.budget)
         });
         planned.unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
@@ -113,13 +115,14 @@ impl Pipeline {
         .into())
     }
 
-    pub(super) fn sizes(&self, latents: &Latents, prompts: &Prompts) -> Sizes {
+    pub(super) fn sizes(&self, latents: &Latents, prompts: &Prompts, clip_skip: usize) -> Sizes {
         let (tokens, chunks) = prompts.lengths();
         Sizes {
             latents: latents.shape(),
             chunks,
             tokens,
             rows: prompts.rows().min(self.denoiser.batch()),
+            clip_skip,
         }
     }
 

@@ -213,7 +213,7 @@ mod tests {
     use std::collections::HashMap;
     use std::path::Path;
 
-    use super::super::{Network, Precision, Residency, Workers};
+    use super::super::{Network, Precision, Residency, Wanted, Workers};
 
     /// How many nodes of each kind the default model's network has in the end.
     fn kinds(component: &str, shapes: &[Vec<usize>]) -> HashMap<String, usize> {
@@ -222,7 +222,7 @@ mod tests {
             Network::open(&dir, &component.parse().expect("a name")).expect("the default model");
         let workers = Workers::new(1);
         let (plan, _) = network
-            .prepare(&workers, shapes, &[], Precision::Fine)
+            .prepare(&workers, shapes, &Wanted::default(), Precision::Fine)
             .and_then(|prepared| prepared.load(&workers, Residency::Whole, None))
             .expect("it builds");
         let mut kinds = HashMap::new();

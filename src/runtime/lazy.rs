@@ -3,15 +3,14 @@
 use easel_kernels::heap;
 
 use super::{
-    Needs, Network, Plan, Precision, Prepared, Residency, RuntimeError, Sections, Workers,
+    Needs, Network, Plan, Precision, Prepared, Residency, RuntimeError, Sections, Wanted, Workers,
 };
 use crate::component::Component;
 
 /// A network that is loaded when it is needed, and stays until it is needed otherwise or told to leave.
 pub(crate) struct LazyNetwork {
     network: Network,
-    /// The outputs that are wanted; none: all of them.
-    outputs: Vec<String>,
+    wanted: Wanted,
     precision: Precision,
     residency: Residency,
     limit: Option<usize>,
@@ -33,7 +32,10 @@ impl LazyNetwork {
     pub(crate) fn new(network: Network, outputs: Vec<String>, precision: Precision) -> Self {
         Self {
             network,
-            outputs,
+            wanted: Wanted {
+                outputs,
+                skip_layers: 0,
+            },
             precision,
             residency: Residency::Whole,
             limit: None,
@@ -51,6 +53,18 @@ impl LazyNetwork {
         self.network.component()
     }
 
+    pub(crate) fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// From now on other outputs are wanted.
+    pub(crate) fn want(&mut self, wanted: Wanted) {
+        if self.wanted != wanted {
+            self.wanted = wanted;
+            self.unload();
+        }
+    }
+
     /// What the network needs for inputs of these shapes.
     pub(crate) fn needs(
         &self,
@@ -62,7 +76,7 @@ impl LazyNetwork {
 
     fn prepare(&self, workers: &Workers, shapes: &[Vec<usize>]) -> Result<Prepared, RuntimeError> {
         self.network
-            .prepare(workers, shapes, &self.outputs, self.precision)
+            .prepare(workers, shapes, &self.wanted, self.precision)
     }
 
     /// The network for inputs of these shapes, loaded if it is not.

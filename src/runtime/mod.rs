@@ -17,6 +17,7 @@ mod passes;
 mod prepared;
 mod profile;
 mod sections;
+mod skip_layers;
 mod workers;
 
 use std::io::ErrorKind;
@@ -183,13 +184,13 @@ impl Network {
         usize::try_from(sum).unwrap_or(usize::MAX)
     }
 
-    /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), all but the weights. Only what the
-    /// `outputs` need is kept; none: all of them.
+    /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), all but the weights. Only what is
+    /// `wanted` is kept.
     pub(crate) fn prepare(
         &self,
         workers: &Workers,
         shapes: &[Vec<usize>],
-        outputs: &[String],
+        wanted: &Wanted,
         precision: Precision,
     ) -> Result<Prepared, RuntimeError> {
         self.check(shapes)?;
@@ -202,14 +203,13 @@ impl Network {
             if distrust.is_some() {
                 return None;
             }
-            let how = format!("{precision:?} {}", outputs.join(" "));
-            let key = cache::key(&proto, &self.path, isa, &how);
+            let key = cache::key(&proto, &self.path, isa, &format!("{precision:?}"));
             Some(Place { path, key })
         });
         let elements = self.inputs.iter().map(|input| input.element);
         let aim = Arc::new(Aim {
             inputs: elements.zip(shapes.iter().cloned()).collect(),
-            outputs: outputs.to_vec(),
+            wanted: wanted.clone(),
             fine: (precision == Precision::Fine).then(|| finest(&shapes[0])),
             most: workers.most(),
         });
@@ -233,9 +233,16 @@ impl Network {
             let graph = pack.graph().ok()?;
             Some((pack, ModelProto::decode(&graph[..]).ok()?))
         });
+        // Whoever asks for layers to be left out may ask for too many.
+        let asked = wanted.skip_layers > 0;
+        let refusal = move |error: RuntimeError| RuntimeError {
+            foreign: error.foreign || asked,
+            ..error
+        };
         if let Some((pack, graph)) = open {
             let aim = aim.clone();
-            let model = self.within(workers, move || prepared::import(graph, &aim))?;
+            let model = self.within(workers, move || prepared::import(graph, &aim));
+            let model = model.map_err(refusal)?;
             if packing::fits(&model, isa, &pack) {
                 return Ok(prepared(model, Source::Cache(Arc::new(pack))));
             }
@@ -256,7 +263,7 @@ impl Network {
             let model = prepared::import(proto, &aim)?;
             Ok((model, Arc::new(weights), Arc::new(graph)))
         });
-        let (model, weights, graph) = made?;
+        let (model, weights, graph) = made.map_err(refusal)?;
         Ok(Prepared {
             cache,
             distrust,
@@ -273,7 +280,7 @@ impl Network {
         precision: Precision,
     ) -> Result<Option<Sections>, RuntimeError> {
         Sections::of(
-            self.prepare(workers, &[shape.to_vec()], &[], precision)?,
+            self.prepare(workers, &[shape.to_vec()], &Wanted::default(), precision)?,
             shape,
         )
     }
@@ -362,13 +369,21 @@ impl Plan {
     }
 }
 
+/// What is wanted of a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// By name, in the order in which they are given; none: all outputs.
+    pub(crate) outputs: Vec<String>,
+    /// Layers before the first of them that are left out.
+    pub(crate) skip_layers: usize,
+}
+
 /// What a network is built for.
 #[derive(Debug)]
 pub(super) struct Aim {
     /// Type and shape of each.
     pub(super) inputs: Vec<(DatumType, Vec<usize>)>,
-    /// The values that are wanted; none: all outputs.
-    pub(super) outputs: Vec<String>,
+    pub(super) wanted: Wanted,
     /// See [`fusion::run`].
     pub(super) fine: Option<usize>,
     /// Bytes that a tensor may have.

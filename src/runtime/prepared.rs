@@ -17,6 +17,7 @@ use super::ops::scratch::ScratchCache;
 use super::passes::{self, Weight};
 use super::{
     Aim, Plan, Residency, RuntimeError, Sizes, Workers, chain, fusion, gate, ops, order, packing,
+    skip_layers,
 };
 use crate::files;
 use crate::process_memory;
@@ -285,7 +286,10 @@ impl Prepared {
 }
 
 /// From a network that the passes have been over to one that can run, but for its weights.
-pub(super) fn import(proto: ModelProto, aim: &Aim) -> Result<Arc<TypedRunnableModel>, String> {
+pub(super) fn import(mut proto: ModelProto, aim: &Aim) -> Result<Arc<TypedRunnableModel>, String> {
+    if let (Some(output), layers @ 1..) = (aim.wanted.outputs.first(), aim.wanted.skip_layers) {
+        skip_layers::skip(&mut proto, output, layers)?;
+    }
     let limits = gate::Limits { tensor: aim.most };
     gate::check_shapes(&proto, &aim.inputs, limits)?;
     typed(proto, aim).map_err(|error| chain(&error))
@@ -302,8 +306,8 @@ fn typed(mut proto: ModelProto, aim: &Aim) -> TractResult<Arc<TypedRunnableModel
     for (index, (element, shape)) in aim.inputs.iter().enumerate() {
         model.set_input_fact(index, InferenceFact::dt_shape(*element, shape))?;
     }
-    if !aim.outputs.is_empty() {
-        model.select_outputs_by_name(&aim.outputs)?;
+    if !aim.wanted.outputs.is_empty() {
+        model.select_outputs_by_name(&aim.wanted.outputs)?;
     }
     let mut model = model.into_typed()?.into_decluttered()?;
     fusion::run(&mut model, aim.fine)?;

@@ -5,7 +5,7 @@ use tract_core::prelude::{Datum as _, IntoTensor as _, Tensor, tract_ndarray};
 
 use super::cut::{self, Cut, Section, Value};
 use super::prepared::import;
-use super::{Aim, Needs, Plan, Prepared, Residency, RuntimeError, Workers, chain, finest};
+use super::{Aim, Needs, Plan, Prepared, Residency, RuntimeError, Wanted, Workers, chain, finest};
 
 /// A network whose tiles are to go through it section by section.
 pub(crate) struct Sections {
@@ -27,7 +27,10 @@ impl Sections {
             .datum_type;
         let aim = Aim {
             inputs: vec![(element, shape.to_vec())],
-            outputs: vec![cut.head.clone()],
+            wanted: Wanted {
+                outputs: vec![cut.head.clone()],
+                skip_layers: 0,
+            },
             fine: Some(finest(shape)),
             most: whole.most,
         };
@@ -94,7 +97,7 @@ impl Sections {
         let fine = finest(&[1, 1, tile[0], tile[1]]) / (section.unit * section.unit);
         let aim = Aim {
             inputs: values.chain(moments).collect(),
-            outputs: Vec::new(),
+            wanted: Wanted::default(),
             fine: Some(fine),
             most: self.whole.most,
         };

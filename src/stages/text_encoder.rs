@@ -5,6 +5,8 @@ use std::path::Path;
 use tract_core::prelude::Tensor;
 
 use crate::component::Component;
+use crate::config::Config;
+use crate::files::{SETTINGS, read_text};
 use crate::inputs::{Dim, Extents, Inputs, Offer};
 use crate::runtime::{
     Feed, LazyNetwork, Needs, Network, OutputSpec, Precision, RuntimeError, Workers, values,
@@ -45,7 +47,7 @@ pub(crate) enum Hidden {
 }
 
 const IDS: &str = "input_ids";
-/// 1 for each token that counts. CLIP's encoders are made without one, so padding counts too.
+/// 1 for each token that counts. diffusers lets padding count too, unless the encoder's configuration says `use_attention_mask`.
 const MASK: &str = "attention_mask";
 /// 0, 1, 2 …
 const POSITIONS: &str = "position_ids";
@@ -65,6 +67,9 @@ pub(crate) struct TextEncoder {
     feed: Feed,
     /// What its ids are called in the file.
     ids: String,
+    /// Whether padding does not count.
+    masks_padding: bool,
+    hidden: Hidden,
     pooled: bool,
 }
 
@@ -87,7 +92,7 @@ impl TextEncoder {
             offers[0].name = ids.clone().into();
         }
         let feed = Feed::of(&network, &offers, 1)?;
-        let mut outputs = vec![hidden_output(&network, hidden)?];
+        let mut outputs = vec![hidden_output(&network, hidden, 0)?];
         if let Some(pooled) = pooled {
             let mut found = network.outputs().iter();
             if !found.any(|output| output.name == pooled) {
@@ -101,6 +106,8 @@ impl TextEncoder {
             network: LazyNetwork::new(network, outputs, Precision::Usual),
             feed,
             ids,
+            masks_padding: masks_padding(model_dir, component),
+            hidden,
             pooled: pooled.is_some(),
         })
     }
@@ -113,6 +120,19 @@ impl TextEncoder {
     /// The network, for those who decide about its memory.
     pub(crate) fn network_mut(&mut self) -> &mut LazyNetwork {
         &mut self.network
+    }
+
+    /// From now on the last `layers` before those that are taken in any case are left out (*CLIP skip*).
+    pub(crate) fn skip(&mut self, layers: usize) -> Result<(), RuntimeError> {
+        let mut wanted = self.network.wanted().clone();
+        match self.hidden {
+            Hidden::Last => wanted.skip_layers = layers,
+            Hidden::Penultimate => {
+                wanted.outputs[0] = hidden_output(self.network.network(), self.hidden, layers)?;
+            }
+        }
+        self.network.want(wanted);
+        Ok(())
     }
 
     /// What the network needs for chunks of so many tokens.
@@ -177,9 +197,13 @@ impl TextEncoder {
         let length = chunk.ids.len();
         let ids: Vec<f32> = chunk.ids.iter().map(|id| *id as f32).collect();
         let positions = (0..length).map(|position| position as f32);
+        let mut mask = vec![1.0; length];
+        if self.masks_padding {
+            mask[chunk.length..].fill(0.0);
+        }
         let told = Inputs::default()
             .with(self.ids.clone(), &[length], ids)
-            .with(MASK, &[length], vec![1.0; length])
+            .with(MASK, &[length], mask)
             .with(POSITIONS, &[length], positions.collect());
         let shapes = self.shapes(length)?;
         let inputs = self
@@ -191,8 +215,17 @@ impl TextEncoder {
     }
 }
 
+/// Whether the encoder's configuration says that padding does not count.
+fn masks_padding(model_dir: &Path, component: &Component) -> bool {
+    let file = model_dir.join(component.name()).join("config.json");
+    let text = read_text(&file, SETTINGS).unwrap_or_default();
+    let config = Config::parse(&text).unwrap_or_default();
+    let masks = config.get("use_attention_mask");
+    masks.and_then(|masks| masks.as_bool()).unwrap_or(false)
+}
+
 /// The output that has a state for each token.
-fn hidden_output(network: &Network, hidden: Hidden) -> Result<String, RuntimeError> {
+fn hidden_output(network: &Network, hidden: Hidden, skip: usize) -> Result<String, RuntimeError> {
     let outputs = network.outputs();
     let has_tokens = |output: &&OutputSpec| output.rank.is_none_or(|rank| rank == 3);
     let states = outputs.iter().filter_map(|output| {
@@ -208,10 +241,15 @@ fn hidden_output(network: &Network, hidden: Hidden) -> Result<String, RuntimeErr
         Hidden::Penultimate => {
             let states: Vec<_> = states.collect();
             let last = states.iter().map(|(number, _)| *number).max().unwrap_or(0);
+            if skip > 0 && skip >= last {
+                return Err(network.refusal(format!(
+                    "has {} layers that can be skipped, and {skip} are asked for",
+                    last.saturating_sub(1)
+                )));
+            }
             let mut states = states.into_iter();
-            states
-                .find(|(number, _)| number + 1 == last)
-                .map(|(_, output)| output)
+            let found = states.find(|(number, _)| number + 1 + skip == last);
+            found.map(|(_, output)| output)
         }
     };
     found.map(|output| output.name.clone()).ok_or_else(|| {
