@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use easel::noise::{NoiseSource, PhiloxNoise};
-use easel::scheduler::{SchedulerConfig, SchedulerError, SchedulerKind, build};
+use easel::scheduler::{FlowLevels, Run, SchedulerConfig, SchedulerError, SchedulerKind, build};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -67,6 +67,24 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     difference / worst(&mut expected.iter().copied()).max(1e-30)
 }
 
+/// The zero-SNR schedules of `euler` lose 8e-5 to rounding, in diffusers too.
+const LIMIT: f64 = 1e-4;
+
+fn run_of(case: &Value) -> Run {
+    let number = |key: &str| case[key].as_u64().map(|number| number as usize);
+    let mut run = Run::new(number("steps").unwrap(), (32, 48));
+    if let Some(tokens) = number("tokens") {
+        run.image_tokens = tokens;
+    }
+    if case["levels"] == "pipeline" {
+        run.flow_levels = FlowLevels::Pipeline;
+    }
+    if let Some(eta) = case["eta"].as_f64() {
+        run.eta = eta as f32;
+    }
+    run
+}
+
 #[test]
 fn table_of_errors_against_diffusers() {
     let Goldens { index, data, size } = goldens();
@@ -81,7 +99,7 @@ fn table_of_errors_against_diffusers() {
         let name = format!("{} {} {}", text("kind"), number("steps"), text("config"));
         let kind: SchedulerKind = text("kind").parse().unwrap();
         let built = SchedulerConfig::from_json(text("config"))
-            .and_then(|config| build(kind, &config, number("steps"), (32, 48)));
+            .and_then(|config| build(kind, &config, &run_of(case)));
         let mut scheduler = match built {
             Ok(scheduler) => scheduler,
             Err(error) => {
@@ -90,6 +108,7 @@ fn table_of_errors_against_diffusers() {
             }
         };
         let n = number("evaluations");
+        let begin = case["begin"].as_u64().map(|begin| begin as usize);
         let mut rest = &data[number("offset")..];
         let mut take = |len: usize| {
             let (head, tail) = rest.split_at(len);
@@ -111,13 +130,23 @@ fn table_of_errors_against_diffusers() {
         let mut noise = Recorded {
             draws: data[size..noise_len].chunks_exact(size),
         };
-        let mut sample: Vec<f32> = data[..size]
+        let first = &data[..size];
+        let mut sample: Vec<f32> = first
             .iter()
             .map(|z| z * scheduler.init_noise_sigma())
             .collect();
         let mut denoised = vec![0.0; size];
         let mut worst = 0.0_f64;
-        for step in 0..n {
+        if let Some(begin) = begin {
+            let mut fresh = vec![0.0; size];
+            noise.fill(&mut fresh);
+            scheduler
+                .add_noise(begin, first, &fresh, &mut sample)
+                .unwrap();
+            scheduler.begin(begin).unwrap();
+            worst = relative_error(&sample, take(size));
+        }
+        for step in begin.unwrap_or(0)..n {
             let mut input = sample.clone();
             scheduler.scale_model_input(step, &mut input);
             let output = model(&input, scheduler.timesteps()[step]);
@@ -127,7 +156,7 @@ fn table_of_errors_against_diffusers() {
             worst = worst.max(relative_error(&sample, take(size)));
         }
         worst = worst.max(relative_error(&denoised, take(size)));
-        if worst > 1e-3 || schedule > 1e-3 {
+        if worst > LIMIT || schedule > LIMIT {
             failures.push(format!(
                 "{name}: latents {worst:.1e}, schedule {schedule:.1e}"
             ));
@@ -201,10 +230,9 @@ fn default_kinds() {
     let pndm =
         SchedulerConfig::from_json(r#"{"_class_name":"PNDMScheduler","skip_prk_steps":true}"#)
             .unwrap();
-    assert_eq!(pndm.default_kind().unwrap(), SchedulerKind::Dpmpp2m);
-    assert!(pndm.substituted().unwrap().contains("PNDMScheduler"));
+    assert_eq!(pndm.default_kind().unwrap(), SchedulerKind::Pndm);
     let ddim = SchedulerConfig::from_json(r#"{"_class_name":"DDIMScheduler"}"#).unwrap();
-    assert_eq!(ddim.substituted(), None);
+    assert_eq!(ddim.default_kind().unwrap(), SchedulerKind::Ddim);
 }
 
 #[test]
@@ -214,8 +242,8 @@ fn bad_configs_are_named() {
         ("{", "not valid JSON"),
         ("{}", "_class_name"),
         (
-            r#"{"_class_name":"UniPCMultistepScheduler"}"#,
-            "UniPCMultistepScheduler",
+            r#"{"_class_name":"SASolverScheduler"}"#,
+            "SASolverScheduler",
         ),
         (
             r#"{"_class_name":"DDIMScheduler","beta_strat":1}"#,
@@ -278,8 +306,40 @@ fn bad_configs_are_named() {
             "solver_order",
         ),
         (
-            r#"{"_class_name":"EulerDiscreteScheduler","use_beta_sigmas":true}"#,
+            r#"{"_class_name":"EulerDiscreteScheduler","use_beta_sigmas":true,"use_karras_sigmas":true}"#,
             "use_beta_sigmas",
+        ),
+        (
+            r#"{"_class_name":"UniPCMultistepScheduler","solver_p":{"_class_name":"DDIMScheduler"}}"#,
+            "solver_p",
+        ),
+        (
+            r#"{"_class_name":"UniPCMultistepScheduler","predict_x0":false}"#,
+            "predict_x0",
+        ),
+        (
+            r#"{"_class_name":"UniPCMultistepScheduler","disable_corrector":[0.5]}"#,
+            "disable_corrector",
+        ),
+        (
+            r#"{"_class_name":"UniPCMultistepScheduler","use_flow_sigmas":true,"prediction_type":"flow_prediction","use_karras_sigmas":true}"#,
+            "use_flow_sigmas",
+        ),
+        (
+            r#"{"_class_name":"UniPCMultistepScheduler","solver_type":"bh3"}"#,
+            "solver_type",
+        ),
+        (
+            r#"{"_class_name":"KDPM2DiscreteScheduler","prediction_type":"sample"}"#,
+            "prediction_type",
+        ),
+        (
+            r#"{"_class_name":"DPMSolverSinglestepScheduler","algorithm_type":"dpmsolver"}"#,
+            "algorithm_type",
+        ),
+        (
+            r#"{"_class_name":"PNDMScheduler","prediction_type":"sample"}"#,
+            "prediction_type",
         ),
     ] {
         let config = SchedulerConfig::from_json(json);
@@ -296,7 +356,7 @@ fn bad_configs_are_named() {
 #[test]
 fn another_scheduler_can_be_chosen_for_a_class_or_an_option_that_is_not_there() {
     for json in [
-        r#"{"_class_name":"UniPCMultistepScheduler","beta_start":0.00085,"beta_end":0.012,"beta_schedule":"scaled_linear","solver_type":"bh2","predict_x0":true,"something_new":[1]}"#,
+        r#"{"_class_name":"SASolverScheduler","beta_start":0.00085,"beta_end":0.012,"beta_schedule":"scaled_linear","solver_type":"bh2","predict_x0":true,"something_new":[1]}"#,
         r#"{"_class_name":"DPMSolverMultistepScheduler","beta_start":0.00085,"beta_end":0.012,"beta_schedule":"scaled_linear","algorithm_type":"dpmsolver"}"#,
     ] {
         let config = SchedulerConfig::from_json(json).unwrap();
@@ -306,21 +366,21 @@ fn another_scheduler_can_be_chosen_for_a_class_or_an_option_that_is_not_there() 
         )
         .unwrap();
         let [chosen, own] = [&config, &plain].map(|config| {
-            let scheduler = build(SchedulerKind::Ddim, config, 5, (8, 8)).unwrap();
+            let scheduler = build(SchedulerKind::Ddim, config, &Run::new(5, (8, 8))).unwrap();
             (0..5)
                 .map(|at| (scheduler.timesteps()[at], scheduler.sigma(at)))
                 .collect::<Vec<_>>()
         });
         assert_eq!(chosen, own);
-        assert!(build(SchedulerKind::FlowEuler, &config, 5, (8, 8)).is_err());
+        assert!(build(SchedulerKind::FlowEuler, &config, &Run::new(5, (8, 8))).is_err());
     }
     let flow = SchedulerConfig::from_json(
         r#"{"_class_name":"FlowMatchHeunDiscreteScheduler","shift":3.0}"#,
     )
     .unwrap();
     assert!(flow.default_kind().is_err());
-    assert!(build(SchedulerKind::FlowEuler, &flow, 5, (8, 8)).is_ok());
-    assert!(build(SchedulerKind::Ddim, &flow, 5, (8, 8)).is_err());
+    assert!(build(SchedulerKind::FlowEuler, &flow, &Run::new(5, (8, 8))).is_ok());
+    assert!(build(SchedulerKind::Ddim, &flow, &Run::new(5, (8, 8))).is_err());
 }
 
 #[test]
@@ -332,16 +392,16 @@ fn bad_calls_change_nothing() {
         (SchedulerKind::Lcm, 51),
         (SchedulerKind::Dpmpp2m, 2000),
     ] {
-        let error = build(kind, &ddim, steps, (8, 8)).err().unwrap();
+        let error = build(kind, &ddim, &Run::new(steps, (8, 8))).err().unwrap();
         assert!(matches!(error, SchedulerError::Steps { .. }), "{error}");
     }
     assert!(matches!(
-        build(SchedulerKind::FlowEuler, &ddim, 4, (8, 8))
+        build(SchedulerKind::FlowEuler, &ddim, &Run::new(4, (8, 8)))
             .err()
             .unwrap(),
         SchedulerError::Family { .. }
     ));
-    let mut scheduler = build(SchedulerKind::Ddim, &ddim, 4, (8, 8)).unwrap();
+    let mut scheduler = build(SchedulerKind::Ddim, &ddim, &Run::new(4, (8, 8))).unwrap();
     let (mut sample, mut denoised, mut noise) = (vec![1.0; 8], vec![0.0; 8], PhiloxNoise::new(0));
     assert!(
         scheduler
@@ -419,7 +479,7 @@ proptest! {
         if let Ok(config) = SchedulerConfig::from_json(&format!("{{\"_class_name\": {class:?}{options}}}")) {
             let _ = config.default_kind();
             for kind in SchedulerKind::ALL {
-                if let Ok(mut scheduler) = build(kind, &config, steps, (8, 8)) {
+                if let Ok(mut scheduler) = build(kind, &config, &Run::new(steps, (8, 8))) {
                     let (mut sample, mut denoised, mut noise) = (vec![0.5; 4], vec![0.0; 4], PhiloxNoise::new(1));
                     for index in 0..scheduler.timesteps().len().min(4) {
                         let mut input = sample.clone();

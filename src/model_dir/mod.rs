@@ -14,7 +14,7 @@ use crate::files::{SETTINGS, read_text};
 use crate::latents::Latents;
 use crate::preview::PreviewFactors;
 use crate::request::{LARGEST_SIDE, RequestError};
-use crate::scheduler::{self, SchedulerConfig, SchedulerError, SchedulerKind};
+use crate::scheduler::{self, Run, SchedulerConfig, SchedulerError, SchedulerKind};
 use crate::text::message;
 use easel_json::EaselJson;
 use vae::Vae;
@@ -294,7 +294,7 @@ fn read_scheduler(
     let kind = name.parse::<SchedulerKind>();
     let kind =
         kind.map_err(|error| ModelDirError::new(path.join("easel.json"), error.to_string()))?;
-    match scheduler::build(kind, &config, 2, (64, 64)) {
+    match scheduler::build(kind, &config, &Run::new(2, (64, 64))) {
         Err(error @ SchedulerError::BadValue { .. }) => Err(fail(&error)),
         // Whether it suits the picture is for the request to find out.
         _ => Ok((config, Some(kind))),

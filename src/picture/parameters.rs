@@ -77,6 +77,16 @@ fn sampler(kind: SchedulerKind) -> &'static str {
         SchedulerKind::Dpmpp2mKarras => "DPM++ 2M Karras",
         SchedulerKind::DpmppSde => "DPM++ 2M SDE",
         SchedulerKind::Lcm => "LCM",
+        SchedulerKind::Unipc => "UniPC",
+        SchedulerKind::Deis => "DEIS",
+        SchedulerKind::Heun => "Heun",
+        SchedulerKind::Lms => "LMS",
+        SchedulerKind::Kdpm2 => "DPM2",
+        SchedulerKind::Kdpm2Ancestral => "DPM2 a",
+        SchedulerKind::Dpmpp2s => "DPM++ 2S",
+        SchedulerKind::Dpmpp2sSde => "DPM++ 2S SDE",
+        SchedulerKind::Tcd => "TCD",
+        SchedulerKind::Pndm => "PLMS",
     }
 }
 

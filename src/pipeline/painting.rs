@@ -13,7 +13,7 @@ use crate::noise::NoiseSource;
 use crate::picture::Picture;
 use crate::progress::{Progress, Stage};
 use crate::request::PaintRequest;
-use crate::scheduler::{self, Scheduler};
+use crate::scheduler::{self, Run, Scheduler};
 use crate::stages::TextEmbedding;
 use crate::tiling::Tile;
 use crate::tokenizer::TokenIds;
@@ -53,7 +53,7 @@ impl<'a> Painter<'a> {
     ) -> Result<Painting, Error> {
         let start = Instant::now();
         let job = self.pipeline.job(request, noise)?;
-        let mut sampler = self.sampler(&job, request)?;
+        let mut sampler = self.sampler(&job)?;
 
         let prompts = self.plan(request, &job)?;
         let rows = self.condition(&job, &prompts, sampler.init_noise_sigma())?;
@@ -75,14 +75,10 @@ impl<'a> Painter<'a> {
         })
     }
 
-    fn sampler(&mut self, job: &Job, request: &PaintRequest) -> Result<Scheduler, Error> {
+    fn sampler(&mut self, job: &Job) -> Result<Scheduler, Error> {
+        let run = Run::new(job.steps, (job.latents.height, job.latents.width));
         let config = &self.pipeline.model.scheduler;
-        let sides = (job.latents.height, job.latents.width);
-        let sampler = scheduler::build(job.scheduler, config, job.steps, sides)?;
-        if request.scheduler.is_none() {
-            let said = config.substituted().map(String::from);
-            self.warnings.extend(said);
-        }
+        let sampler = scheduler::build(job.scheduler, config, &run)?;
         self.passes = sampler.timesteps().len();
         Ok(sampler)
     }

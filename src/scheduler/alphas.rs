@@ -9,6 +9,8 @@ pub(super) struct BetaDefaults {
     pub(super) start: f64,
     pub(super) end: f64,
     pub(super) shape: BetaShape,
+    /// Whether the class has `rescale_betas_zero_snr`; the others leave it behind.
+    pub(super) rescales: bool,
 }
 
 /// How betas grow from start to end.
@@ -20,20 +22,35 @@ pub(super) enum BetaShape {
     ScaledLinear,
     /// The cosine schedule of Nichol and Dhariwal 2021, no start or end.
     SquaredCos,
+    /// Alpha bar falls exponentially, from 1 to e⁻¹²; no start or end.
+    Exp,
 }
 
 impl BetaDefaults {
-    /// Every class but LCM.
+    /// Most classes.
     pub(super) const USUAL: Self = Self {
         start: 0.0001,
         end: 0.02,
         shape: BetaShape::Linear,
+        rescales: true,
     };
-    /// LCM: Stable Diffusion's.
+    /// DEIS, LMS, PNDM, singlestep DPM-Solver.
+    pub(super) const NO_RESCALE: Self = Self {
+        rescales: false,
+        ..Self::USUAL
+    };
+    /// LCM and TCD: Stable Diffusion's.
     pub(super) const LCM: Self = Self {
         start: 0.00085,
         end: 0.012,
         shape: BetaShape::ScaledLinear,
+        rescales: true,
+    };
+    /// Heun and KDPM2: Stable Diffusion's ends, another shape.
+    pub(super) const HEUN: Self = Self {
+        shape: BetaShape::Linear,
+        rescales: false,
+        ..Self::LCM
     };
 }
 
@@ -43,6 +60,8 @@ impl BetaDefaults {
 pub(super) struct Alphas {
     pub(super) cumprod: Vec<f32>,
     pub(super) shape: BetaShape,
+    /// The betas were rescaled to end in pure noise.
+    rescaled: bool,
 }
 
 impl Alphas {
@@ -59,6 +78,7 @@ impl Alphas {
                 ("linear", BetaShape::Linear),
                 ("scaled_linear", BetaShape::ScaledLinear),
                 ("squaredcos_cap_v2", BetaShape::SquaredCos),
+                ("exp", BetaShape::Exp),
             ],
         )?;
         let (start, end) = (
@@ -92,10 +112,15 @@ impl Alphas {
                         .map(|root| root * root)
                         .collect()
                 }
-                BetaShape::SquaredCos => squared_cos(count),
+                BetaShape::SquaredCos => of_alpha_bar(count, |time| {
+                    let cos = libm::cos((time + 0.008) / 1.008 * std::f64::consts::PI / 2.0);
+                    cos * cos
+                }),
+                BetaShape::Exp => of_alpha_bar(count, |time| libm::exp(time * -12.0)),
             }
         };
-        if options.flag("rescale_betas_zero_snr", false)? {
+        let rescaled = defaults.rescales && options.flag("rescale_betas_zero_snr", false)?;
+        if rescaled {
             betas = rescale_zero_terminal_snr(&betas);
         }
         let cumprod = cumulative_product(betas.into_iter().map(|beta| 1.0 - beta));
@@ -104,16 +129,17 @@ impl Alphas {
                 "the betas are too small to tell picture from noise".into(),
             ));
         }
-        Ok(Self { cumprod, shape })
+        Ok(Self {
+            cumprod,
+            shape,
+            rescaled,
+        })
     }
 
     /// For schedulers that divide noise by signal: where a zero-SNR schedule ends in no signal at
     /// all, diffusers puts the smallest positive half-precision number.
-    pub(super) fn with_terminal_signal(
-        mut self,
-        options: &Options<'_>,
-    ) -> Result<Self, SchedulerError> {
-        if options.flag("rescale_betas_zero_snr", false)?
+    pub(super) fn with_terminal_signal(mut self) -> Result<Self, SchedulerError> {
+        if self.rescaled
             && let Some(last) = self.cumprod.last_mut()
         {
             *last = SMALLEST_HALF;
@@ -164,11 +190,8 @@ fn cumulative_product(factors: impl Iterator<Item = f32>) -> Vec<f32> {
         .collect()
 }
 
-fn squared_cos(count: usize) -> Vec<f32> {
-    let alpha_bar = |time: f64| {
-        let cos = libm::cos((time + 0.008) / 1.008 * std::f64::consts::PI / 2.0);
-        cos * cos
-    };
+/// The betas whose alpha bar is that function of time, 0 to 1.
+fn of_alpha_bar(count: usize, alpha_bar: impl Fn(f64) -> f64) -> Vec<f32> {
     let time = |step: usize| step as f64 / count as f64;
     (0..count)
         .map(|step| {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::error::SchedulerError;
 use super::options::Options;
-use super::{SchedulerKind, build, dpm_schedule};
+use super::{Run, SchedulerKind, build, dpm_schedule};
 use crate::config::quote_infinities;
 use crate::text::excerpt;
 
@@ -19,12 +19,11 @@ pub struct SchedulerConfig {
     options: Map<String, Value>,
 }
 
-const PNDM: &str = "PNDMScheduler";
-const FLOW: &str = "FlowMatchEulerDiscreteScheduler";
-const DPM: &str = "DPMSolverMultistepScheduler";
+const MULTISTEP: &str = "DPMSolverMultistepScheduler";
+const SINGLESTEP: &str = "DPMSolverSinglestepScheduler";
 
 /// The classes a config may name, and what each one runs as.
-const CLASSES: [(&str, SchedulerKind); 8] = [
+const CLASSES: [(&str, SchedulerKind); 16] = [
     ("DDPMScheduler", SchedulerKind::Ddpm),
     ("DDIMScheduler", SchedulerKind::Ddim),
     ("EulerDiscreteScheduler", SchedulerKind::Euler),
@@ -32,13 +31,22 @@ const CLASSES: [(&str, SchedulerKind); 8] = [
         "EulerAncestralDiscreteScheduler",
         SchedulerKind::EulerAncestral,
     ),
-    // Which of the three DPM-Solver++ kinds it is depends on its options.
-    (DPM, SchedulerKind::Dpmpp2m),
+    // Which of the DPM-Solver++ kinds they are depends on their options.
+    (MULTISTEP, SchedulerKind::Dpmpp2m),
+    (SINGLESTEP, SchedulerKind::Dpmpp2s),
     ("LCMScheduler", SchedulerKind::Lcm),
-    (FLOW, SchedulerKind::FlowEuler),
-    // Stable Diffusion 1.x names it. The second-order multistep method of today solves the same
-    // equation as its fourth-order one, never clips latents and needs no more evaluations.
-    (PNDM, SchedulerKind::Dpmpp2m),
+    ("UniPCMultistepScheduler", SchedulerKind::Unipc),
+    ("DEISMultistepScheduler", SchedulerKind::Deis),
+    ("HeunDiscreteScheduler", SchedulerKind::Heun),
+    ("LMSDiscreteScheduler", SchedulerKind::Lms),
+    ("KDPM2DiscreteScheduler", SchedulerKind::Kdpm2),
+    (
+        "KDPM2AncestralDiscreteScheduler",
+        SchedulerKind::Kdpm2Ancestral,
+    ),
+    ("TCDScheduler", SchedulerKind::Tcd),
+    ("PNDMScheduler", SchedulerKind::Pndm),
+    ("FlowMatchEulerDiscreteScheduler", SchedulerKind::FlowEuler),
 ];
 
 /// Every option that some scheduler of diffusers 0.36.0 takes, of those that share configs.
@@ -125,6 +133,12 @@ impl SchedulerConfig {
         }
         options.retain(|key, _| !key.starts_with('_'));
         let is_known = |key: &str| KNOWN_OPTIONS.binary_search(&key).is_ok();
+        // FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler … say by their names what the solvers
+        // for both kinds of model have options for.
+        if class.starts_with("FlowMatch") {
+            options.insert("use_flow_sigmas".into(), true.into());
+            options.insert("prediction_type".into(), "flow_prediction".into());
+        }
         if matches!(class, Cow::Owned(_)) {
             // diffusers leaves behind what the scheduler that is chosen does not take.
             options.retain(|key, _| is_known(key));
@@ -144,41 +158,40 @@ impl SchedulerConfig {
         let known = CLASSES.iter().find(|(class, _)| *class == self.class);
         let kind = match known {
             None => return Err(SchedulerError::UnknownClass(self.class.to_string())),
-            Some((DPM, _)) => dpm_schedule::kind(&self.options())?,
+            Some((MULTISTEP, _)) => dpm_schedule::kind(&self.options(), false)?,
+            Some((SINGLESTEP, _)) => dpm_schedule::kind(&self.options(), true)?,
             Some((_, kind)) => *kind,
         };
         // A trial build reads every option of the class. Two steps suit every schedule that has any;
         // whether the number of steps suits is for the request to find out.
-        match build(kind, self, 2, (64, 64)) {
+        match build(kind, self, &Run::new(2, (64, 64))) {
             Ok(_) | Err(SchedulerError::Steps { .. }) => Ok(kind),
             Err(error) => Err(error),
         }
     }
 
-    /// If easel does not have the model's own scheduler and stands in another, a sentence that says
-    /// so, to show as a warning.
-    pub fn substituted(&self) -> Option<&str> {
-        (self.class == PNDM).then_some(
-            "the model's PNDMScheduler is replaced by dpmpp-2m, which solves the same equation; choose another with --scheduler",
-        )
-    }
-
-    /// Flow matching and noise prediction have no common mathematics, so configs do not carry over.
+    /// Flow matching and noise prediction have no common mathematics, so not every method fits.
     pub(super) fn check_family(&self, kind: SchedulerKind) -> Result<(), SchedulerError> {
-        // FlowMatchHeunDiscreteScheduler, FlowMatchLCMScheduler …
-        let flows = self.class.starts_with("FlowMatch");
-        if flows == (kind == SchedulerKind::FlowEuler) {
+        let (fits, family) = match kind.samples_flows() {
+            // Karras et al. scale the denoiser's inputs and outputs, which no scheduler here does.
+            _ if self.class.starts_with("EDM") => (false, "EDM"),
+            (flows, _) if self.is_flow() => (flows, "flow-matching"),
+            (_, noise) => (noise, "noise-prediction"),
+        };
+        if fits {
             return Ok(());
         }
         Err(SchedulerError::Family {
             kind,
             class: self.class.to_string(),
-            family: if flows {
-                "flow-matching"
-            } else {
-                "noise-prediction"
-            },
+            family,
         })
+    }
+
+    /// The model was trained to match flows.
+    fn is_flow(&self) -> bool {
+        let says = |key: &str, value: Value| self.options.get(key) == Some(&value);
+        says("use_flow_sigmas", true.into()) || says("prediction_type", "flow_prediction".into())
     }
 
     /// The options as a scheduler reads them.

@@ -1,12 +1,13 @@
 //! Multistep DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095, algorithm 2), orders 1 to 3, as an ODE.
 //! What its stochastic sister does differently is in `dpm_solver_sde.rs`.
 
-use super::dpm_schedule::{Path, Point};
+use super::Run;
+use super::dpm_schedule::{Class, MULTISTEP, Path, Point};
 use super::dpm_solver_sde::sde;
 use super::error::SchedulerError;
 use super::history::History;
 use super::options::Options;
-use super::prediction::{Level, Prediction, prediction, refuse_thresholding};
+use super::prediction::{Prediction, WITH_FLOW, prediction, refuse_thresholding};
 use super::sampler::{Sampler, Step};
 use super::schedule::Schedule;
 
@@ -31,12 +32,28 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
-    fn weights(self, stride: &Stride) -> Weights {
+    pub(super) fn weights(self, stride: &Stride) -> Weights {
         match self {
             Self::Ode => ode(stride),
             Self::Sde => sde(stride),
         }
     }
+}
+
+/// `solver_type`: whether second-order steps are Heun's.
+pub(super) fn heun(options: &Options<'_>) -> Result<bool, SchedulerError> {
+    options.choice(
+        "solver_type",
+        false,
+        &[
+            ("midpoint", false),
+            ("heun", true),
+            // Other classes' names, which diffusers reads as midpoint here.
+            ("logrho", false),
+            ("bh1", false),
+            ("bh2", false),
+        ],
+    )
 }
 
 /// What the weights of a step depend on.
@@ -100,38 +117,28 @@ impl DpmSolver {
     /// `karras` overrules the config's `use_karras_sigmas`; `algorithm` its own.
     pub(super) fn new(
         options: &Options<'_>,
-        steps: usize,
+        run: &Run,
         karras: Option<bool>,
         algorithm: Algorithm,
     ) -> Result<(Schedule, Self), SchedulerError> {
-        const WORDS: &[(&str, Prediction)] = &[
-            ("epsilon", Prediction::Epsilon),
-            ("sample", Prediction::Sample),
-            ("v_prediction", Prediction::Velocity),
-            ("flow_prediction", Prediction::Flow),
-        ];
         refuse_thresholding(options)?;
-        let path = Path::new(options, steps, karras)?;
+        let path = Path::new(
+            options,
+            run,
+            &Class {
+                karras,
+                ..MULTISTEP
+            },
+        )?;
         let order = options.count("solver_order", 2, 1..=3)?;
         let schedule = path.schedule();
         let sampler = Self {
             ends_at_zero: path.sigmas.last() == Some(&0.0),
             path,
             algorithm,
-            prediction: prediction(options, WORDS)?,
+            prediction: prediction(options, WITH_FLOW)?,
             order,
-            heun: options.choice(
-                "solver_type",
-                false,
-                &[
-                    ("midpoint", false),
-                    ("heun", true),
-                    // Other classes' names, which diffusers reads as midpoint here.
-                    ("logrho", false),
-                    ("bh1", false),
-                    ("bh2", false),
-                ],
-            )?,
+            heun: heun(options)?,
             lower_order_final: options.flag("lower_order_final", true)?,
             euler_at_final: options.flag("euler_at_final", false)?,
             history: History::new(order - 1),
@@ -152,23 +159,6 @@ impl DpmSolver {
             order
         }
     }
-
-    /// What `output` says about the clean latents at step `index`.
-    fn clean(&self, index: usize, sample: f32, output: f32) -> f32 {
-        let Point { alpha, sigma, .. } = self.path.points[index];
-        let level = match self.prediction {
-            // A flow's output is scaled by its raw sigma.
-            Prediction::Flow => Level {
-                signal: alpha,
-                noise: self.path.sigmas[index],
-            },
-            _ => Level {
-                signal: alpha,
-                noise: sigma,
-            },
-        };
-        level.clean(self.prediction, sample, output)
-    }
 }
 
 impl Sampler for DpmSolver {
@@ -188,8 +178,9 @@ impl Sampler for DpmSolver {
             denoised,
             noise,
         } = step;
+        let level = self.path.level(index, self.prediction);
         for ((x, clean), output) in sample.iter().zip(&mut *denoised).zip(output) {
-            *clean = self.clean(index, *x, *output);
+            *clean = level.clean(self.prediction, *x, *output);
         }
         let lambda = |index: usize| self.path.points[index].lambda;
         let order = self.order_at(index);

@@ -5,9 +5,7 @@ use super::SchedulerKind;
 #[non_exhaustive]
 pub enum SchedulerError {
     /// The name given to `--scheduler`.
-    #[error(
-        "unknown scheduler `{0}`: choose one of ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm, flow-euler"
-    )]
+    #[error("unknown scheduler `{0}`: choose one of {names}", names = SchedulerKind::ALL.map(SchedulerKind::name).join(", "))]
     UnknownName(String),
     /// The file is not JSON.
     #[error("scheduler_config.json: not valid JSON: {0}")]
@@ -55,6 +53,9 @@ pub enum SchedulerError {
         /// What the config's class is for.
         family: &'static str,
     },
+    /// `eta` is a share.
+    #[error("eta {0} is not between 0 and 1")]
+    Eta(f32),
     /// More steps than the schedule has room for, or none.
     #[error("{steps} steps are not possible with this scheduler: choose 1 to {most}")]
     Steps {
@@ -77,6 +78,9 @@ pub enum SchedulerError {
         /// Values in the other two slices of the call.
         others: [usize; 2],
     },
+    /// `begin` was called for an evaluation that no step begins with.
+    #[error("no step begins with evaluation {0}")]
+    Middle(usize),
     /// An evaluation that is not there or not due.
     #[error("evaluation {index} was asked for, but {expected} (or 0) of {count} comes next")]
     Order {

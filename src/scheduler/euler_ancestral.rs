@@ -1,7 +1,7 @@
 //! Euler ancestral: each step goes a little below its target, then adds fresh noise up to it.
 
 use super::error::SchedulerError;
-use super::euler::{Levels, clean};
+use super::levels::{Levels, NO_SAMPLE, clean};
 use super::options::Options;
 use super::prediction::{Prediction, prediction};
 use super::sampler::{Sampler, Step};
@@ -19,18 +19,23 @@ impl EulerAncestral {
         options: &Options<'_>,
         steps: usize,
     ) -> Result<(Schedule, Self), SchedulerError> {
-        const WORDS: &[(&str, Prediction)] = &[
-            ("epsilon", Prediction::Epsilon),
-            ("v_prediction", Prediction::Velocity),
-        ];
         let levels = Levels::plain(options, steps)?;
         let schedule = levels.schedule();
         let sampler = Self {
             sigmas: levels.sigmas,
-            prediction: prediction(options, WORDS)?,
+            prediction: prediction(options, NO_SAMPLE)?,
         };
         Ok((schedule, sampler))
     }
+}
+
+/// The share of fresh noise in a step, and the level to go down to before it is added.
+pub(super) fn up_and_down(from: f32, to: f32) -> (f32, f32) {
+    let (from2, to2) = (from * from, to * to);
+    let up = (to2 * (from2 - to2) / from2).max(0.0).sqrt();
+    // Rounding can leave it a hair below 0 when the first level is enormous.
+    let down = (to2 - up * up).max(0.0).sqrt();
+    (up, down)
 }
 
 impl Sampler for EulerAncestral {
@@ -40,10 +45,7 @@ impl Sampler for EulerAncestral {
 
     fn step(&mut self, step: Step<'_>) {
         let (from, to) = (self.sigmas[step.index], self.sigmas[step.index + 1]);
-        let (from2, to2) = (from * from, to * to);
-        let up = (to2 * (from2 - to2) / from2).max(0.0).sqrt();
-        // Rounding can leave it a hair below 0 when the first level is enormous.
-        let down = (to2 - up * up).max(0.0).sqrt();
+        let (up, down) = up_and_down(from, to);
         for (((x, clean_x), output), z) in step
             .sample
             .iter_mut()

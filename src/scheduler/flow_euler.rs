@@ -8,6 +8,7 @@ use super::options::Options;
 use super::sampler::{Sampler, Step};
 use super::schedule::Schedule;
 use super::spacing::{check_steps, sigma_curve};
+use super::{FlowLevels, Run};
 
 /// diffusers' `FlowMatchEulerDiscreteScheduler`.
 pub(super) struct FlowEuler {
@@ -19,30 +20,19 @@ pub(super) struct FlowEuler {
 impl FlowEuler {
     pub(super) fn new(
         options: &Options<'_>,
-        steps: usize,
-        latent_len_hw: (usize, usize),
+        run: &Run,
     ) -> Result<(Schedule, Self), SchedulerError> {
         let train = train_timesteps(options)?;
+        let steps = run.steps;
         check_steps(steps, train)?;
-        let shift = options.positive("shift", 1.0)?;
+        // Other classes' name for it stands in.
+        let shift = options.positive("shift", options.positive("flow_shift", 1.0)?)?;
         let curve = sigma_curve(options)?;
         let dynamic = options.flag("use_dynamic_shifting", false)?;
-        let time_shift = time_shift(options, latent_len_hw)?;
+        let time_shift = time_shift(options, run.image_tokens)?;
 
-        // The ends of the training schedule, which a fixed shift has already been applied to once.
-        let end = |time: usize| {
-            let sigma = time as f32 / train as f32;
-            let (by, less) = (shift as f32, (shift - 1.0) as f32);
-            f64::from(if dynamic {
-                sigma
-            } else {
-                by * sigma / (1.0 + less * sigma)
-            })
-        };
-        let count = train as f64;
-        let mut sigmas: Vec<f64> = linspace(end(train) * count, end(1) * count, steps)
+        let mut sigmas: Vec<f64> = unshifted(run, train, if dynamic { 1.0 } else { shift })
             .into_iter()
-            .map(|time| time / count)
             .map(|sigma| {
                 if dynamic {
                     time_shift(sigma)
@@ -51,7 +41,7 @@ impl FlowEuler {
                 }
             })
             .collect();
-        if let Some(terminal) = shift_terminal(options)? {
+        if let Some(terminal) = options.number_or_none("shift_terminal")? {
             let last = sigmas[sigmas.len() - 1];
             let scale = (1.0 - last) / (1.0 - terminal);
             for sigma in &mut sigmas {
@@ -78,13 +68,30 @@ impl FlowEuler {
     }
 }
 
-/// The shift for larger pictures: more pixels hide the picture less, so they need more noise. `mu` is
-/// linear in the number of tokens, which are 2×2 patches of latents in every such model.
-fn time_shift(
-    options: &Options<'_>,
-    (height, width): (usize, usize),
-) -> Result<impl Fn(f64) -> f64, SchedulerError> {
-    const PATCH: usize = 2;
+/// Noise levels from 1 down, before the shift that every schedule has.
+fn unshifted(run: &Run, train: usize, shift: f64) -> Vec<f64> {
+    match run.flow_levels {
+        FlowLevels::Scheduler => {
+            // Between the ends of the training schedule, which the shift has already been applied to
+            // once.
+            let end = |time: usize| {
+                let sigma = time as f32 / train as f32;
+                let (by, less) = (shift as f32, (shift - 1.0) as f32);
+                f64::from(by * sigma / (1.0 + less * sigma))
+            };
+            let count = train as f64;
+            linspace(end(train) * count, end(1) * count, run.steps)
+                .into_iter()
+                .map(|time| time / count)
+                .collect()
+        }
+        FlowLevels::Pipeline => linspace(1.0, 1.0 / run.steps as f64, run.steps),
+    }
+}
+
+/// How far larger pictures are shifted: more pixels hide the picture less, so they need more noise.
+/// Linear in the number of tokens, which are patches of latents.
+pub(super) fn mu(options: &Options<'_>, image_tokens: usize) -> Result<f64, SchedulerError> {
     let (base, most) = (
         options.number("base_shift", 0.5)?,
         options.number("max_shift", 1.15)?,
@@ -93,24 +100,23 @@ fn time_shift(
         options.count("base_image_seq_len", 256, 0..=1 << 24)? as f64,
         options.count("max_image_seq_len", 4096, 0..=1 << 24)? as f64,
     );
+    let slope = (most - base) / (most_len - base_len);
+    Ok(image_tokens as f64 * slope + (base - slope * base_len))
+}
+
+/// The shift itself.
+fn time_shift(
+    options: &Options<'_>,
+    image_tokens: usize,
+) -> Result<impl Fn(f64) -> f64, SchedulerError> {
     let linear = options.choice(
         "time_shift_type",
         false,
         &[("exponential", false), ("linear", true)],
     )?;
-    let slope = (most - base) / (most_len - base_len);
-    let tokens = (height / PATCH).saturating_mul(width / PATCH) as f64;
-    let mu = tokens * slope + (base - slope * base_len);
+    let mu = mu(options, image_tokens)?;
     let weight = if linear { mu } else { libm::exp(mu) };
     Ok(move |sigma: f64| weight / (weight + (1.0 / sigma - 1.0)))
-}
-
-/// `shift_terminal`; Python reads 0 as none.
-fn shift_terminal(options: &Options<'_>) -> Result<Option<f64>, SchedulerError> {
-    Ok(match options.0.get("shift_terminal") {
-        None | Some(serde_json::Value::Null) => None,
-        Some(_) => Some(options.number("shift_terminal", 0.0)?).filter(|sigma| *sigma != 0.0),
-    })
 }
 
 impl Sampler for FlowEuler {

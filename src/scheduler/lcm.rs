@@ -8,7 +8,7 @@ use super::prediction::{
 };
 use super::sampler::{Sampler, Step};
 use super::schedule::Schedule;
-use super::spacing::{Spacing, check_steps, spacing, steps_offset};
+use super::spacing::{Spacing, distilled, spacing, steps_offset};
 
 /// diffusers' `LCMScheduler`.
 pub(super) struct Lcm {
@@ -34,14 +34,7 @@ impl Lcm {
         steps_offset(options, train)?;
         options.flag("set_alpha_to_one", true)?;
 
-        let original = options.count("original_inference_steps", 50.min(train), 1..=train)?;
-        check_steps(steps, original)?;
-        let skip = train / original;
-        // Evenly spaced picks, from the top, out of the timesteps the model was distilled on.
-        let pick = original as f64 / steps as f64;
-        let indices: Vec<usize> = (0..steps)
-            .map(|i| (original - (i as f64 * pick) as usize) * skip - 1)
-            .collect();
+        let indices = distilled(options, train, steps)?;
         let alphas: Vec<f32> = indices.iter().map(|i| schedule.cumprod[*i]).collect();
         let prediction = prediction(options, USUAL)?;
         check_start(prediction, &alphas)?;

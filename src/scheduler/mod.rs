@@ -7,10 +7,10 @@
 //!
 //! ```
 //! use easel::noise::{NoiseSource, PhiloxNoise};
-//! use easel::scheduler::{SchedulerConfig, build};
+//! use easel::scheduler::{Run, SchedulerConfig, build};
 //!
 //! let config = SchedulerConfig::from_json(r#"{"_class_name": "EulerDiscreteScheduler"}"#)?;
-//! let mut scheduler = build(config.default_kind()?, &config, 4, (2, 2))?;
+//! let mut scheduler = build(config.default_kind()?, &config, &Run::new(4, (2, 2)))?;
 //! let mut noise = PhiloxNoise::new(42);
 //! let mut sample = vec![0.0; 4 * 2 * 2]; // [1, 4, 2, 2]
 //! noise.fill(&mut sample);
@@ -26,33 +26,47 @@
 //! ```
 
 mod alphas;
+mod beta_quantile;
 mod config;
 mod ddim;
 mod ddpm;
+mod deis;
 mod dpm_schedule;
+mod dpm_singlestep;
 mod dpm_solver;
 mod dpm_solver_sde;
 mod error;
 mod euler;
 mod euler_ancestral;
 mod flow_euler;
+mod heun;
 mod history;
+mod kdpm2;
 mod kind;
 mod lcm;
+mod levels;
+mod lms;
 mod numpy;
 mod options;
+mod pndm;
 mod prediction;
+mod run;
 mod sampler;
 mod schedule;
 mod spacing;
+mod tcd;
+mod unipc;
 
 use crate::noise::NoiseSource;
 pub use config::SchedulerConfig;
+use dpm_singlestep::Singlestep;
 use dpm_solver::{Algorithm, DpmSolver};
 pub use error::SchedulerError;
 use euler_ancestral::EulerAncestral;
 use flow_euler::FlowEuler;
+use kdpm2::Kdpm2;
 pub use kind::SchedulerKind;
+pub use run::{FlowLevels, Run};
 use sampler::{Sampler, Step};
 use schedule::Schedule;
 
@@ -60,8 +74,8 @@ use schedule::Schedule;
 /// [`begin`](Self::begin) says, up to the last.
 ///
 /// Latents are flat slices of any one length, in the sampler's scale. An *evaluation* is one call of
-/// the denoiser (two if guidance takes a second). Most methods have one a step; `timesteps().len()`
-/// says how many there are.
+/// the denoiser (two if guidance takes a second). Most methods have one a step, some two; `timesteps().len()`
+/// says how many there are, and some times come twice.
 pub struct Scheduler {
     schedule: Schedule,
     sampler: Box<dyn Sampler>,
@@ -113,6 +127,12 @@ impl Scheduler {
         }
     }
 
+    /// The evaluation that each step begins with, in order: where a run may [`begin`](Self::begin). To
+    /// take the last `n` steps of a schedule, begin with the `n`-th from the end.
+    pub fn starts(&self) -> &[usize] {
+        &self.schedule.starts
+    }
+
     /// A sample of evaluation `index` made of `clean` latents and standard normal `noise`: where
     /// painting over a picture starts, and what its kept parts are at each level.
     ///
@@ -138,14 +158,15 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Begins a run at evaluation `index`; without it, a run begins at 0. The sample is then one of
-    /// [`add_noise`](Self::add_noise) at the same index, and earlier evaluations are forgotten.
+    /// Begins a run at evaluation `index`, one of [`starts`](Self::starts); without it, a run begins at 0.
+    /// The sample is then one of [`add_noise`](Self::add_noise) at the same index, and earlier evaluations
+    /// are forgotten.
     ///
     /// # Errors
-    /// `index` is not below `timesteps().len()`.
+    /// No step begins with `index`.
     pub fn begin(&mut self, index: usize) -> Result<(), SchedulerError> {
-        if index >= self.timesteps().len() {
-            return Err(self.order(index));
+        if self.starts().binary_search(&index).is_err() {
+            return Err(SchedulerError::Middle(index));
         }
         self.sampler.begin();
         self.next = index;
@@ -223,36 +244,45 @@ impl Scheduler {
 /// `Class.from_config(config)` would: options that the config names carry over, the others take the
 /// defaults of the class behind `kind`.
 ///
-/// `steps` is the number of denoising steps; `latent_len_hw` the latents' (height, width), which
-/// flow-matching models with dynamic shifting depend on.
-///
 /// # Errors
-/// An option has a value that this kind does not take, `steps` is 0 or too many, or the noise levels
-/// come out infinite or in no order.
+/// An option has a value that this kind does not take, the number of steps is 0 or too high, or the noise
+/// levels come out infinite or in no order.
 pub fn build(
     kind: SchedulerKind,
     config: &SchedulerConfig,
-    steps: usize,
-    latent_len_hw: (usize, usize),
+    run: &Run,
 ) -> Result<Scheduler, SchedulerError> {
     config.check_family(kind)?;
-    let options = &config.options();
+    if !(0.0..=1.0).contains(&run.eta) {
+        return Err(SchedulerError::Eta(run.eta));
+    }
+    let (options, steps) = (&config.options(), run.steps);
     let scheduler = match kind {
         SchedulerKind::Ddpm => Scheduler::new(ddpm::Ddpm::new(options, steps)?),
         SchedulerKind::Ddim => Scheduler::new(ddim::Ddim::new(options, steps)?),
         SchedulerKind::Euler => Scheduler::new(euler::Euler::new(options, steps)?),
         SchedulerKind::EulerAncestral => Scheduler::new(EulerAncestral::new(options, steps)?),
         SchedulerKind::Dpmpp2m => {
-            Scheduler::new(DpmSolver::new(options, steps, Some(false), Algorithm::Ode)?)
+            Scheduler::new(DpmSolver::new(options, run, Some(false), Algorithm::Ode)?)
         }
         SchedulerKind::Dpmpp2mKarras => {
-            Scheduler::new(DpmSolver::new(options, steps, Some(true), Algorithm::Ode)?)
+            Scheduler::new(DpmSolver::new(options, run, Some(true), Algorithm::Ode)?)
         }
         SchedulerKind::DpmppSde => {
-            Scheduler::new(DpmSolver::new(options, steps, None, Algorithm::Sde)?)
+            Scheduler::new(DpmSolver::new(options, run, None, Algorithm::Sde)?)
         }
         SchedulerKind::Lcm => Scheduler::new(lcm::Lcm::new(options, steps)?),
-        SchedulerKind::FlowEuler => Scheduler::new(FlowEuler::new(options, steps, latent_len_hw)?),
+        SchedulerKind::Unipc => Scheduler::new(unipc::UniPc::new(options, run)?),
+        SchedulerKind::Deis => Scheduler::new(deis::Deis::new(options, run)?),
+        SchedulerKind::Heun => Scheduler::new(heun::Heun::new(options, steps)?),
+        SchedulerKind::Lms => Scheduler::new(lms::Lms::new(options, steps)?),
+        SchedulerKind::Kdpm2 => Scheduler::new(Kdpm2::new(options, steps, false)?),
+        SchedulerKind::Kdpm2Ancestral => Scheduler::new(Kdpm2::new(options, steps, true)?),
+        SchedulerKind::Dpmpp2s => Scheduler::new(Singlestep::new(options, run, Algorithm::Ode)?),
+        SchedulerKind::Dpmpp2sSde => Scheduler::new(Singlestep::new(options, run, Algorithm::Sde)?),
+        SchedulerKind::Tcd => Scheduler::new(tcd::Tcd::new(options, steps, run.eta)?),
+        SchedulerKind::Pndm => Scheduler::new(pndm::Pndm::new(options, steps)?),
+        SchedulerKind::FlowEuler => Scheduler::new(FlowEuler::new(options, run)?),
     };
     scheduler.schedule.check_finite()?;
     Ok(scheduler)

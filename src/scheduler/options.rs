@@ -13,6 +13,11 @@ use crate::text::excerpt;
 pub(super) struct Options<'a>(pub(super) &'a Map<String, Value>);
 
 impl Options<'_> {
+    /// Whether the file says anything but `null` about it.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|value| !value.is_null())
+    }
+
     /// A truth value.
     pub(super) fn flag(&self, key: &'static str, default: bool) -> Result<bool, SchedulerError> {
         match self.0.get(key) {
@@ -51,6 +56,14 @@ impl Options<'_> {
             None | Some(Value::Null) => Ok(None),
             Some(_) => self.positive(key, 1.0).map(Some),
         }
+    }
+
+    /// A finite number, or nothing; Python reads 0 as nothing too.
+    pub(super) fn number_or_none(&self, key: &'static str) -> Result<Option<f64>, SchedulerError> {
+        if !self.is_given(key) {
+            return Ok(None);
+        }
+        Ok(Some(self.number(key, 0.0)?).filter(|number| *number != 0.0))
     }
 
     /// A finite number or minus infinity, which Python writes into its JSON.

@@ -23,6 +23,14 @@ pub(super) const USUAL: &[(&str, Prediction)] = &[
     ("v_prediction", Prediction::Velocity),
 ];
 
+/// The names that the classes take which flow-matching models can be sampled with too.
+pub(super) const WITH_FLOW: &[(&str, Prediction)] = &[
+    ("epsilon", Prediction::Epsilon),
+    ("sample", Prediction::Sample),
+    ("v_prediction", Prediction::Velocity),
+    ("flow_prediction", Prediction::Flow),
+];
+
 /// Reads `prediction_type` for a class that takes `words`.
 pub(super) fn prediction(
     options: &Options<'_>,

@@ -13,6 +13,8 @@ pub(super) struct Schedule {
     pub(super) sigmas: Vec<f32>,
     /// How a sample is made of clean latents and noise.
     pub(super) levels: Vec<Level>,
+    /// The evaluation that each step begins with.
+    pub(super) starts: Vec<usize>,
     /// What the denoiser's input is divided by; empty if it takes the sample as it is.
     pub(super) divisors: Vec<f32>,
     /// The standard deviation of the first sample.
@@ -23,6 +25,7 @@ impl Schedule {
     /// Samples keep the variance 1: signal √ᾱ, noise √(1 − ᾱ).
     pub(super) fn preserving(timesteps: Vec<f32>, alphas: &[f32]) -> Self {
         Self {
+            starts: (0..timesteps.len()).collect(),
             timesteps,
             sigmas: alphas.iter().copied().map(finite_sigma).collect(),
             levels: alphas.iter().copied().map(Level::new).collect(),
@@ -44,6 +47,7 @@ impl Schedule {
                 })
                 .collect(),
             divisors: sigmas.iter().copied().map(norm).collect(),
+            starts: (0..timesteps.len()).collect(),
             timesteps,
             sigmas,
             init_noise_sigma,
@@ -62,10 +66,17 @@ impl Schedule {
                 })
                 .collect(),
             divisors: Vec::new(),
+            starts: (0..timesteps.len()).collect(),
             timesteps,
             sigmas,
             init_noise_sigma: 1.0,
         }
+    }
+
+    /// Of a method with two evaluations a step.
+    pub(super) fn in_pairs(mut self) -> Self {
+        self.starts = (0..self.timesteps.len()).step_by(2).collect();
+        self
     }
 
     /// Extreme but well-formed options (a beta of 1e-30) overflow somewhere in the tables; this says so

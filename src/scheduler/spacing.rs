@@ -1,5 +1,6 @@
 //! Which of the training timesteps a run visits, and other ways to lay out noise levels.
 
+use super::beta_quantile::beta_quantile;
 use super::error::SchedulerError;
 use super::numpy::{arange_down, linspace};
 use super::options::Options;
@@ -98,6 +99,22 @@ pub(super) fn trailing(last: usize, train: usize, steps: usize) -> Vec<f64> {
         .collect()
 }
 
+/// The timesteps of a distilled model (LCM, TCD): evenly spaced picks, from the top, out of the
+/// `original_inference_steps` that it was distilled on.
+pub(super) fn distilled(
+    options: &Options<'_>,
+    train: usize,
+    steps: usize,
+) -> Result<Vec<usize>, SchedulerError> {
+    let original = options.count("original_inference_steps", 50.min(train), 1..=train)?;
+    check_steps(steps, original)?;
+    let skip = train / original;
+    let pick = original as f64 / steps as f64;
+    Ok((0..steps)
+        .map(|i| (original - (i as f64 * pick) as usize) * skip - 1)
+        .collect())
+}
+
 /// Noise levels that do not follow the timesteps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SigmaCurve {
@@ -105,24 +122,39 @@ pub(super) enum SigmaCurve {
     Karras,
     /// Evenly spaced logarithms.
     Exponential,
+    /// Quantiles of the beta distribution with both parameters 0.6 (Lee et al. 2024, "Beta sampling is
+    /// all you need"): more levels at both ends.
+    Beta,
 }
 
-/// `use_karras_sigmas` or `use_exponential_sigmas`; `use_beta_sigmas` is refused.
+/// `use_karras_sigmas`, `use_exponential_sigmas` or `use_beta_sigmas`.
 pub(super) fn sigma_curve(options: &Options<'_>) -> Result<Option<SigmaCurve>, SchedulerError> {
-    options.refuse(
-        "use_beta_sigmas",
-        "choose use_karras_sigmas or use_exponential_sigmas, or leave all of them out",
-    )?;
-    let karras = options.flag("use_karras_sigmas", false)?;
-    let exponential = options.flag("use_exponential_sigmas", false)?;
-    match (karras, exponential) {
-        (true, true) => Err(SchedulerError::Schedule(
-            "use_karras_sigmas and use_exponential_sigmas exclude each other".into(),
-        )),
-        (true, false) => Ok(Some(SigmaCurve::Karras)),
-        (false, true) => Ok(Some(SigmaCurve::Exponential)),
-        (false, false) => Ok(None),
+    let mut found = None;
+    for (key, curve) in [
+        ("use_karras_sigmas", SigmaCurve::Karras),
+        ("use_exponential_sigmas", SigmaCurve::Exponential),
+        ("use_beta_sigmas", SigmaCurve::Beta),
+    ] {
+        if options.flag(key, false)? && found.replace(curve).is_some() {
+            return Err(SchedulerError::Schedule(
+                "use_karras_sigmas, use_exponential_sigmas and use_beta_sigmas exclude each other"
+                    .into(),
+            ));
+        }
     }
+    Ok(found)
+}
+
+/// The highest and the lowest level of a curve: `sigma_max` and `sigma_min`, or the schedule's own.
+pub(super) fn curve_ends(
+    options: &Options<'_>,
+    most: f64,
+    least: f64,
+) -> Result<(f64, f64), SchedulerError> {
+    Ok((
+        options.optional_positive("sigma_max")?.unwrap_or(most),
+        options.optional_positive("sigma_min")?.unwrap_or(least),
+    ))
 }
 
 impl SigmaCurve {
@@ -140,6 +172,10 @@ impl SigmaCurve {
             Self::Exponential => linspace(libm::log(max), libm::log(min), count)
                 .into_iter()
                 .map(libm::exp)
+                .collect(),
+            Self::Beta => linspace(0.0, 1.0, count)
+                .into_iter()
+                .map(|ramp| min + beta_quantile(1.0 - ramp) * (max - min))
                 .collect(),
         }
     }

@@ -9,8 +9,21 @@ import torch
 from diffusers.schedulers import (
     scheduling_ddpm,
     scheduling_dpmsolver_multistep,
+    scheduling_dpmsolver_singlestep,
     scheduling_euler_ancestral_discrete,
+    scheduling_k_dpm_2_ancestral_discrete,
     scheduling_lcm,
+    scheduling_tcd,
+)
+
+DRAWING = (
+    scheduling_ddpm,
+    scheduling_dpmsolver_multistep,
+    scheduling_dpmsolver_singlestep,
+    scheduling_euler_ancestral_discrete,
+    scheduling_k_dpm_2_ancestral_discrete,
+    scheduling_lcm,
+    scheduling_tcd,
 )
 
 MASK = 0xFFFF_FFFF
@@ -41,16 +54,15 @@ def normals(seed: int, draw: int, size: int) -> np.ndarray:
 @contextlib.contextmanager
 def injected(draws: Iterator[torch.Tensor]) -> Iterator[None]:
     """Within it, the schedulers' noise is the next of `draws`, whatever generator they are given."""
-    modules = (scheduling_ddpm, scheduling_dpmsolver_multistep, scheduling_euler_ancestral_discrete, scheduling_lcm)
-    kept = [module.randn_tensor for module in modules]
+    kept = [module.randn_tensor for module in DRAWING]
     like = torch.randn_like
-    for module in modules:
+    for module in DRAWING:
         module.randn_tensor = lambda shape, **_: next(draws).reshape(shape)
     # The flow-matching scheduler's way.
     torch.randn_like = lambda sample: next(draws).reshape(sample.shape)
     try:
         yield
     finally:
-        for module, original in zip(modules, kept):
+        for module, original in zip(DRAWING, kept):
             module.randn_tensor = original
         torch.randn_like = like
