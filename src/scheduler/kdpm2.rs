@@ -60,6 +60,11 @@ impl Kdpm2 {
             })
             .collect();
 
+        if legs[..legs.len() - 1].iter().any(|leg| leg.middle <= 0.0) {
+            return Err(SchedulerError::Schedule(
+                "a noise level before the last is 0".into(),
+            ));
+        }
         let (mut timesteps, mut sigmas, mut divisors) = (Vec::new(), Vec::new(), Vec::new());
         for (at, leg) in legs.iter().enumerate() {
             timesteps.push(levels.timesteps[at]);

@@ -55,7 +55,7 @@ impl Pndm {
         options: &Options<'_>,
         steps: usize,
     ) -> Result<(Schedule, Self), SchedulerError> {
-        let training = Alphas::new(options, &BetaDefaults::NO_RESCALE)?;
+        let training = Alphas::new(options, &BetaDefaults::NO_RESCALE)?.with_terminal_signal()?;
         let train = training.len();
         let offset = steps_offset(options, train)?;
         let indices = spacing(options, Spacing::Leading)?.indices(train, steps, offset)?;

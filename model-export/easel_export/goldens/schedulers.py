@@ -52,7 +52,7 @@ KINDS = {
     "tcd": ("TCDScheduler", {}),
     "pndm": ("PNDMScheduler", {}),
 }
-# The cases were recorded before the other samplers were there.
+# Those with whole pictures among the golden data, and cases that were recorded before the others were there.
 FIRST = tuple(KINDS)[:9]
 
 
