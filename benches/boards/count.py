@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from easel_export.random_checkpoint import ARCHITECTURES
+from easel_export.architectures import ARCHITECTURES
 from torch.overrides import TorchFunctionMode
 
 HERE = Path(__file__).parent
@@ -137,14 +137,14 @@ def pocket() -> dict[str, dict[str, int]]:
 
 def published(kind: str, tiny: bool) -> dict[str, dict[str, int]]:
     """A published architecture at 512x512, with its own autoencoder or with TAESD, whose configuration is diffusers' default."""
-    text, _, autoencoder, denoiser, _ = ARCHITECTURES[kind]
-    levels = len(autoencoder["block_out_channels"])
-    autoencoder = {} if tiny else autoencoder | {
+    architecture = ARCHITECTURES[kind]
+    levels = len(architecture.vae["block_out_channels"])
+    autoencoder = {} if tiny else architecture.vae | {
         "latent_channels": 4,
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
     }
-    return count(text, denoiser, autoencoder, tiny, (64, 64))
+    return count(architecture.text, architecture.unet, autoencoder, tiny, (64, 64))
 
 
 def main() -> int:

@@ -1,14 +1,17 @@
-"""From a diffusers Stable Diffusion checkpoint to a model directory that easel paints with.
+"""From a diffusers checkpoint to a model directory that easel paints with.
 
 The data's way, one module a stage:
 
-    checkpoint ─► loop (calibration) ─► quantize (which layers) ─► export (ONNX) ─► check ─► manifest
+    checkpoint ─► painting (calibration) ─► sensitivity (which layers) ─► export (ONNX) ─► check ─► manifest
 
-- `checkpoint`: loads and validates a source, or makes one with random weights.
-- `loop`: the denoising loop, written once over any engine. It gathers calibration
+- `families`: one description each: networks, tokenizers, what fits together, defaults. What easel can run is told there alone.
+- `networks`: the kinds of networks, their inputs and outputs by optimum's names, and how a pipeline calls them.
+- `checkpoint`: finds a source, knows its family, loads it. `architectures`, `random_checkpoint`: sources with random weights.
+- `painting`: diffusers' own pipeline with exchanged networks. It gathers calibration
   inputs with torch and later checks ONNX Runtime against them.
-- `quantize`: int8 arithmetic and the per-layer sensitivity test.
-- `export`: torch to ONNX, weights rewritten and laid out for mapping.
+- `quantize`, `sensitivity`: int8 arithmetic, and which layers may have it.
+- `export`, `graph`: torch to ONNX, weights rewritten and laid out for mapping.
+- `hollow`: the same with one weight in memory at a time, for single networks and very large models.
 - `convert`: the way through all of them; `directory`, `layout`: the files around the weights.
 - `check`: torch against ONNX Runtime on the written files.
 - `manifest`, `checksums`: `easel.json`, what the directory says about itself, and `SHA256SUMS`, what its files were.

@@ -4,6 +4,8 @@ Two questions, two columns:
 - *export*: does the file compute what torch computes with the very same (rounded) weights?
   Only float arithmetic in another order may differ.
 - *precision*: what did rounding the weights cost, against the float32 checkpoint?
+
+Then diffusers' own pipeline paints with the files.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from torch import Tensor
 
 from . import ExportError
 from .checkpoint import Checkpoint
-from .loop import Calls, Engine, Scene, paint, psnr, relative_error, torch_engine
+from .networks import Run, Shape
+from .painting import Calls, Scene, paint, psnr, read, relative_error
 
 # Relative error in the 2-norm. float32 has 6e-8 a rounding; deep networks amplify it.
 EXPORT_LIMIT = 1e-4
@@ -39,34 +42,21 @@ def session(path: Path) -> Any:
         raise ExportError(f"{path}: ONNX Runtime refuses it: {str(error).splitlines()[0]}") from error
 
 
-def ort_function(path: Path) -> Any:
-    """The model's first output as a function of its inputs in file order."""
+def ort_run(path: Path) -> Run:
+    """All outputs of the file as a function of its inputs, both in file order."""
     runner = session(path)
     names = [i.name for i in runner.get_inputs()]
 
-    def call(*inputs: Tensor) -> Tensor:
+    def run(*inputs: Tensor) -> tuple[Tensor, ...]:
         feed = {n: np.asarray(i.numpy()) for n, i in zip(names, inputs, strict=True)}
-        return torch.from_numpy(runner.run(None, feed)[0])
+        return tuple(torch.from_numpy(output) for output in runner.run(None, feed))
 
-    return call
-
-
-def ort_engine(directory: Path) -> Engine:
-    """The three networks of an exported `directory`."""
-    parts = (ort_function(directory / name / "model.onnx") for name in ("text_encoder", "unet", "vae_decoder"))
-    return Engine(*parts)
+    return run
 
 
-def _odd_calls(checkpoint: Checkpoint) -> dict[str, tuple[Tensor, ...]]:
-    """Inputs of shapes that nothing was traced or calibrated at: batch 3, wide, a short text."""
-    g = torch.Generator().manual_seed(1)
-    cells = checkpoint.size_multiple() // checkpoint.vae_factor
-    latents = torch.randn(3, checkpoint.unet.config.in_channels, cells * 2, cells * 3, generator=g)
-    text = checkpoint.text_encoder.config
-    length = max(1, text.max_position_embeddings // 2)
-    ids = torch.randint(0, text.vocab_size, (3, length), generator=g)
-    hidden = torch.randn(3, length, text.hidden_size, generator=g)
-    return {"text_encoder": (ids,), "unet": (latents, torch.tensor(321.0), hidden), "vae_decoder": (latents,)}
+def ort_runs(directory: Path, names: list[str]) -> dict[str, Run]:
+    """The networks `names` of an exported `directory`."""
+    return {name: ort_run(directory / name / "model.onnx") for name in names}
 
 
 @torch.no_grad()
@@ -83,20 +73,23 @@ def check(
     `checkpoint` now holds the rounded weights; `reference` and `pictures` are what it gave in
     float32 for `scene`.
     """
-    rounded, exported = torch_engine(checkpoint), ort_engine(directory)
-    odd = _odd_calls(checkpoint)
+    components = checkpoint.components()
+    runs = ort_runs(directory, [component.name for component in components])
     report: dict[str, Any] = {}
     failures: list[str] = []
+    source, generator = checkpoint.source, torch.Generator().manual_seed(1)
+    # Of shapes that nothing was traced or calibrated at: batch 3, wide, a short text.
+    odd = Shape(2 * source.cells(), 3 * source.cells(), max(1, source.tokens() // 2), batch=3)
     print(f"{'component':14} {'export':>10} {'limit':>8} {'precision':>10} {'limit':>8}")
-    for name, of in (("text_encoder", "text"), ("unet", "unet"), ("vae_decoder", "vae")):
-        same, run = getattr(rounded, of), getattr(exported, of)
-        calls = reference[name]
+    for component in components:
+        name, run, calls = component.name, runs[component.name], reference[component.name]
+        drawn = component.draw(odd, generator)
         answers = [run(*inputs) for inputs in calls.inputs]
         export = max(
-            *(relative_error(a, same(*inputs)) for a, inputs in zip(answers, calls.inputs)),
-            relative_error(run(*odd[name]), same(*odd[name])),
+            *(_all_outputs(a, component.run(*inputs)) for a, inputs in zip(answers, calls.inputs)),
+            _all_outputs(run(*drawn), component.run(*drawn)),
         )
-        cost = relative_error(torch.cat(answers), torch.cat(calls.outputs))
+        cost = relative_error(read(component, answers), read(component, calls.outputs))
         limit = PRECISION_LIMITS[precision]
         print(f"{name:14} {export:10.2e} {EXPORT_LIMIT:8.0e} {cost:10.2e} {limit:8.0e}")
         report[name] = {"export_error": export, "precision_error": cost}
@@ -106,8 +99,8 @@ def check(
         if not cost <= limit:
             failures.append(f"{name} in {precision} is {cost:.2e} off float32 (limit {limit:.0e})")
 
-    painted = paint(exported, checkpoint, scene)
-    against_same = psnr(painted, paint(rounded, checkpoint, scene))
+    painted = paint(checkpoint, scene, runs)
+    against_same = psnr(painted, paint(checkpoint, scene))
     against_float = psnr(painted, pictures)
     print(f"picture after {scene.steps} steps: {against_same:.1f} dB against torch with the same weights "
           f"(limit {EXPORT_PSNR:.0f}), {against_float:.1f} dB against float32")
@@ -120,3 +113,8 @@ def check(
     if failures:
         raise ExportError("self-check failed: " + "; ".join(failures))
     return report
+
+
+def _all_outputs(got: tuple[Tensor, ...], want: tuple[Tensor, ...]) -> float:
+    """The largest relative error of an output."""
+    return max(relative_error([g], [w]) for g, w in zip(got, want, strict=True))

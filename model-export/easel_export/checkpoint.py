@@ -1,4 +1,4 @@
-"""Where a model comes from: a diffusers directory, the hub, or random weights."""
+"""Where a model comes from: a diffusers directory or the hub; its family, its configurations, its weights."""
 
 from __future__ import annotations
 
@@ -8,41 +8,60 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import ExportError, UsageError
-
-# Component -> the diffusers/transformers classes that easel runs.
-SUPPORTED = {
-    "text_encoder": {"CLIPTextModel"},
-    "tokenizer": {"CLIPTokenizer", "CLIPTokenizerFast", "PreTrainedTokenizerFast"},
-    "unet": {"UNet2DConditionModel"},
-    "vae": {"AutoencoderKL", "AutoencoderTiny"},
-    "scheduler": None,  # any: what cannot be loaded or painted with fails there, by name
-}
-# Present in many checkpoints, no part of text to image.
-IGNORED = {"safety_checker", "feature_extractor", "image_encoder", "requires_safety_checker"}
-# U-Net options that add inputs which Stable Diffusion 1.x and 2.x do not have.
-EXTRA_INPUTS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim", "time_cond_proj_dim")
+from . import ExportError, UsageError, families
+from .families import Configs, Family
+from .networks import Component, Shape
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 
 
-@dataclass
-class Checkpoint:
-    """A validated text-to-image checkpoint, all weights float32 and in evaluation mode."""
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint that was looked at and fits; its weights were not read."""
 
-    directory: Path  # the files, for the parts that are copied as they are
+    directory: Path
     name: str  # what the manifest calls it: a hub id or a directory's own name
-    text_encoder: Any
-    tokenizer: Any
-    unet: Any
-    vae: Any
-    scheduler: Any
-    vae_factor: int  # pixels per latent cell
+    family: Family
+    configs: Configs
     manifest: dict[str, Any]  # the source's `easel.json`, empty without one
 
+    def vae_factor(self) -> int:
+        """Pixels per latent cell."""
+        return families.pixels_per_latent(self.configs["vae"])
+
+    def cells(self) -> int:
+        """Latents of whole multiples of it halve evenly on every level of the U-Net."""
+        return families.halvings(self.configs["unet"])
+
     def size_multiple(self) -> int:
-        """Pixels; sizes that are multiples of it halve evenly on every level of the U-Net."""
-        return self.vae_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+        """The same in pixels."""
+        return self.vae_factor() * self.cells()
+
+    def tokens(self) -> int:
+        """The longest text."""
+        return self.configs.get("text_encoder", {}).get("max_position_embeddings", 77)
+
+    def shape(self) -> Shape:
+        """At which to trace: even on every level, small, and not square, to catch a mix-up."""
+        rows = max(8, self.cells())
+        return Shape(rows, rows + self.cells(), self.tokens())
+
+
+@dataclass
+class Checkpoint:
+    """A loaded checkpoint, all weights float32 and in evaluation mode."""
+
+    source: Source
+    pipeline: Any  # diffusers' own
+
+    def __getattr__(self, name: str) -> Any:
+        """`unet`, `tokenizer` …: the pipeline's."""
+        return getattr(self.__dict__["pipeline"], name)
+
+    def components(self) -> list[Component]:
+        """The networks to export."""
+        shape = self.source.shape()
+        return [part.component(getattr(self.pipeline, part.origin), shape) for part in self.source.family.parts]
 
 
 def resolve(source: str) -> tuple[Path, str]:
@@ -67,8 +86,10 @@ def resolve(source: str) -> tuple[Path, str]:
 def choose_files(files: list[str]) -> list[str]:
     """Those of a hub repository's `files` that an export needs: full precision, safetensors first."""
     wanted = [f for f in files if f in ("model_index.json", "easel.json")]
-    for part in SUPPORTED:
-        inside = [f for f in files if f.startswith(f"{part}/") and f.count("/") == 1]
+    folders = {part.origin for family in families.FAMILIES.values() for part in family.parts}
+    folders |= {name for family in families.FAMILIES.values() for name in family.tokenizers} | {"scheduler"}
+    for folder in sorted(folders):
+        inside = [f for f in files if f.startswith(f"{folder}/") and f.count("/") == 1]
         wanted += [f for f in inside if f.endswith((".json", ".txt"))]
         for ending in (".safetensors", ".bin"):
             # A variant ("model.fp16.safetensors") has one more dot than the plain file.
@@ -92,86 +113,41 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def validate_index(index: dict[str, Any]) -> None:
-    """Refuses pipelines of other families by the names of their parts."""
-    pipeline = index.get("_class_name", "unnamed pipeline")
-    parts = {
-        key: value[1]
-        for key, value in index.items()
-        if isinstance(value, list) and len(value) == 2 and value[1] is not None
-    }
-    for key, class_name in parts.items():
-        if key not in SUPPORTED and key not in IGNORED:
-            raise UsageError(f"{pipeline}: component `{key}` ({class_name}) is not supported; {_FAMILY}")
-    for key, classes in SUPPORTED.items():
-        if key not in parts:
-            raise UsageError(f"{pipeline}: component `{key}` is missing; {_FAMILY}")
-        if classes is not None and parts[key] not in classes:
-            names = " or ".join(sorted(classes))
-            raise UsageError(f"{pipeline}: `{key}` is a {parts[key]}, only {names} is supported; {_FAMILY}")
+def open_source(source: str, components: tuple[str, ...] = ()) -> Source:
+    """Looks at `source`, a diffusers directory or a hub id: that it is of a known family, and that its parts fit each other.
 
-
-_FAMILY = "easel_export takes Stable Diffusion 1.x and 2.x type text-to-image checkpoints"
-
-
-def validate_configs(directory: Path) -> None:
-    """Checks that the parts fit each other, before any weight is read."""
-    unet = read_json(directory / "unet" / "config.json")
-    vae = read_json(directory / "vae" / "config.json")
-    text = read_json(directory / "text_encoder" / "config.json")
-    for option in EXTRA_INPUTS:
-        if unet.get(option) is not None:
-            raise UsageError(
-                f"unet/config.json: {option}={unet[option]!r} needs an input that Stable Diffusion 1.x and 2.x lack; "
-                "not supported")
-    channels = vae.get("latent_channels", 4)
-    for key in ("in_channels", "out_channels"):
-        if unet.get(key, 4) != channels:
-            raise UsageError(
-                f"unet/config.json: {key} is {unet.get(key, 4)}, the VAE has {channels} latent channels; "
-                "inpainting and image-conditioned U-Nets are not supported")
-    if unet.get("cross_attention_dim", 1280) != text.get("hidden_size", 512):
-        raise UsageError(
-            f"unet/config.json: cross_attention_dim {unet.get('cross_attention_dim')} is not "
-            f"the text encoder's hidden_size {text.get('hidden_size')}")
+    With `components`, only those have to be there, and what says how large their pictures are.
+    """
+    directory, name = resolve(source)
+    index = read_json(directory / "model_index.json")
+    family = families.recognise(index, ("scheduler", "unet", "vae") if components else None)
+    configs = {"scheduler": read_json(directory / "scheduler" / "scheduler_config.json")}
+    needed = {family.part(name).origin for name in components} | {"unet", "vae"}
+    for part in family.parts:
+        path = directory / part.origin / "config.json"
+        if not components or part.origin in needed or path.exists():
+            configs[part.origin] = read_json(path)
+            found = configs[part.origin].get("_class_name")
+            if found is not None and found not in part.classes:
+                raise UsageError(f"{part.origin}/config.json: is a {found}, only {' or '.join(part.classes)} is supported")
+    family.validate(configs)
+    manifest = directory / "easel.json"
+    return Source(directory, name, family, configs, read_json(manifest) if manifest.exists() else {})
 
 
 def load(source: str) -> Checkpoint:
-    """Loads and validates `source`, a diffusers directory or a hub id."""
-    directory, name = resolve(source)
-    validate_index(read_json(directory / "model_index.json"))
-    validate_configs(directory)
-    manifest_path = directory / "easel.json"
-    manifest = read_json(manifest_path) if manifest_path.exists() else {}
-
+    """Loads `source`, a diffusers directory or a hub id, with all its weights."""
+    opened = open_source(source)
+    import diffusers
     import torch
-    from diffusers import DiffusionPipeline
 
     try:
-        pipeline = DiffusionPipeline.from_pretrained(
-            directory,
-            torch_dtype=torch.float32,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-            local_files_only=True,
-        )
+        pipeline = getattr(diffusers, opened.family.pipeline(opened.configs)).from_pretrained(
+            opened.directory, torch_dtype=torch.float32, local_files_only=True,
+            **{name: None for name in ("safety_checker", "feature_extractor", "image_encoder")})
     except Exception as error:  # loaders raise whatever their file formats raise
-        raise ExportError(f"{directory}: cannot be loaded: {str(error).strip().splitlines()[0]}") from error
-    return from_pipeline(pipeline, directory, name, manifest)
-
-
-def from_pipeline(pipeline: Any, directory: Path, name: str, manifest: dict[str, Any]) -> Checkpoint:
-    """Wraps a loaded diffusers pipeline whose files are in `directory`."""
-    import torch
-
-    for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
-        part.eval().requires_grad_(False)
-    with torch.no_grad():
-        # Measured, not derived: the two autoencoder classes spell their factor differently.
-        latents = torch.zeros(1, pipeline.vae.config.latent_channels, 8, 8)
-        factor = pipeline.vae.decode(latents, return_dict=False)[0].shape[-1] // 8
-    return Checkpoint(
-        directory, name, pipeline.text_encoder, pipeline.tokenizer, pipeline.unet, pipeline.vae,
-        pipeline.scheduler, factor, manifest,
-    )
+        raise ExportError(f"{opened.directory}: cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+    pipeline.set_progress_bar_config(disable=True)
+    for part in opened.family.parts:
+        getattr(pipeline, part.origin).eval().requires_grad_(False)
+    return Checkpoint(opened, pipeline)

@@ -15,9 +15,11 @@ from typing import Any
 
 from . import ExportError, UsageError, checksums, directory
 
-RANDOM_KINDS = ("sd15", "sd21", "tiny", "tiny-sd21", "tiny-taesd")
-# Of these there is the U-Net alone.
-RANDOM_UNETS = ("sdxl", "tiny-sdxl")
+RANDOM_KINDS = (
+    "sd15", "sd21", "sd-turbo", "lcm", "sdxl", "sdxl-turbo", "ssd1b", "vega",
+    "tiny", "tiny-sd21", "tiny-taesd", "tiny-turbo", "tiny-lcm", "tiny-sdxs", "tiny-bksdm", "tiny-one-level", "tiny-three-level",
+    "tiny-sdxl", "tiny-sdxl-turbo", "tiny-ssd1b",
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,20 +30,23 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     p = _Parser(
         prog="python -m easel_export",
-        description="Turns a diffusers Stable Diffusion checkpoint into a model directory for easel.",
+        description="Turns a diffusers checkpoint, Stable Diffusion or SDXL, into a model directory for easel.",
         epilog="Exit codes: 0 done, 2 the call or the source is wrong, 1 it failed.",
     )
     source = p.add_mutually_exclusive_group(required=True)
     source.add_argument("--source", metavar="DIR|HUB_ID",
-                        help="diffusers checkpoint, Stable Diffusion 1.x or 2.x type")
-    source.add_argument("--random", choices=RANDOM_KINDS + RANDOM_UNETS,
-                        help="make a checkpoint of this architecture with random weights")
+                        help="diffusers checkpoint of Stable Diffusion or Stable Diffusion XL type")
+    source.add_argument("--random", choices=RANDOM_KINDS, metavar="KIND",
+                        help="make a checkpoint of this architecture with random weights: " + ", ".join(RANDOM_KINDS))
     p.add_argument("--out", type=Path, metavar="DIR",
                    help="where to write; with --random the default is test-models/KIND[-PRECISION]")
     p.add_argument("--precision", choices=("fp32", "fp16", "int8"),
                    help="how weights are stored; without it --random writes the diffusers checkpoint")
-    p.add_argument("--unet-only", action="store_true",
-                   help="export the U-Net alone, which easel can time; takes SDXL too, and needs little memory")
+    p.add_argument("--component", action="append", default=[], metavar="NAME",
+                   help="export this network alone, which easel can time; may be given again; implies --unmeasured")
+    p.add_argument("--unet-only", dest="component", action="append_const", const="unet", help="the same as --component unet")
+    p.add_argument("--unmeasured", action="store_true",
+                   help="one weight in memory at a time, for very large checkpoints: int8 takes every layer, nothing is checked")
     p.add_argument("--size", type=int, metavar="N", help="default picture size in pixels, N x N (other sizes work, too)")
     p.add_argument("--force", action="store_true", help="replace --out when it already is a model directory")
     p.add_argument("--seed", type=int, default=0, help="of --random's weights (default 0)")
@@ -89,42 +94,44 @@ def _run(options: argparse.Namespace) -> None:
                 raise UsageError(f"--source needs --{flag}; see python -m easel_export --help")
     elif options.out is None:
         options.out = Path("test-models") / "-".join(filter(None, (options.random, options.precision)))
-    alone = options.unet_only or options.random in RANDOM_UNETS
-    if alone and options.precision is None:
-        raise UsageError(f"--random {options.random}: makes no diffusers checkpoint of a U-Net alone; add --precision")
-    if options.unet_only and options.random in RANDOM_KINDS:
-        raise UsageError(f"--unet-only: goes with --source, or with --random {' or '.join(RANDOM_UNETS)}")
+    hollow = options.unmeasured or bool(options.component)
+    if hollow and options.precision is None:
+        flag = "--component" if options.component else "--unmeasured"
+        raise UsageError(f"{flag}: is for exports; add --precision")
     if not options.target_error >= 0 or not 0 <= options.max_float <= 1:
         raise UsageError("--target-error must be at least 0, --max-float between 0 and 1")
     if options.size is not None and not 1 <= options.size <= 8192:
         raise UsageError(f"--size {options.size}: must be between 1 and 8192 pixels")
     out = options.out.expanduser().absolute()
     directory.refuse_unsafe(out, options.force, options.source)
-    _quiet()
+    quiet()
     # Late imports: torch takes seconds, `--help` and a wrong call should not.
-    from . import unet_only
-    from .convert import Request, export_checkpoint
-    from .random_checkpoint import build
+    from . import checkpoint, convert, hollow as hollows, random_checkpoint
 
-    request = Request(options.precision, options.size, options.target_error, options.max_float)
-    with directory.new_directory(out) as fresh:
-        if alone:
-            unet = unet_only.random(options.random, options.seed) if options.random else unet_only.open_checkpoint(options.source)
-            unet_only.export_unet(unet, fresh, options.precision, options.size)
-        elif options.random is None:
-            export_checkpoint(options.source, fresh, request)
-        elif options.precision is None:
-            build(options.random, fresh, options.seed)
-        else:
-            with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-                source = Path(scratch) / f"random-{options.random}"
-                build(options.random, source, options.seed)
-                export_checkpoint(str(source), fresh, request)
+    request = convert.Request(options.precision, options.size, options.target_error, options.max_float)
+    with directory.new_directory(out) as fresh, contextlib.ExitStack() as stack:
+        source, make = options.source, None
+        if options.random is not None:
+            make = random_checkpoint.build_hollow if hollow else random_checkpoint.build
+            if options.precision is None:
+                make(options.random, fresh, options.seed)
+            else:
+                scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}."))
+                source = str(Path(scratch) / f"random-{options.random}")
+                weights = make(options.random, Path(source), options.seed)
+        if hollow:
+            components = tuple(dict.fromkeys(options.component))
+            opened = checkpoint.open_source(source, components)
+            if options.random is None:
+                weights = hollows.safetensors(opened.directory)
+            hollows.export_source(opened, fresh, options.precision, options.size, weights, components)
+        elif options.precision is not None:
+            convert.export_checkpoint(source, fresh, request)
         checksums.write(fresh)
     print(f"wrote {options.out}")
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Keeps third-party chatter off the terminal; errors still come as exceptions."""
     import logging
 

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from . import ExportError
-from .checkpoint import Checkpoint, read_json
+from .checkpoint import Source, read_json
 
-# Where a component's config.json comes from.
-CONFIGS = {"text_encoder": "text_encoder", "unet": "unet", "vae_decoder": "vae"}
 # Text on which the two tokenizer implementations must agree before `tokenizer.json` is believed.
 PROBES = (
     "", "a photo of a cat", "Ünïcode, çedillas & 'quotes'!", "漢字 and 🦊🎨",
@@ -19,17 +17,25 @@ PROBES = (
 )
 
 
-def copy_parts(checkpoint: Checkpoint, out: Path) -> None:
-    """Writes tokenizer, scheduler, configs and `model_index.json` into `out`."""
-    source = checkpoint.directory
-    shutil.copytree(source / "tokenizer", out / "tokenizer", copy_function=shutil.copyfile)
-    shutil.copytree(source / "scheduler", out / "scheduler", copy_function=shutil.copyfile)
-    if not (out / "tokenizer" / "tokenizer.json").exists():
-        write_fast_tokenizer(out / "tokenizer")
-    for part, origin in CONFIGS.items():
-        (out / part).mkdir()
-        _copy_json(source / origin / "config.json", out / part / "config.json")
-    _copy_json(source / "model_index.json", out / "model_index.json")
+def copy_parts(source: Source, out: Path, components: tuple[str, ...] = ()) -> None:
+    """Writes tokenizers, scheduler, configs and `model_index.json` into `out`; with `components`, what belongs to those alone."""
+    index = read_json(source.directory / "model_index.json")
+    tokenizers = source.family.tokenizers
+    if components:
+        # Without a text encoder, no tokenizer; the decoder's configuration says how large pictures are.
+        tokenizers = tuple(name for name in tokenizers if name.replace("tokenizer", "text_encoder") in components)
+        kept = {"scheduler", *tokenizers, *(source.family.part(name).origin for name in components)}
+        index = {key: value for key, value in index.items() if not isinstance(value, list) or key in kept}
+    write_json(index, out / "model_index.json")
+    shutil.copytree(source.directory / "scheduler", out / "scheduler", copy_function=shutil.copyfile)
+    for name in tokenizers:
+        shutil.copytree(source.directory / name, out / name, copy_function=shutil.copyfile)
+        if not (out / name / "tokenizer.json").exists():
+            write_fast_tokenizer(out / name)
+    for part in source.family.parts:
+        if not components or part.name in (*components, "vae_decoder"):
+            (out / part.name).mkdir()
+            write_json(source.configs[part.origin], out / part.name / "config.json")
 
 
 def write_fast_tokenizer(directory: Path) -> None:
@@ -44,10 +50,6 @@ def write_fast_tokenizer(directory: Path) -> None:
         raise ExportError(f"{directory.name}: cannot be loaded as a CLIP tokenizer: {line}") from error
     if all(slow(text).input_ids == fast(text).input_ids for text in PROBES):
         fast.backend_tokenizer.save(str(directory / "tokenizer.json"))
-
-
-def _copy_json(source: Path, target: Path) -> None:
-    write_json(read_json(source), target)
 
 
 def write_json(value: dict[str, Any], target: Path) -> None:

@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import UsageError, __version__
-from .checkpoint import Checkpoint
-from .quantize import Choice
+from . import UsageError, __version__, families
+from .checkpoint import Source
+from .sensitivity import Choice
 
 FORMAT = 1
 
@@ -30,10 +30,9 @@ SCHEDULERS = {
 }
 
 
-def scheduler_name(checkpoint: Checkpoint) -> str | None:
-    """easel's name of the checkpoint's scheduler, None where it has no equal."""
-    config = checkpoint.scheduler.config
-    name = SCHEDULERS.get(type(checkpoint.scheduler).__name__)
+def scheduler_name(config: dict[str, Any]) -> str | None:
+    """easel's name of the configured scheduler, None where it has no equal."""
+    name = SCHEDULERS.get(config.get("_class_name", ""))
     if name == "dpmpp-2m":
         if str(config.get("algorithm_type", "")).startswith("sde"):
             return None
@@ -42,23 +41,20 @@ def scheduler_name(checkpoint: Checkpoint) -> str | None:
     return name
 
 
-def defaults(checkpoint: Checkpoint, size: int | None) -> dict[str, Any]:
-    """Size, steps, guidance and scheduler: `--size`, then the source's own, then Stable Diffusion's."""
-    sample = checkpoint.unet.config.sample_size
+def defaults(source: Source, size: int | None) -> dict[str, Any]:
+    """Size, steps, guidance and scheduler: `--size`, then the source's own `easel.json`, then what its configurations say."""
+    sample = source.configs["unet"].get("sample_size")
     height, width = sample if isinstance(sample, (list, tuple)) else (sample, sample)
-    values: dict[str, Any] = {
-        "width": (width or 64) * checkpoint.vae_factor,
-        "height": (height or 64) * checkpoint.vae_factor,
-        "steps": 20,
-        "guidance": 7.5,
-    }
-    name = scheduler_name(checkpoint)
+    factor = source.vae_factor()
+    values = {"width": (width or 64) * factor, "height": (height or 64) * factor}
+    values |= families.defaults(source.family, source.configs)
+    name = scheduler_name(source.configs["scheduler"])
     if name:
         values["scheduler"] = name
-    values |= checkpoint.manifest.get("defaults", {})
+    values |= source.manifest.get("defaults", {})
     if size is not None:
         values |= {"width": size, "height": size}
-    multiple = checkpoint.size_multiple()
+    multiple = source.size_multiple()
     for key in ("width", "height"):
         if values[key] <= 0 or values[key] % multiple:
             raise UsageError(
@@ -66,41 +62,38 @@ def defaults(checkpoint: Checkpoint, size: int | None) -> dict[str, Any]:
     return values
 
 
-def build(
-    checkpoint: Checkpoint,
-    precision: str,
-    size: int | None,
-    choices: dict[str, Choice],
-    check: dict[str, Any],
-) -> dict[str, Any]:
-    """The manifest; unknown keys of the source's own (`latent_rgb_factors` …) are kept."""
-    manifest = dict(checkpoint.manifest)
-    manifest |= {
+def describe(source: Source, precision: str, size: int | None) -> dict[str, Any]:
+    """The manifest but for measurements; unknown keys of the source's own (`latent_rgb_factors` …) are kept."""
+    own = {key: value for key, value in source.manifest.items() if key not in ("layers", "quantization", "check")}
+    return own | {
         "format": FORMAT,
         "precision": precision,
-        "source": checkpoint.name,
-        "defaults": defaults(checkpoint, size),
-        "size_multiple": checkpoint.size_multiple(),
-        "check": rounded(check),
+        "source": source.name,
+        "defaults": defaults(source, size),
+        "size_multiple": source.size_multiple(),
         "exporter": versions(),
     }
-    manifest.pop("layers", None)
+
+
+def measurements(choices: dict[str, Choice], check: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says of the layers and of the self-check."""
+    measured: dict[str, Any] = {"check": rounded(check)}
     if choices:
-        manifest["layers"] = {
+        measured["layers"] = {
             name: {
                 layer: {"stored": "float32" if layer in choice.kept else "int8", "error": rounded(error)}
                 for layer, error in choice.errors.items()
             }
             for name, choice in choices.items()
         }
-        manifest["quantization"] = {
+        measured["quantization"] = {
             name: {
                 "target": c.target, "error": rounded(c.measured),
                 "float_layers": len(c.kept), "int8_layers": len(c.quantized()),
             }
             for name, c in choices.items()
         }
-    return manifest
+    return measured
 
 
 def versions() -> dict[str, str]:

@@ -1,27 +1,15 @@
-"""int8 weights: the arithmetic, and which layers may have them.
+"""int8 weights: the arithmetic, and the layers that may have them.
 
-Arithmetic. Symmetric, per output channel: scale = max|w| / 127, q = round(w / scale) (half to
+Symmetric, per output channel: scale = max|w| / 127, q = round(w / scale) (half to
 even) in -127..127. -128 is never used, so that sums of products keep a bit of head-room in
 int8 kernels. ONNX spells it `DequantizeLinear(q, scale)` with no zero point.
-
-Which layers. Every layer alone is quantized and the relative error of the *whole component's*
-output on the calibration calls is measured (e_i). Independent errors add in squares, so the
-component with all of them is near sqrt(sum e_i^2). Layers are taken back to float32, the
-largest e_i^2 per weight first, until the error *measured* with all the rest quantized is at
-most the target, or until the float layers would hold more than a given share of the weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
-
-from .loop import relative_error
 
 # Smaller tensors save nothing and would cost an operator each.
 MIN_WEIGHTS = 1024
@@ -63,72 +51,16 @@ def candidates(module: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-@dataclass
-class Choice:
-    """The outcome of the per-layer test of one component."""
-
-    errors: dict[str, float]  # layer -> relative output error with it alone in int8
-    kept: set[str]  # layers that stay float32
-    measured: float  # relative output error with all others in int8
-    target: float
-
-    def quantized(self) -> set[str]:
-        return set(self.errors) - self.kept
-
-
-def choose(
-    label: str,
-    layers: dict[str, nn.Module],
-    run: Callable[[], torch.Tensor],
-    target: float,
-    max_float: float,
-) -> Choice:
-    """Measures every one of `layers` and picks those that stay float.
-
-    `run` gives the component's output on the calibration calls; `target` is the relative error
-    allowed for the whole, `max_float` the largest share of weights that may stay float for it.
-    The layers are left as they were.
-    """
-    reference = run()
-    saved: dict[str, torch.Tensor] = {}
-
-    def swap(names: Iterable[str]) -> float:
-        """The error with `names` in int8; restores them."""
-        for name in names:
-            saved[name] = layers[name].weight.data
-            layers[name].weight.data = int8_round(saved[name])
-        try:
-            return relative_error(run(), reference)
-        finally:
-            for name in names:
-                layers[name].weight.data = saved.pop(name)
-
-    errors = {n: swap([n]) for n in tqdm(layers, desc=f"{label}: int8, layer by layer", unit="layer")}
-    sizes = {name: layer.weight.numel() for name, layer in layers.items()}
-    worst_first = sorted(layers, key=lambda n: (-(errors[n] ** 2) / sizes[n], n))
-    budget = max_float * sum(sizes.values())
-
-    kept: set[str] = set()
-    while True:
-        quantized = [n for n in layers if n not in kept]
-        measured = swap(quantized) if quantized else 0.0
-        if measured <= target:
-            break
-        # Drop as much predicted error as is measured too much, at least one layer a round.
-        left = sum(errors[n] ** 2 for n in quantized)
-        goal = left * (target / measured) ** 2
-        added = False
-        for name in worst_first:
-            if name in kept or sum(sizes[k] for k in kept) + sizes[name] > budget:
-                continue
-            if added and left <= goal:
-                break
-            kept.add(name)
-            left -= errors[name] ** 2
-            added = True
-        if not added:
-            break
-    return Choice(errors, kept, measured, target)
+def decoder_side(module: nn.Module) -> nn.Module:
+    """`module` without the half that is not exported: an autoencoder's encoder."""
+    if not hasattr(module, "decoder"):
+        return module
+    # Same names as in the whole, as the tracer sees them.
+    half = nn.Module()
+    for name in ("post_quant_conv", "decoder"):
+        if isinstance(getattr(module, name, None), nn.Module):
+            half.add_module(name, getattr(module, name))
+    return half
 
 
 def round_weights(module: nn.Module, storage: dict[str, str]) -> None:

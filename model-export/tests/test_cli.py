@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from easel_export.architectures import KINDS
 from easel_export.cli import RANDOM_KINDS, main
 from easel_export.directory import new_directory
-from easel_export.random_checkpoint import KINDS
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,8 @@ from easel_export.random_checkpoint import KINDS
         (["--source", "SOURCE", "--out", "SOURCE/out", "--precision", "fp32"], "overlaps"),
         (["--source", "SOURCE", "--out", "OUT", "--precision", "int8", "--target-error", "nan"], "--target-error"),
         (["--source", "EMPTY", "--out", "OUT", "--precision", "int8"], "model_index.json"),
-        (["--random", "sdxl", "--out", "OUT"], "sdxl"),
+        (["--random", "sdxl", "--out", "OUT", "--unet-only"], "--precision"),
+        (["--random", "tiny", "--out", "OUT", "--precision", "fp32", "--component", "text_encoder_2"], "unet, vae_decoder"),
     ],
 )
 def test_wrong_calls(call: list[str], words: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -15,9 +15,10 @@ from onnx import TensorProto, numpy_helper
 
 from easel_export.checkpoint import load
 from easel_export.cli import main
-from easel_export.export import DATA_FILE, PAGE_ALIGN, PAGE_FROM, module_path
-from easel_export.loop import paint, psnr, scene, torch_engine
-from easel_export.check import ort_engine
+from easel_export.export import DATA_FILE, PAGE_ALIGN, PAGE_FROM
+from easel_export.graph import module_path
+from easel_export.painting import paint, psnr, scene
+from easel_export.check import ort_runs
 
 PARTS = ("text_encoder", "unet", "vae_decoder")
 
@@ -135,17 +136,17 @@ def test_other_architectures_paint_like_torch(kind: str, tmp_path: Path) -> None
     assert main(["--source", str(tmp_path / "source"), "--out", str(tmp_path / "out"), "--precision", "fp32"]) == 0
     checkpoint = load(str(tmp_path / "source"))
     # Twice the traced size, wide, a batch of one, without guidance: only the axes are shared.
-    fixed = scene(checkpoint, 1, (16, 24), 3, 1.0, seed=7)
-    want = paint(torch_engine(checkpoint), checkpoint, fixed)
-    got = paint(ort_engine(tmp_path / "out"), checkpoint, fixed)
+    fixed = scene(checkpoint, 1, (32, 48), 3, 1.0, seed=7)
+    want = paint(checkpoint, fixed)
+    got = paint(checkpoint, fixed, ort_runs(tmp_path / "out", list(PARTS)))
     assert want.std() > 1e-3 and psnr(got, want) > 60
 
 
 def test_a_deviating_file_fails_the_self_check(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     import easel_export.check as check
 
-    honest = check.ort_function
-    monkeypatch.setattr(check, "ort_function", lambda path: lambda *inputs: honest(path)(*inputs) * 1.001)
+    honest = check.ort_run
+    monkeypatch.setattr(check, "ort_run", lambda path: lambda *inputs: tuple(o * 1.001 for o in honest(path)(*inputs)))
     out = tmp_path / "out"
     assert main(["--source", str(source), "--out", str(out), "--precision", "fp32"]) == 1
     assert "self-check failed" in capsys.readouterr().err and list(tmp_path.iterdir()) == []

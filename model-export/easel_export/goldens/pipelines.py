@@ -5,25 +5,31 @@
     python -m easel_export.goldens.pipelines --check    paints those again and compares
 
 The models have random weights, the same bits on every machine, and real structure: down, mid and up blocks,
-cross-attention, group norms, mid-block attention in the VAE. `index.json` names the cases and the weights' SHA-256;
+cross-attention, group norms, mid-block attention in the VAE. `index.json` names the cases that `tiny`, `tiny-sd21` and `tiny-taesd`
+have in common and the weights' SHA-256, `families.json` the same of the others, one by one (`families.py` has the table of kinds);
 `noise.npy` [draws, 4, 8, 12] is the initial noise and what stochastic schedulers take, one draw a step;
 `KIND/CASE.npy` [steps, 4, h, w] the latents after each step and `KIND/CASE.png` the picture.
 
-In `test-models/KIND`: `optimum` is written by optimum's own exporter and not touched, `fp32`, `fp16` and `int8` by
-`easel_export`, `flow` is `fp32` with a flow-matching scheduler, `inline` is torch's exporter untouched, the rest of `tiny` is in
-`variants.py`. `tiny-sdxl` is in `unets.py`.
+| in `test-models/KIND` | written by |
+|---|---|
+| `checkpoint` | diffusers |
+| `fp32`, `int8`, and of some `fp16` | `easel_export` |
+| `optimum` (`tiny`, `tiny-sd21`, `tiny-sdxl`, `tiny-lcm`) | optimum's own exporter, not touched |
+| `flow`, `inline` | `fp32` with a flow-matching scheduler; torch's exporter, not touched |
+| the rest of `tiny` | `variants.py` |
+| the rest of `tiny-sdxl` | `unets.py` |
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import io
 import json
-import logging
 import shutil
-import subprocess
-import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +38,17 @@ import numpy as np
 import torch
 from PIL import Image
 
-from easel_export import random_checkpoint
-from easel_export.goldens import pictures, unets, variants, weights
+from easel_export import cli, random_checkpoint
+from easel_export.architectures import ARCHITECTURES
+from easel_export.goldens import families, pictures, unets, variants, weights
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODELS = REPOSITORY / "test-models"
 GOLDENS = REPOSITORY / "tests" / "goldens" / "pipelines"
 KINDS = ("tiny", "tiny-sd21", "tiny-taesd")
+ALL_KINDS = tuple(dict.fromkeys(KINDS + families.KINDS))
+# AutoencoderTiny is not exported by optimum; of the rest one of each layout is enough.
+BY_OPTIMUM = ("tiny", "tiny-sd21", "tiny-sdxl", "tiny-lcm")
 # Another machine may sum in another order: float32 rounding, amplified by the networks and six steps.
 SAME_LATENTS, SAME_PIXELS = 1e-4, 1
 
@@ -49,61 +59,108 @@ def checkpoint(kind: str, directory: Path) -> tuple[Any, str]:
     digest = weights.fill(made)
     made.save_pretrained(directory)
     # From disk: a scheduler's options that were never written down count as "not given" when diffusers changes its class.
-    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(directory, safety_checker=None)
+    pipeline = getattr(diffusers, ARCHITECTURES[kind].pipeline).from_pretrained(directory)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline, digest
 
 
-def index() -> dict[str, Any]:
-    """The committed `index.json`."""
-    return json.loads((GOLDENS / "index.json").read_text())
+def read(name: str) -> dict[str, Any]:
+    """A committed index, `index.json` or `families.json`."""
+    return json.loads((GOLDENS / name).read_text())
+
+
+def record(name: str, digests: dict[str, str], cases: list[dict[str, Any]], **head: Any) -> None:
+    """Writes an index, a case a line."""
+    head = {"diffusers": diffusers.__version__, "seed": pictures.SEED, **head, "weights": digests}
+    lines = ",\n".join(json.dumps(case) for case in cases)
+    (GOLDENS / name).write_text(json.dumps(head)[:-1] + ', "cases": [\n' + lines + "\n]}\n")
+
+
+def painted(kind: str) -> Iterator[tuple[str, np.ndarray, Image.Image]]:
+    """Name, latents and picture of every case of `kind`; first, in the name's place, the weights' SHA-256."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source, onnx = Path(scratch) / "checkpoint", Path(scratch) / "onnx"
+        pipeline, digest = checkpoint(kind, source)
+        yield digest, np.empty(0), Image.new("RGB", (1, 1))
+        if kind in KINDS:
+            for case, steps, picture in pictures.all_pictures(pipeline):
+                yield case.name, steps, picture
+        if kind == "tiny":
+            variants.write_diffusers(source, onnx)
+        for case, steps, picture in families.all_pictures(kind, pipeline, onnx):
+            yield case.name, steps, picture
 
 
 def write() -> None:
-    """Writes the golden data."""
-    shutil.rmtree(GOLDENS, ignore_errors=True)
-    GOLDENS.mkdir(parents=True)
-    np.save(GOLDENS / "noise.npy", pictures.noise())
-    digests = {}
+    """Writes the golden data. Files that are the same within rounding stay."""
+    GOLDENS.mkdir(parents=True, exist_ok=True)
+    if not same_noise():
+        np.save(GOLDENS / "noise.npy", pictures.noise())
+    digests, latents = {}, {}
+    for kind in ALL_KINDS:
+        (GOLDENS / kind).mkdir(exist_ok=True)
+        found = painted(kind)
+        digests[kind] = next(found)[0]
+        for name, steps, picture in found:
+            latents[kind, name] = steps
+            if difference(kind, name, steps, picture):
+                np.save(GOLDENS / kind / f"{name}.npy", steps)
+                picture.save(GOLDENS / kind / f"{name}.png", optimize=True)
+        for file in (GOLDENS / kind).iterdir():
+            if (kind, file.stem) not in latents:
+                file.unlink()
+    # If the text did not show in the picture, the comparison would say nothing about it.
     for kind in KINDS:
-        (GOLDENS / kind).mkdir()
-        with tempfile.TemporaryDirectory() as scratch:
-            pipeline, digests[kind] = checkpoint(kind, Path(scratch))
-        painted = {}
-        for case, steps, picture in pictures.all_pictures(pipeline):
-            np.save(GOLDENS / kind / f"{case.name}.npy", steps)
-            picture.save(GOLDENS / kind / f"{case.name}.png", optimize=True)
-            painted[case.name] = steps
-        # If the text did not show in the picture, the comparison would say nothing about it.
         for other in ("ddim-unguided", "euler-negative"):
-            change = pictures.relative_error(painted[other], painted[other.split("-")[0]])
+            change = pictures.relative_error(latents[kind, other], latents[kind, other.split("-")[0]])
             assert change > 0.01, f"{kind}: {other} changes the latents by {change:.1e} only"
-    cases = ",\n".join(json.dumps(case.record()) for case in pictures.cases())
-    head = {"diffusers": diffusers.__version__, "seed": pictures.SEED, "steps": pictures.STEPS,
-            "prompt": pictures.PROMPT, "weights": digests}
-    (GOLDENS / "index.json").write_text(json.dumps(head)[:-1] + ', "cases": [\n' + cases + "\n]}\n")
+    families.refuse_equal(latents)
+    record("index.json", {kind: digests[kind] for kind in KINDS}, [case.record() for case in pictures.cases()],
+           steps=pictures.STEPS, prompt=pictures.PROMPT)
+    record("families.json", {kind: digests[kind] for kind in families.KINDS}, [case.record() for case in families.cases()])
 
 
-def check(kinds: tuple[str, ...] = KINDS) -> list[str]:
+def check(kinds: tuple[str, ...] = ALL_KINDS) -> list[str]:
     """Paints the golden data again; what differs from the committed files, a line each."""
-    recorded, problems = index(), []
-    if recorded["cases"] != [case.record() for case in pictures.cases()]:
-        problems.append("index.json: other cases")
-    if pictures.relative_error(np.load(GOLDENS / "noise.npy"), pictures.noise()) > 1e-7:
+    problems = []
+    for name, module in (("index.json", pictures), ("families.json", families)):
+        if read(name)["cases"] != [case.record() for case in module.cases()]:
+            problems.append(f"{name}: other cases")
+    if not same_noise():
         problems.append("noise.npy: another noise")
     for kind in kinds:
-        with tempfile.TemporaryDirectory() as scratch:
-            pipeline, digest = checkpoint(kind, Path(scratch))
-        if digest != recorded["weights"][kind]:
+        found = painted(kind)
+        if next(found)[0] != recorded_digest(kind):
             problems.append(f"{kind}: other weights")
             continue
-        for case, steps, picture in pictures.all_pictures(pipeline):
-            file = GOLDENS / kind / case.name
-            error = pictures.relative_error(steps, np.load(file.with_suffix(".npy")))
-            pixels = pictures.pixel_error(picture, Image.open(file.with_suffix(".png")))
-            if error > SAME_LATENTS or pixels > SAME_PIXELS:
-                problems.append(f"{kind}/{case.name}: relative error {error:.1e}, pixels differ by {pixels}")
+        for name, steps, picture in found:
+            differs = difference(kind, name, steps, picture)
+            if differs:
+                problems.append(f"{kind}/{name}: {differs}")
     return problems
+
+
+def same_noise() -> bool:
+    """Whether the committed noise is what it should be."""
+    file = GOLDENS / "noise.npy"
+    return file.exists() and pictures.relative_error(np.load(file), pictures.noise()) <= 1e-7
+
+
+def difference(kind: str, name: str, steps: np.ndarray, picture: Image.Image) -> str | None:
+    """How a picture differs from the committed one; None within rounding."""
+    files = [(GOLDENS / kind / name).with_suffix(suffix) for suffix in (".npy", ".png")]
+    if not all(file.exists() for file in files):
+        return "missing"
+    latents, pixels = np.load(files[0]), Image.open(files[1])
+    if latents.shape != steps.shape or pixels.size != picture.size:
+        return "another size"
+    error, apart = pictures.relative_error(steps, latents), pictures.pixel_error(picture, pixels)
+    return f"relative error {error:.1e}, pixels differ by {apart}" if error > SAME_LATENTS or apart > SAME_PIXELS else None
+
+
+def recorded_digest(kind: str) -> str:
+    """The SHA-256 of the weights that the golden data of `kind` was painted with."""
+    return (read("families.json")["weights"] | read("index.json")["weights"])[kind]
 
 
 def stamp() -> str:
@@ -117,13 +174,13 @@ def stamp() -> str:
 def models() -> None:
     """Makes every model; what an earlier run of this very code finished stays."""
     MODELS.mkdir(exist_ok=True)
-    for kind in (*KINDS, unets.KIND):
+    for kind in ALL_KINDS:
         complete = MODELS / kind / "complete"
         if complete.exists() and complete.read_text() == stamp():
             continue
         with tempfile.TemporaryDirectory(dir=MODELS, prefix=f".{kind}.") as scratch:
             folder = Path(scratch) / kind
-            unet(folder) if kind == unets.KIND else model(kind, folder)
+            model(kind, folder)
             (folder / "complete").write_text(stamp())
             shutil.rmtree(MODELS / kind, ignore_errors=True)
             folder.rename(MODELS / kind)
@@ -134,24 +191,37 @@ def model(kind: str, folder: Path) -> None:
     """One checkpoint and all that is exported from it."""
     source = folder / "checkpoint"
     pipeline, digest = checkpoint(kind, source)
-    if digest != index()["weights"][kind]:
+    if digest != recorded_digest(kind):
         raise SystemExit(f"{kind}: the weights are not those of the golden data: run --write and commit it")
-    for precision in ("fp32", "fp16", "int8"):
-        run("-m", "easel_export", "--source", str(source), "--out", str(folder / precision), "--precision", precision)
-    if kind == "tiny-taesd":  # optimum does not export AutoencoderTiny: torch's exporter, which it uses, stands in
+    for precision in ("fp32", "fp16", "int8") if kind in KINDS else ("fp32", "int8"):
+        export("--source", str(source), "--out", str(folder / precision), "--precision", precision)
+    if kind in BY_OPTIMUM:
+        by_optimum(source, folder / "optimum")
+    if kind == "tiny-taesd":  # torch's exporter, which optimum uses, stands in
         variants.write_inline(source, folder)
-    else:
-        run("-m", "optimum.exporters.onnx", "--model", str(source), "--task", "text-to-image", str(folder / "optimum"))
-    flow(pipeline, folder)
+    if kind in KINDS:
+        flow(pipeline, folder)
     if kind == "tiny":
         variants.write(source, folder)
+    if kind == unets.KIND:
+        export("--source", str(source), "--unet-only", "--out", str(folder / "unet-only"), "--precision", "int8")
+        unets.write(folder)
 
 
-def unet(folder: Path) -> None:
-    """A U-Net by itself, in every precision."""
-    for precision in unets.PRECISIONS:
-        run("-m", "easel_export", "--random", unets.KIND, "--out", str(folder / precision), "--precision", precision)
-    unets.write(folder)
+def export(*arguments: str) -> None:
+    """`easel_export`, in this process: to import it anew takes longer than its work."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = cli.main(arguments)
+    if code:
+        raise SystemExit(f"easel_export {' '.join(arguments)} failed:\n{said.getvalue()[-4000:]}")
+
+
+def by_optimum(source: Path, out: Path) -> None:
+    """What `optimum-cli export onnx --task text-to-image` does."""
+    from optimum.exporters.onnx import main_export
+
+    main_export(str(source), str(out), task="text-to-image")
 
 
 def flow(pipeline: Any, folder: Path) -> None:
@@ -164,19 +234,12 @@ def flow(pipeline: Any, folder: Path) -> None:
         (out / file).unlink()
 
 
-def run(*arguments: str) -> None:
-    """A Python program of its own."""
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="write the golden data instead")
     parser.add_argument("--check", action="store_true", help="paint the golden data again and compare instead")
     options = parser.parse_args()
-    logging.getLogger("diffusers").setLevel(logging.ERROR)
+    cli.quiet()
     torch.set_num_threads(1)
     if options.write:
         write()

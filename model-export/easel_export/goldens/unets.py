@@ -1,7 +1,7 @@
-"""U-Nets that easel runs by themselves: Stable Diffusion XL's, tiny, and what ONNX Runtime makes of the same files.
+"""What ONNX Runtime makes of the U-Net of a model by itself: Stable Diffusion XL's, tiny.
 
-`fp32` and `int8` are written by `easel_export`. Arrays are float32 of four axes: `sample` are noisy latents, `text-N` the tokens
-and `pooled-N` the whole of a text, `PRECISION-N` the prediction for it at timestep 500.
+Arrays beside the model directories `fp32` and `int8`, float32 of four axes: `sample` are noisy latents, `text-N` the tokens
+and `pooled-N` the whole of a text, `PRECISION-N` the prediction for it at timestep 500. `unet-only` is the U-Net exported by itself.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from easel_export.check import ort_function
-from easel_export.export import unet_component
-from easel_export.unet_only import hollow, random
+from easel_export.check import ort_run
+from easel_export.checkpoint import open_source
 
 KIND = "tiny-sdxl"
 PRECISIONS = ("fp32", "int8")
@@ -23,29 +22,27 @@ TIMESTEP = 500.0
 
 def write(folder: Path) -> None:
     """Fills `folder`, where the exports are already, with inputs and predictions."""
-    source = random(KIND)
-    unet = hollow(source.configs["unet"])
+    source = open_source(str(folder / "checkpoint"))
+    config = source.configs["unet"]
     rows, columns = 16, 24
-    factor = 2 ** (len(source.configs["vae"]["block_out_channels"]) - 1)
-    height, width = rows * factor, columns * factor
+    height, width = rows * source.vae_factor(), columns * source.vae_factor()
     # A picture that was never larger nor cut.
     sizes = torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32)
     generator = torch.Generator().manual_seed(3)
-    example = unet_component(unet, (rows, columns), 77).example
 
-    def draw(at: int) -> torch.Tensor:
-        return torch.randn(1, *example[at].shape[1:], generator=generator)
+    def draw(*dims: int) -> torch.Tensor:
+        return torch.randn(1, *dims, generator=generator)
 
-    sample = draw(0)
+    sample = draw(config["in_channels"], rows, columns)
     save(folder / "sample.npy", sample)
     predictions = {precision: [] for precision in PRECISIONS}
     for number in range(TEXTS):
-        text, pooled = draw(2), draw(3)
+        text, pooled = draw(source.tokens(), config["cross_attention_dim"]), draw(source.configs["text_encoder_2"]["projection_dim"])
         save(folder / f"text-{number}.npy", text)
         save(folder / f"pooled-{number}.npy", pooled)
         for precision in PRECISIONS:
-            run = ort_function(folder / precision / "unet" / "model.onnx")
-            predicted = run(sample, torch.tensor(TIMESTEP), text, pooled, sizes)
+            run = ort_run(folder / precision / "unet" / "model.onnx")
+            predicted = run(sample, torch.tensor(TIMESTEP), text, pooled, sizes)[0]
             save(folder / f"{precision}-{number}.npy", predicted)
             predictions[precision].append(predicted)
     # If the text did not show, the comparison would say nothing about it.

@@ -19,7 +19,8 @@ import torch
 from onnx import TensorProto, helper, version_converter
 
 from easel_export import checkpoint as checkpoints
-from easel_export.export import Component, components
+from easel_export import layout
+from easel_export.networks import Component
 from easel_export.goldens import pictures, quantized, tools
 
 TRACED_OPSETS = (14, 18, 20)
@@ -32,13 +33,13 @@ def write(source: Path, folder: Path) -> None:
     """Makes all variants of the checkpoint `source` beside `folder / "fp32"`."""
     checkpoint = checkpoints.load(str(source))
     base = folder / "fp32"
-    parts = {part.name: part for part in components(checkpoint)}
+    parts = {part.name: part for part in checkpoint.components()}
     plain = {name: trace(part) for name, part in parts.items()}
     for name, models in variants(parts, plain):
         save(base, folder / name, models)
     for name, models in tools.variants(plain):
         save(base, folder / name, models)
-    tools.save_as_diffusers(base, folder / "diffusers-onnx", plain)
+    tools.save_as_diffusers(base, folder / "diffusers-onnx", plain | {"unet": trace(each_timestep(parts["unet"]))})
     rounded = [("bfloat16", {name: tools.bfloat16(model) for name, model in plain.items()})]
     for name, models in [*rounded, *quantized.variants(checkpoint, plain)]:
         save(base, folder / name, models)
@@ -47,9 +48,19 @@ def write(source: Path, folder: Path) -> None:
         picture.save(folder / name / "picture.png")
 
 
+def write_diffusers(source: Path, out: Path) -> None:
+    """Makes `diffusers-onnx` alone, of the checkpoint `source`."""
+    checkpoint = checkpoints.load(str(source))
+    parts = {part.name: part for part in checkpoint.components()}
+    with tempfile.TemporaryDirectory() as scratch:
+        layout.copy_parts(checkpoint.source, Path(scratch))
+        models = {name: trace(each_timestep(part) if name == "unet" else part) for name, part in parts.items()}
+        tools.save_as_diffusers(Path(scratch), out, models)
+
+
 def write_inline(source: Path, folder: Path) -> None:
     """Makes `inline` alone: all networks of the checkpoint `source` as torch's exporter leaves them."""
-    parts = components(checkpoints.load(str(source)))
+    parts = checkpoints.load(str(source)).components()
     save(folder / "fp32", folder / "inline", {part.name: trace(part) for part in parts})
 
 
@@ -71,7 +82,7 @@ def variants(parts: dict[str, Component], plain: Models) -> Iterator[tuple[str, 
 
     unet = parts["unet"]
     sample, _, text = unet.example
-    # As diffusers' own conversion script had it: one whole timestep for each of the batch.
+    # As early conversion scripts had it: one whole timestep for each of the batch.
     each = replace(unet, inputs=unet.inputs | {"timestep": {0: "batch_size"}}, example=(sample, torch.tensor([500, 500]), text))
     yield "timestep-batch", plain | {"unet": trace(each)}
     yield "timestep-int64", plain | {"unet": timestep(plain["unet"], TensorProto.INT64, [])}
@@ -98,6 +109,13 @@ def fixed(part: Component) -> Component:
         value if value.ndim == 0 else value[:1, :, :1, :1].repeat(1, 1, rows, columns) if value.ndim == 4 else value[:1]
         for value in part.example)
     return replace(part, inputs=dict.fromkeys(part.inputs, {}), outputs=dict.fromkeys(part.outputs, {}), example=example)
+
+
+def each_timestep(unet: Component) -> Component:
+    """`unet` as diffusers' own conversion script traces it: a timestep for each of the batch."""
+    sample, _, text = unet.example
+    inputs = unet.inputs | {"timestep": {0: "batch_size"}}
+    return replace(unet, inputs=inputs, example=(sample, torch.tensor([500.0, 500.0]), text))
 
 
 def batch_two(part: Component) -> Component:

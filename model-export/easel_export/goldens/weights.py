@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-COMPONENTS = ("text_encoder", "unet", "vae")
+COMPONENTS = ("text_encoder", "text_encoder_2", "unet", "vae")
 
 
 def uniform(name: str, count: int) -> np.ndarray:
@@ -49,6 +49,8 @@ def fill(pipeline: Any) -> str:
     """Gives every parameter of the pipeline its value; returns the SHA-256 of them all."""
     digest = hashlib.sha256()
     for component in COMPONENTS:
+        if not hasattr(pipeline, component):
+            continue
         for name, tensor in sorted(getattr(pipeline, component).named_parameters()):
             values = parameter(name, tuple(tensor.shape), f"{component}.{name}")
             digest.update(f"{component}.{name} {list(tensor.shape)}".encode())

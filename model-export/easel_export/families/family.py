@@ -1,0 +1,100 @@
+"""What a family of models is: a description, read by everything that exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from .. import UsageError
+from ..networks import Component, Shape
+
+# Folder of a checkpoint -> its configuration.
+Configs = dict[str, dict[str, Any]]
+
+AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
+UNETS = ("UNet2DConditionModel",)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One network of a family."""
+
+    name: str  # the folder that is written, as optimum calls it
+    origin: str  # the folder in the checkpoint
+    classes: tuple[str, ...]  # those that easel runs
+    component: Callable[[nn.Module, Shape], Component]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks that paint together."""
+
+    title: str
+    parts: tuple[Part, ...]
+    tokenizers: tuple[str, ...]
+    pipeline: Callable[[Configs], str]  # diffusers' class that paints with it
+    validate: Callable[[Configs], None]  # refuses what does not fit, before weights are read
+    guidance: float  # that of the family, if the checkpoint says nothing else
+
+    def part(self, name: str) -> Part:
+        """The network that is written to folder `name`."""
+        for part in self.parts:
+            if part.name == name:
+                return part
+        names = ", ".join(part.name for part in self.parts)
+        raise UsageError(f"--component {name}: {self.title} has no such network; it has {names}")
+
+
+def defaults(family: Family, configs: Configs) -> dict[str, Any]:
+    """Steps and guidance that fit what the checkpoint says of itself."""
+    scheduler, unet = configs["scheduler"], configs["unet"]
+    kind = scheduler.get("_class_name", "")
+    if unet.get("time_cond_proj_dim"):  # latent consistency with the guidance as an input
+        return {"steps": 4, "guidance": 8.0}
+    if kind in ("LCMScheduler", "TCDScheduler"):  # guidance is distilled into the weights
+        return {"steps": 4, "guidance": 1.0}
+    turbo = kind.startswith("Euler") and scheduler.get("timestep_spacing") == "trailing"
+    if turbo and scheduler.get("prediction_type", "epsilon") == "epsilon":
+        return {"steps": 4, "guidance": 0.0}
+    return {"steps": 20, "guidance": family.guidance}
+
+
+def pixels_per_latent(vae: dict[str, Any]) -> int:
+    """How many times the decoder enlarges."""
+    if vae.get("_class_name") == "AutoencoderTiny":
+        blocks = vae.get("decoder_block_out_channels", (64,) * 4)
+        return vae.get("upsampling_scaling_factor", 2) ** (len(blocks) - 1)
+    return 2 ** (len(vae.get("block_out_channels", (64,))) - 1)
+
+
+def halvings(unet: dict[str, Any]) -> int:
+    """Latents of whole multiples of this halve evenly on every level of the U-Net."""
+    return 2 ** (len(unet.get("block_out_channels", (320, 640, 1280, 1280))) - 1)
+
+
+def require_text_to_image(configs: Configs, extra: tuple[str, ...]) -> None:
+    """Refuses a U-Net that also wants pictures, or one of the options `extra`, whose inputs are not known."""
+    unet, vae = configs["unet"], configs["vae"]
+    for option in extra:
+        if unet.get(option) is not None:
+            raise UsageError(f"unet/config.json: {option}={unet[option]!r} needs an input that easel does not have; not supported")
+    channels = vae.get("latent_channels", 4)
+    for key in ("in_channels", "out_channels"):
+        if unet.get(key, 4) != channels:
+            raise UsageError(
+                f"unet/config.json: {key} is {unet.get(key, 4)}, the VAE has {channels} latent channels; "
+                "inpainting and image-conditioned U-Nets are not supported")
+
+
+def require_text_width(configs: Configs, *encoders: str) -> None:
+    """Refuses text encoders whose features, side by side, are not what the U-Net attends to."""
+    if any(name not in configs for name in encoders):
+        return  # the U-Net is exported by itself
+    found = [configs[name].get("hidden_size", 512) for name in encoders]
+    wanted = configs["unet"].get("cross_attention_dim", 1280)
+    if sum(found) != wanted:
+        whose = "the text encoder's" if len(found) == 1 else "the sum of both text encoders'"
+        raise UsageError(f"unet/config.json: cross_attention_dim {wanted} is not {whose} hidden_size {' + '.join(map(str, found))}")

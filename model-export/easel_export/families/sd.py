@@ -1,0 +1,32 @@
+"""Stable Diffusion 1.x and 2.x, and what has their networks: SD-Turbo, BK-SDM, SDXS, latent consistency models."""
+
+from __future__ import annotations
+
+from ..networks import text_encoder, unet, vae_decoder
+from .family import AUTOENCODERS, UNETS, Configs, Family, Part, require_text_to_image, require_text_width
+
+
+def pipeline(configs: Configs) -> str:
+    """A U-Net that takes the guidance as an input has a pipeline of its own."""
+    embedded = configs["unet"].get("time_cond_proj_dim") is not None
+    return "LatentConsistencyModelPipeline" if embedded else "StableDiffusionPipeline"
+
+
+def validate(configs: Configs) -> None:
+    """One text encoder, nothing beside the text."""
+    require_text_to_image(configs, ("addition_embed_type", "class_embed_type", "encoder_hid_dim"))
+    require_text_width(configs, "text_encoder")
+
+
+FAMILY = Family(
+    title="Stable Diffusion",
+    parts=(
+        Part("text_encoder", "text_encoder", ("CLIPTextModel",), lambda m, s: text_encoder("text_encoder", m, s, False)),
+        Part("unet", "unet", UNETS, unet),
+        Part("vae_decoder", "vae", AUTOENCODERS, vae_decoder),
+    ),
+    tokenizers=("tokenizer",),
+    pipeline=pipeline,
+    validate=validate,
+    guidance=7.5,
+)

@@ -1,0 +1,117 @@
+"""diffusers' own pipeline, with its networks exchanged for stand-ins.
+
+With stand-ins that write down what they are asked, it gives calibration inputs; with ONNX Runtime behind them, the self-check.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .checkpoint import Checkpoint
+from .networks import Component, Run
+
+PROMPTS = (
+    "three red apples on a blue background",
+    "a photo of an old house by the sea, golden light",
+    "a green cat and a yellow star, flat style",
+    "portrait of a dancer, oil painting, highly detailed",
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is painted."""
+
+    prompts: tuple[str, ...]
+    height: int  # pixels
+    width: int
+    steps: int
+    guidance: float
+    seed: int = 0
+
+
+@dataclass
+class Calls:
+    """What one network was given and what it answered, call by call."""
+
+    inputs: list[tuple[Tensor, ...]] = field(default_factory=list)
+    outputs: list[tuple[Tensor, ...]] = field(default_factory=list)
+
+
+def scene(checkpoint: Checkpoint, prompts: int, size: tuple[int, int], steps: int, guidance: float, seed: int = 0) -> Scene:
+    """The first `prompts` of the source's own prompts or of ours, at `size` (height, width)."""
+    texts = (checkpoint.source.manifest.get("calibration_prompts") or PROMPTS)[:prompts]
+    return Scene(tuple(texts), *size, steps, guidance, seed)
+
+
+@torch.no_grad()
+def paint(checkpoint: Checkpoint, scene: Scene, runs: dict[str, Run] | None = None) -> Tensor:
+    """Pictures [b, 3, h, w] in 0..1; the networks named in `runs` are computed by those."""
+    pipeline = checkpoint.pipeline
+    stand_ins = {}
+    if runs:
+        origins = {part.name: part.origin for part in checkpoint.source.family.parts}
+        stand_ins = {origins[c.name]: c.stand_in(runs[c.name]) for c in checkpoint.components() if c.name in runs}
+    # A fresh scheduler: multi-step ones carry state between runs.
+    stand_ins["scheduler"] = type(pipeline.scheduler).from_config(pipeline.scheduler.config)
+    with _exchanged(pipeline, stand_ins):
+        return pipeline(
+            list(scene.prompts), height=scene.height, width=scene.width, num_inference_steps=scene.steps,
+            guidance_scale=scene.guidance, generator=torch.Generator().manual_seed(scene.seed), output_type="pt",
+        ).images
+
+
+@contextlib.contextmanager
+def _exchanged(pipeline: Any, others: dict[str, Any]) -> Iterator[None]:
+    """Within it, `pipeline` has `others`. Its own way of setting a component asks what library the class is from."""
+    kept = {name: getattr(pipeline, name) for name in others}
+    try:
+        for name, other in others.items():
+            object.__setattr__(pipeline, name, other)
+        yield
+    finally:
+        for name, own in kept.items():
+            object.__setattr__(pipeline, name, own)
+
+
+def recorded(components: list[Component]) -> tuple[dict[str, Run], dict[str, Calls]]:
+    """The networks themselves, with every call written down."""
+    calls = {component.name: Calls() for component in components}
+
+    def recording(component: Component) -> Run:
+        def run(*inputs: Tensor) -> tuple[Tensor, ...]:
+            outputs = component.run(*inputs)
+            # Copies: some schedulers go on working in place.
+            calls[component.name].inputs.append(tuple(i.clone() for i in inputs))
+            calls[component.name].outputs.append(tuple(o.clone() for o in outputs))
+            return outputs
+
+        return run
+
+    return {component.name: recording(component) for component in components}, calls
+
+
+def read(component: Component, answers: list[tuple[Tensor, ...]]) -> list[Tensor]:
+    """Of each output that a pipeline reads, the values of all `answers`, flat."""
+    return [torch.cat([answer[at].flatten() for answer in answers]) for at in component.read]
+
+
+def relative_error(got: list[Tensor], want: list[Tensor]) -> float:
+    """`|got - want| / |want|` in the 2-norm, summed in float64; of several outputs, the root of the squares' sum."""
+    squares = 0.0
+    for g, w in zip(got, want, strict=True):
+        w = w.double()
+        squares += float(((g.double() - w).norm() / w.norm().clamp_min(1e-30)) ** 2)
+    return squares**0.5
+
+
+def psnr(got: Tensor, want: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of pictures in 0..1; capped at 99."""
+    error = float(((got.double() - want.double()) ** 2).mean())
+    return 99.0 if error <= 0 else min(99.0, -10.0 * torch.log10(torch.tensor(error)).item())

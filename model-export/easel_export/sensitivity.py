@@ -1,0 +1,156 @@
+"""Which layers may have int8 weights.
+
+What a layer alone costs is estimated, for all layers together: the relative error e_i of the network's output on the
+calibration calls, with layer i alone in int8. Rounding is a small change D of the weights, so the output changes by J D, J being
+its derivative. For signs r drawn at random, the mean of <r, J D>^2 is |J D|^2, and <r, J D> = <J^T r, D>: one backward
+pass gives it for every layer. The rounding errors of two output channels are independent; so each channel's product is squared by itself
+and the squares are added, which leaves little to chance: a few passes do. (Trying each layer takes a pass for each.)
+
+Independent errors add in squares, so the network with all layers in int8 is near sqrt(sum e_i^2). Layers are taken back to
+float32, the largest e_i^2 per weight first, until the error *measured* with all the rest quantized is at most the target, or
+until the float layers would hold more than a given share of the weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .networks import Component
+from .painting import relative_error
+from .quantize import int8_round
+
+# Backward passes.
+PASSES = 8
+
+# The outputs that count, call by call.
+Replay = Callable[[], Iterator[list[Tensor]]]
+
+
+@dataclass
+class Choice:
+    """The outcome for one component."""
+
+    errors: dict[str, float]  # layer -> relative output error with it alone in int8, estimated
+    kept: set[str]  # layers that stay float32
+    measured: float  # relative output error with all others in int8
+    target: float
+
+    def quantized(self) -> set[str]:
+        """Layers that become int8."""
+        return set(self.errors) - self.kept
+
+
+def replay(component: Component, calls: list[tuple[Tensor, ...]]) -> Replay:
+    """The component's outputs for the inputs `calls`."""
+
+    def run() -> Iterator[list[Tensor]]:
+        for inputs in calls:
+            answers = component.run(*inputs)
+            yield [answers[at] for at in component.read]
+
+    return run
+
+
+def singles(calls: list[tuple[Tensor, ...]], count: int = PASSES) -> list[tuple[Tensor, ...]]:
+    """`count` of all that `calls` have in their batches, evenly spaced, each a call by itself: a backward pass of one needs
+    little memory. Where there are fewer, they come again, and meet other signs."""
+    rows = [tuple(i[row : row + 1] if i.ndim else i for i in inputs) for inputs in calls for row in range(inputs[0].shape[0])]
+    return [rows[at * len(rows) // count] for at in range(count)]
+
+
+def choose(layers: dict[str, nn.Module], run: Replay, single: Replay, target: float, max_float: float) -> Choice:
+    """Picks those of `layers` that stay float, and leaves all as they were.
+
+    `run` replays all calibration calls, `single` some of one input each. `target` is the relative error allowed for the whole,
+    `max_float` the largest share of weights that may stay float for it.
+    """
+    reference = _outputs(run)
+    errors = estimate(layers, single)
+    sizes = {name: layer.weight.numel() for name, layer in layers.items()}
+    worst_first = sorted(layers, key=lambda n: (-(errors[n] ** 2) / sizes[n], n))
+    budget = max_float * sum(sizes.values())
+
+    kept: set[str] = set()
+    while True:
+        quantized = [n for n in layers if n not in kept]
+        measured = measure(layers, quantized, run, reference)
+        if measured <= target:
+            break
+        # Drop as much predicted error as is measured too much, at least one layer a round.
+        left = sum(errors[n] ** 2 for n in quantized)
+        goal = left * (target / measured) ** 2
+        added = False
+        for name in worst_first:
+            if name in kept or sum(sizes[k] for k in kept) + sizes[name] > budget:
+                continue
+            if added and left <= goal:
+                break
+            kept.add(name)
+            left -= errors[name] ** 2
+            added = True
+        if not added:
+            break
+    return Choice(errors, kept, measured, target)
+
+
+@torch.no_grad()
+def measure(layers: dict[str, nn.Module], names: Iterable[str], run: Replay, reference: list[Tensor]) -> float:
+    """The relative error with the layers `names` in int8."""
+    saved = {name: layers[name].weight.data for name in names}
+    try:
+        for name, weight in saved.items():
+            layers[name].weight.data = int8_round(weight)
+        return relative_error(_outputs(run), reference)
+    finally:
+        for name, weight in saved.items():
+            layers[name].weight.data = weight
+
+
+def estimate(layers: dict[str, nn.Module], single: Replay) -> dict[str, float]:
+    """The relative error with each layer alone in int8: see above."""
+    squares = dict.fromkeys(layers, 0.0)
+    norms = [float(output.double().norm().clamp_min(1e-30)) for output in _outputs(single)]
+    generator = torch.Generator().manual_seed(0)
+    with _watched(layers, squares), torch.enable_grad():
+        for outputs in single():
+            signs = [torch.randint(0, 2, o.shape, generator=generator) * 2.0 - 1 for o in outputs]
+            torch.autograd.backward(outputs, [sign / norm for sign, norm in zip(signs, norms)])
+    return {name: math.sqrt(square) for name, square in squares.items()}
+
+
+@contextlib.contextmanager
+def _watched(layers: dict[str, nn.Module], squares: dict[str, float]) -> Iterator[None]:
+    """Within it, a backward pass adds each layer's <J^T r, D>^2, summed over output channels; no gradient is kept."""
+
+    def add(name: str) -> Callable[[Tensor], None]:
+        def hook(weight: Tensor) -> None:
+            change = int8_round(weight.data) - weight.data
+            channels = (weight.grad * change).flatten(1).sum(1)
+            squares[name] += float(channels.double().square().sum())
+            weight.grad = None
+
+        return hook
+
+    hooks = []
+    try:
+        for name, layer in layers.items():
+            layer.weight.requires_grad_(True)
+            hooks.append(layer.weight.register_post_accumulate_grad_hook(add(name)))
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for layer in layers.values():
+            layer.weight.requires_grad_(False)
+
+
+@torch.no_grad()
+def _outputs(run: Replay) -> list[Tensor]:
+    """Of each output, the values of all inputs, flat."""
+    return [torch.cat([one.flatten() for one in column]) for column in zip(*run())]
