@@ -21,6 +21,9 @@ pub struct PaintRequest {
     pub guidance: Option<f32>,
     /// Guidance rescale, 0 to 1 (Lin et al., arXiv 2305.08891, section 3.4).
     pub guidance_rescale: f32,
+    /// How much of each jump of the sampler `tcd` is fresh noise, 0 to 1 (gamma of Zheng et al., arXiv 2402.19159); others have no use
+    /// for it. `None`: 0.3.
+    pub eta: Option<f32>,
     /// Layers of the text encoders to leave out, the last ones, 0 to 64 (*CLIP skip*, as diffusers counts: AUTOMATIC1111's 2 is 1).
     pub clip_skip: usize,
     /// All randomness comes from this.
@@ -42,6 +45,7 @@ impl PaintRequest {
             steps: None,
             guidance: None,
             guidance_rescale: 0.0,
+            eta: None,
             clip_skip: 0,
             seed: 0,
             scheduler: None,
@@ -77,6 +81,11 @@ impl PaintRequest {
         if !(0.0..=1.0).contains(&self.guidance_rescale) {
             return Err(RequestError::Rescale(self.guidance_rescale));
         }
+        if let Some(eta) = self.eta
+            && !(0.0..=1.0).contains(&eta)
+        {
+            return Err(RequestError::Eta(eta));
+        }
         if self.clip_skip > MOST_LAYERS {
             return Err(RequestError::ClipSkip(self.clip_skip));
         }
@@ -107,6 +116,9 @@ pub enum RequestError {
     /// Out of range or not a number.
     #[error("guidance rescale: {0}: give 0 to 1")]
     Rescale(f32),
+    /// Out of range or not a number.
+    #[error("eta: {0}: give 0 to 1")]
+    Eta(f32),
     /// More layers than any text encoder has.
     #[error("clip skip: {0}: give 0 to {MOST_LAYERS}")]
     ClipSkip(usize),

@@ -44,6 +44,9 @@ pub(crate) struct PaintArguments {
         allow_negative_numbers = true
     )]
     guidance_rescale: f32,
+    /// How much of each jump of tcd is fresh noise, 0 to 1 [default: 0.3]
+    #[arg(long, value_name = "E", allow_negative_numbers = true)]
+    eta: Option<f32>,
     /// Leave out so many of the text encoders' last layers, 0 to 64
     #[arg(
         long,
@@ -114,6 +117,7 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
         steps: arguments.steps,
         guidance: arguments.guidance,
         guidance_rescale: arguments.guidance_rescale,
+        eta: arguments.eta,
         clip_skip: arguments.clip_skip.into(),
         seed,
         scheduler: arguments.scheduler,

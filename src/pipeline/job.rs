@@ -6,17 +6,17 @@ use crate::latents::Latents;
 use crate::noise::NoiseSource;
 use crate::prompt;
 use crate::request::{PaintRequest, RequestError};
-use crate::scheduler::SchedulerKind;
+use crate::scheduler::{Run, SchedulerKind};
 use crate::tokenizer::TokenIds;
 
 /// A request with the model's defaults filled in.
 pub(super) struct Job {
     /// The initial noise, not yet scaled.
     pub(super) latents: Latents,
-    pub(super) steps: usize,
     pub(super) guidance: f32,
     pub(super) guidance_rescale: f32,
     pub(super) scheduler: SchedulerKind,
+    pub(super) run: Run,
 }
 
 /// A text for each of the text encoders.
@@ -80,9 +80,12 @@ impl Pipeline {
             Some(given) if !given.is_finite() => return Err(Error::NotFinite { step: 0 }),
             Some(given) => latents = given.clone(),
         }
+        let steps = request.steps.unwrap_or(defaults.steps);
+        let mut run = Run::new(steps, (latents.height, latents.width));
+        run.eta = request.eta.unwrap_or(run.eta);
         Ok(Job {
             latents,
-            steps: request.steps.unwrap_or(defaults.steps),
+            run,
             guidance: request.guidance.unwrap_or(defaults.guidance),
             guidance_rescale: request.guidance_rescale,
             scheduler: match request.scheduler.or(defaults.scheduler) {

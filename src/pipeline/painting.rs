@@ -13,7 +13,7 @@ use crate::noise::NoiseSource;
 use crate::picture::Picture;
 use crate::progress::{Progress, Stage};
 use crate::request::PaintRequest;
-use crate::scheduler::{self, Run, Scheduler};
+use crate::scheduler::{self, Scheduler};
 use crate::stages::TextEmbedding;
 use crate::tiling::Tile;
 use crate::tokenizer::TokenIds;
@@ -66,7 +66,7 @@ impl<'a> Painter<'a> {
         Ok(Painting {
             picture,
             latents,
-            steps: job.steps,
+            steps: job.run.steps,
             scheduler: job.scheduler,
             guidance: job.guidance,
             seed: request.seed,
@@ -76,9 +76,8 @@ impl<'a> Painter<'a> {
     }
 
     fn sampler(&mut self, job: &Job) -> Result<Scheduler, Error> {
-        let run = Run::new(job.steps, (job.latents.height, job.latents.width));
         let config = &self.pipeline.model.scheduler;
-        let sampler = scheduler::build(job.scheduler, config, &run)?;
+        let sampler = scheduler::build(job.scheduler, config, &job.run)?;
         self.passes = sampler.timesteps().len();
         Ok(sampler)
     }

@@ -110,20 +110,45 @@ fn size(case: &Value) -> (u32, u32) {
     (side(1) * FACTOR, side(0) * FACTOR)
 }
 
-/// A case of the golden data as a request.
+/// `families.json`: by model, the cases that diffusers' pipeline of its family was run with.
+pub(crate) fn families() -> Vec<(String, Vec<Value>)> {
+    let text = std::fs::read_to_string(goldens().join("families.json")).expect("the golden data");
+    let index: Value = serde_json::from_str(&text).expect("JSON");
+    let mut families: Vec<(String, Vec<Value>)> = Vec::new();
+    for case in index["cases"].as_array().expect("cases") {
+        let kind = case["kind"].as_str().expect("a model");
+        if families.last().is_none_or(|(last, _)| last != kind) {
+            families.push((kind.to_owned(), Vec::new()));
+        }
+        families
+            .last_mut()
+            .expect("there is one")
+            .1
+            .push(case.clone());
+    }
+    families
+}
+
+/// A case of the golden data as a request. What it does not say, all cases of its file have in common.
 pub(crate) fn request(case: &Value) -> PaintRequest {
     let index = index();
-    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let said = |key: &str| match &case[key] {
+        Value::Null => index[key].clone(),
+        said => said.clone(),
+    };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
     let number = |key: &str| case[key].as_f64().expect("a number") as f32;
-    let scheduler: SchedulerKind = text(&case["scheduler"]).parse().expect("a scheduler");
+    let scheduler = text(&case["scheduler"]);
+    let scheduler = scheduler.map(|name| name.parse::<SchedulerKind>().expect("a scheduler"));
     PaintRequest {
-        negative: case["negative"].as_str().map(str::to_owned),
+        negative: text(&case["negative"]),
         size: Some(size(case)),
-        steps: index["steps"].as_u64().map(|n| n as usize),
+        steps: said("steps").as_u64().map(|n| n as usize),
         guidance: Some(number("guidance")),
         guidance_rescale: number("rescale"),
-        scheduler: Some(scheduler),
-        ..PaintRequest::new(text(&index["prompt"]))
+        eta: case["eta"].as_f64().map(|eta| eta as f32),
+        scheduler,
+        ..PaintRequest::new(text(&said("prompt")).expect("a prompt"))
     }
 }
 
