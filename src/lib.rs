@@ -3,7 +3,7 @@
 //! easel runs latent-diffusion models that diffusers and optimum exported to ONNX:
 //!
 //! ```text
-//! prompt ─► TokenIds ─► TextEmbedding ─► [ Latents ◄─ scheduler ◄─ guidance ◄─ denoiser ]×steps ─► Picture
+//! prompt ─► TokenIds ─► embeddings ─► [ Latents ◄─ scheduler ◄─ guidance ◄─ denoiser ]×steps ─► Picture
 //! ```
 //!
 //! ```no_run
@@ -18,8 +18,8 @@
 //! # Ok::<(), easel::Error>(())
 //! ```
 //!
-//! Where to read on: `pipeline` is the whole way, one line a stage. Each stage has a file and a type of its own, so
-//! that the chain of signatures is the drawing above. [`scheduler`] is arithmetic on slices and knows no networks;
+//! Where to read on: `pipeline::painting` is the whole way, a function a stage. `stages` are the networks at work, `family` what is
+//! particular to each kind of model. [`scheduler`] is arithmetic on slices and knows no networks;
 //! `runtime` makes an ONNX file into something that runs, as a list of passes before tract and operators within it;
 //! `weights` is where their bytes come from, and the crate `easel-kernels` what computes with them. The library knows no
 //! broker, no display and no board: that is `firmware`'s part.

@@ -49,6 +49,8 @@ pub struct StagePlan {
     pub component: Component,
     /// Which of the phases it is needed in, from 0. Networks of one phase are in memory together.
     pub phase: usize,
+    /// Passes for what could be one: 2 if the denoiser computes the halves of guidance one after the other.
+    pub passes: usize,
     /// Height, width (latents) and number of the tiles it works in; the decoder's alone.
     pub tiles: Option<([usize; 2], usize)>,
     /// How it takes them.
@@ -67,7 +69,12 @@ pub struct StagePlan {
 
 impl StagePlan {
     fn new(component: Component, phase: usize, way: Alternative, residency: Residency) -> Self {
-        let Alternative { needs, tile, tiles } = way;
+        let Alternative {
+            needs,
+            passes,
+            tile,
+            tiles,
+        } = way;
         let (resident, read_ahead) = match residency {
             Residency::Whole => (needs.sizes.panels, 0),
             Residency::Streamed { resident, ahead } => (resident, ahead),
@@ -75,6 +82,7 @@ impl StagePlan {
         Self {
             component,
             phase,
+            passes,
             tiles,
             tile,
             weights: needs.sizes.panels,
@@ -202,20 +210,30 @@ pub(crate) struct Alternatives<'a, E> {
 /// A way in which a network can run.
 pub(crate) struct Alternative {
     pub(crate) needs: Needs,
+    /// For what could be one.
+    pub(crate) passes: usize,
     pub(crate) tile: Tile,
     /// Height, width and number.
     pub(crate) tiles: Option<([usize; 2], usize)>,
+}
+
+impl Alternative {
+    /// Of a network that is not tiled.
+    pub(crate) fn plain(needs: Needs, passes: usize) -> Self {
+        Self {
+            needs,
+            passes,
+            tile: Tile::Whole,
+            tiles: None,
+        }
+    }
 }
 
 impl<'a, E> Alternatives<'a, E> {
     /// Of a network that can run in one way.
     pub(crate) fn one(component: &Component, needs: impl Fn() -> Result<Needs, E> + 'a) -> Self {
         let number = move |number| match number {
-            0 => Ok(Some(Alternative {
-                needs: needs()?,
-                tile: Tile::Whole,
-                tiles: None,
-            })),
+            0 => Ok(Some(Alternative::plain(needs()?, 1))),
             _ => Ok(None),
         };
         Self {
@@ -398,11 +416,9 @@ mod tests {
         Alternatives {
             component: Component::UNET,
             number: Box::new(move |number| {
-                Ok(largest.get(number).map(|largest| Alternative {
-                    needs: needs(panels, *largest),
-                    tile: Tile::Whole,
-                    tiles: None,
-                }))
+                Ok(largest
+                    .get(number)
+                    .map(|largest| Alternative::plain(needs(panels, *largest), 1)))
             }),
         }
     }

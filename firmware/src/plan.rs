@@ -108,6 +108,9 @@ fn readable(plan: &MemoryPlan) -> String {
             mib(stage.largest()),
             mib(plan.base + stage.peak()),
         );
+        if stage.passes > 1 {
+            text.push_str("   the halves of guidance one after the other");
+        }
         if let Some(([height, width], count)) = stage.tiles.filter(|(_, count)| *count > 1) {
             let _ = write!(text, "   {count} tiles of {width}x{height} latents");
             if matches!(stage.tile, Tile::Apart(_)) {

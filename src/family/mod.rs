@@ -89,6 +89,9 @@ pub(crate) struct Defaults {
     pub(crate) guidance: f32,
 }
 
+/// As [`of`].
+pub(crate) type ChooseFamily = fn(&Config, &Config) -> Result<Box<dyn Family>, String>;
+
 /// The family of a model, by what `model_index.json` and the denoiser's configuration say. A model that does not name its class is
 /// taken for Stable Diffusion: what its denoiser asks for is checked later.
 pub(crate) fn of(index: &Config, denoiser: &Config) -> Result<Box<dyn Family>, String> {
@@ -163,34 +166,4 @@ fn with_guidance(inputs: Inputs, picture: &PictureFacts) -> Inputs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_guidance_of_one_is_a_timestep_of_zero() {
-        let picture = PictureFacts {
-            size: (8, 8),
-            guidance: 1.0,
-            guidance_width: Some(8),
-        };
-        let inputs = with_guidance(Inputs::default(), &picture);
-        let found = &inputs.get(EMBEDDED_GUIDANCE).expect("it is there").data;
-        assert_eq!(found, &[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
-    }
-
-    #[test]
-    fn a_guidance_of_eight_is_diffusers_embedding() {
-        let picture = PictureFacts {
-            size: (8, 8),
-            guidance: 8.0,
-            guidance_width: Some(4),
-        };
-        let inputs = with_guidance(Inputs::default(), &picture);
-        let found = &inputs.get(EMBEDDED_GUIDANCE).expect("it is there").data;
-        // sin 7000, sin 0.7, cos 7000, cos 0.7
-        let wanted = [0.506_885_43, 0.644_217_7, 0.862_013_4, 0.764_842_2];
-        for (found, wanted) in found.iter().zip(wanted) {
-            assert!((found - wanted).abs() < 1e-3, "{found} {wanted}");
-        }
-    }
-}
+mod tests;

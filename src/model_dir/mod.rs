@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::component::Component;
 use crate::config::Config;
-use crate::family::{self, Defaults, Family};
+use crate::family::{ChooseFamily, Defaults, Family};
 use crate::files::{SETTINGS, read_text};
 use crate::latents::Latents;
 use crate::preview::PreviewFactors;
@@ -191,14 +191,15 @@ impl Geometry {
 
 impl ModelDir {
     /// Reads `model_index.json`, the components' configurations and, if there is one, `easel.json`.
-    pub(crate) fn read(path: &Path) -> Result<Self, ModelDirError> {
+    /// `choose`: the family, by the index and the denoiser's configuration.
+    pub(crate) fn read(path: &Path, choose: ChooseFamily) -> Result<Self, ModelDirError> {
         check_is_model(path)?;
         let index_file = path.join("model_index.json");
         let index = read_config(&index_file)?;
         let refuse = |problem| ModelDirError::foreign(index_file.clone(), problem);
         index::refuse_others(&index).map_err(refuse)?;
         let files = Files::read(path)?;
-        let family = family::of(&index, &files.denoiser).map_err(refuse)?;
+        let family = choose(&index, &files.denoiser).map_err(refuse)?;
         index::check_components(&index, &*family).map_err(refuse)?;
         let geometry = files.geometry(path)?;
         let text = read(&path.join(SCHEDULER))?;

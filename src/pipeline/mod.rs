@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::contained::catch;
 use crate::error::Error;
-use crate::family::EMBEDDED_GUIDANCE;
+use crate::family::{self, ChooseFamily, EMBEDDED_GUIDANCE};
 use crate::latents::Latents;
 use crate::memory::{self, MemoryPlan};
 use crate::model_dir::{ModelDefaults, ModelDir};
@@ -132,12 +132,22 @@ impl Pipeline {
     /// # Errors
     /// What is missing, damaged or unknown, by file.
     pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
-        catch(|| Self::loaded(dir, options)).unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
+        Self::load_as(dir, options, family::of)
     }
 
-    fn loaded(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
+    /// [`load`](Self::load) of the family that `choose` says.
+    pub(crate) fn load_as(
+        dir: &Path,
+        options: &LoadOptions,
+        choose: ChooseFamily,
+    ) -> Result<Self, Error> {
+        catch(|| Self::loaded(dir, options, choose))
+            .unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
+    }
+
+    fn loaded(dir: &Path, options: &LoadOptions, choose: ChooseFamily) -> Result<Self, Error> {
         let start = Instant::now();
-        let model = ModelDir::read(dir)?;
+        let model = ModelDir::read(dir, choose)?;
         let (offers, needed) = model.family.offers();
         let denoiser = Denoiser::open(dir, &model.family.denoiser(), offers, needed)?;
         let texts = model.family.texts().iter().map(|source| {

@@ -159,10 +159,11 @@ impl<'a> Painter<'a> {
         let mut latents = job.latents.clone();
         let extents = self.pipeline.extents(&latents, tokens(rows[0]));
         let clock = Instant::now();
+        let at_once = self.pipeline.rows_at_once();
         let Pipeline {
             denoiser, workers, ..
         } = &mut *self.pipeline;
-        let together = rows.len().min(denoiser.batch());
+        let together = rows.len().min(at_once);
         denoiser.prepare(workers, &extents, together)?;
         self.timings.load += clock.elapsed();
 
@@ -212,11 +213,12 @@ impl<'a> Painter<'a> {
         let step = Inputs::default()
             .with(SAMPLE, &input.shape()[1..], input.data)
             .with(TIMESTEP, &[], vec![timestep]);
+        let at_once = self.pipeline.rows_at_once();
         let Pipeline {
             denoiser, workers, ..
         } = &mut *self.pipeline;
         let mut predictions = Vec::with_capacity(rows.len());
-        for rows in rows.chunks(denoiser.batch()) {
+        for rows in rows.chunks(at_once) {
             check(self.cancel)?;
             predictions.extend(denoiser.predict(workers, extents, &step, rows)?);
         }

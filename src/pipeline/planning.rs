@@ -162,12 +162,20 @@ impl Pipeline {
             phases.push(vec![Alternatives::one(component, needs)]);
         }
         let denoiser = &self.denoiser;
-        let needs = move || Ok(denoiser.needs(workers, &extents, sizes.rows)?);
-        let component = denoiser.network().component();
-        phases.push(vec![Alternatives::one(component, needs)]);
+        phases.push(vec![denoiser.alternatives(workers, extents, sizes.rows)]);
         phases.push(vec![self.decoder.alternatives(workers, latents)]);
         let cache = workers.cache().is_some();
         memory::plan(budget, self.base, cache, &mut phases)
+    }
+
+    /// Rows that the denoiser computes at once.
+    pub(super) fn rows_at_once(&self) -> usize {
+        let plan = self.memory.as_ref().map(|(_, plan)| plan);
+        let stage = plan.and_then(|plan| plan.stage(self.denoiser.network().component()));
+        match stage {
+            Some(stage) if stage.passes > 1 => 1,
+            _ => self.denoiser.batch(),
+        }
     }
 
     /// How the decoder is to work.

@@ -6,6 +6,7 @@ use tract_core::prelude::Tensor;
 
 use crate::component::Component;
 use crate::inputs::{Extents, Inputs, Offer};
+use crate::memory::{Alternative, Alternatives};
 use crate::runtime::{Feed, LazyNetwork, Needs, Network, Precision, RuntimeError, Workers, values};
 
 /// Rows of a pass that guidance asks for: with the prompt, and without.
@@ -72,6 +73,29 @@ impl Denoiser {
         rows: usize,
     ) -> Result<Needs, RuntimeError> {
         self.network.needs(workers, &self.shapes(extents, rows)?)
+    }
+
+    /// The ways in which so many rows can be computed: at once, or, with fewer tensors in memory, one after the other.
+    pub(crate) fn alternatives<'a, E: From<RuntimeError> + 'a>(
+        &'a self,
+        workers: &'a Workers,
+        extents: Extents,
+        rows: usize,
+    ) -> Alternatives<'a, E> {
+        let fixed = self.feed.batch().is_some();
+        let number = move |number: usize| {
+            let (rows, passes) = match number {
+                0 => (rows, 1),
+                1 if rows > 1 && !fixed => (1, rows),
+                _ => return Ok(None),
+            };
+            let needs = self.needs(workers, &extents, rows)?;
+            Ok(Some(Alternative::plain(needs, passes)))
+        };
+        Alternatives {
+            component: self.network.component().clone(),
+            number: Box::new(number),
+        }
     }
 
     /// Loads the network for a picture of this extent and so many rows a pass, unless it is there already.

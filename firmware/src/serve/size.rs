@@ -122,6 +122,7 @@ mod tests {
     fn stage(component: Component, weights: usize, tensors: usize) -> StagePlan {
         StagePlan {
             phase: 0,
+            passes: 1,
             component,
             tiles: None,
             tile: Tile::Whole,

@@ -88,6 +88,7 @@ impl Decoder {
             let tiles = (tiling.shape(), tiling.count());
             Ok(Some(Alternative {
                 needs,
+                passes: 1,
                 tile,
                 tiles: Some(tiles),
             }))
