@@ -20,9 +20,9 @@ pub enum Stage {
 pub struct Progress<'a> {
     /// Where painting is.
     pub stage: Stage,
-    /// Steps done.
+    /// Passes of the denoiser done; most schedulers have one a step.
     pub step: usize,
-    /// Steps in all.
+    /// Passes in all.
     pub steps: usize,
     /// Noise level of the step done.
     pub sigma: f32,

@@ -26,6 +26,15 @@ SCHEDULERS = {
     "DPMSolverMultistepScheduler": "dpmpp-2m",
     "DPMSolverSDEScheduler": "dpmpp-sde",
     "LCMScheduler": "lcm",
+    "UniPCMultistepScheduler": "unipc",
+    "DEISMultistepScheduler": "deis",
+    "HeunDiscreteScheduler": "heun",
+    "LMSDiscreteScheduler": "lms",
+    "KDPM2DiscreteScheduler": "kdpm2",
+    "KDPM2AncestralDiscreteScheduler": "kdpm2-ancestral",
+    "DPMSolverSinglestepScheduler": "dpmpp-2s",
+    "TCDScheduler": "tcd",
+    "PNDMScheduler": "pndm",
     "FlowMatchEulerDiscreteScheduler": "flow-euler",
 }
 
@@ -33,6 +42,8 @@ SCHEDULERS = {
 def scheduler_name(config: dict[str, Any]) -> str | None:
     """easel's name of the configured scheduler, None where it has no equal."""
     name = SCHEDULERS.get(config.get("_class_name", ""))
+    if name == "dpmpp-2s" and str(config.get("algorithm_type", "")).startswith("sde"):
+        return "dpmpp-2s-sde"
     if name == "dpmpp-2m":
         if str(config.get("algorithm_type", "")).startswith("sde"):
             return None

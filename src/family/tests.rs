@@ -68,7 +68,11 @@ impl Family for Pastel {
         }
     }
 
-    fn condition(&self, texts: &[TextEmbedding], _picture: &PictureFacts) -> Result<Inputs, String> {
+    fn condition(
+        &self,
+        texts: &[TextEmbedding],
+        _picture: &PictureFacts,
+    ) -> Result<Inputs, String> {
         let text = &texts[0];
         let data = text.data.iter().map(|v| v * self.loudness).collect();
         Ok(Inputs::default().with(TEXT, &[text.tokens, text.width], data))
@@ -136,6 +140,9 @@ fn what_no_family_offers_is_refused_by_its_name() {
     let mute: ChooseFamily = |_, _| Ok(Box::new(Pastel { loudness: 0.0 }));
     let error = painted(mute, None).expect_err("the network wants a text");
     let said = error.to_string();
-    assert!(said.contains("asks for input `encoder_hidden_states`"), "{said}");
+    assert!(
+        said.contains("asks for input `encoder_hidden_states`"),
+        "{said}"
+    );
     assert!(error.is_usage() && !said.contains('\n'));
 }

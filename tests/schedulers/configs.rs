@@ -7,6 +7,16 @@ fn names_round_trip() {
     for kind in SchedulerKind::ALL {
         assert_eq!(kind.to_string().parse::<SchedulerKind>().unwrap(), kind);
     }
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    for (file, quote) in [("command-line.md", ""), ("numerics.md", "`")] {
+        let text = std::fs::read_to_string(docs.join(file)).unwrap();
+        for kind in SchedulerKind::ALL {
+            assert!(
+                text.contains(&format!("{quote}{kind}{quote}")),
+                "{file}: {kind}"
+            );
+        }
+    }
     let error = "dpm\n2".parse::<SchedulerKind>().unwrap_err().to_string();
     assert!(
         error.contains("`dpm 2`") && !error.contains('\n'),

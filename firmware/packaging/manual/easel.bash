@@ -239,7 +239,7 @@ _easel() {
             return 0
             ;;
         easel__subcmd__paint)
-            opts="-h --model --memory --threads --cache --out --negative --size --steps --guidance --guidance-rescale --scheduler --seed --latents --save-latents --json --quiet --help"
+            opts="-h --model --memory --threads --cache --out --negative --size --steps --guidance --guidance-rescale --eta --clip-skip --scheduler --seed --latents --save-latents --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -282,6 +282,14 @@ _easel() {
                     return 0
                     ;;
                 --guidance-rescale)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --eta)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --clip-skip)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

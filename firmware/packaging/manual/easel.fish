@@ -42,7 +42,9 @@ complete -c easel -n "__fish_easel_using_subcommand paint" -l size -d 'Picture s
 complete -c easel -n "__fish_easel_using_subcommand paint" -l steps -d 'Denoising steps [default: the model\'s]' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l guidance -d 'How closely to follow the prompt; 1 turns guidance off and halves the work [default: the model\'s]' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l guidance-rescale -d 'Pull contrast back after strong guidance, 0 to 1' -r
-complete -c easel -n "__fish_easel_using_subcommand paint" -l scheduler -d 'ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm or flow-euler [default: the model\'s]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l eta -d 'How much of each jump of tcd is fresh noise, 0 to 1 [default: 0.3]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l clip-skip -d 'Leave out so many of the text encoders\' last layers, 0 to 64' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l scheduler -d 'ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm, unipc, deis, heun, lms, kdpm2, kdpm2-ancestral, dpmpp-2s, dpmpp-2s-sde, tcd, pndm or flow-euler [default: the model\'s]' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l seed -d 'The same seed gives the same picture [default: random, and printed]' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l latents -d 'Initial noise, f32 [1,c,h/f,w/f], standard normal (f is the model\'s VAE factor)' -r -F
 complete -c easel -n "__fish_easel_using_subcommand paint" -l save-latents -d 'Save the final latents, before they become a picture' -r -F
@@ -53,7 +55,7 @@ complete -c easel -n "__fish_easel_using_subcommand bench" -l model -d 'Model di
 complete -c easel -n "__fish_easel_using_subcommand bench" -l memory -d 'Memory that the process may take at most; weights that do not fit are read while they are needed' -r
 complete -c easel -n "__fish_easel_using_subcommand bench" -l threads -d 'Worker threads [default: all cores]' -r
 complete -c easel -n "__fish_easel_using_subcommand bench" -l cache -d 'Folder for what is made of a model at its first start; `off` keeps nothing [default: EASEL_CACHE, then easel in the user\'s cache folder]' -r
-complete -c easel -n "__fish_easel_using_subcommand bench" -l component -d 'text_encoder, unet or vae_decoder' -r
+complete -c easel -n "__fish_easel_using_subcommand bench" -l component -d 'Folder of a network, as text_encoder, unet or vae_decoder [default: the denoiser]' -r
 complete -c easel -n "__fish_easel_using_subcommand bench" -l size -d 'Picture size in pixels; the text encoder works alike for all [default: the model\'s]' -r
 complete -c easel -n "__fish_easel_using_subcommand bench" -l storage -d 'Read weights no faster than so, to see what a slower card would do' -r
 complete -c easel -n "__fish_easel_using_subcommand bench" -l repeat -d 'Passes to time, 1 to 10000, after one that is not timed' -r
@@ -71,7 +73,7 @@ complete -c easel -n "__fish_easel_using_subcommand plan" -l memory -d 'Memory t
 complete -c easel -n "__fish_easel_using_subcommand plan" -l threads -d 'Worker threads [default: all cores]' -r
 complete -c easel -n "__fish_easel_using_subcommand plan" -l cache -d 'Folder for what is made of a model at its first start; `off` keeps nothing [default: EASEL_CACHE, then easel in the user\'s cache folder]' -r
 complete -c easel -n "__fish_easel_using_subcommand plan" -l size -d 'Picture size in pixels [default: the model\'s]' -r
-complete -c easel -n "__fish_easel_using_subcommand plan" -l component -d 'Of one network by itself, guided if it is the unet: text_encoder, unet or vae_decoder [default: a whole picture]' -r
+complete -c easel -n "__fish_easel_using_subcommand plan" -l component -d 'Of one network by itself, by its folder, as text_encoder, unet or vae_decoder; a denoiser guided [default: a whole picture]' -r
 complete -c easel -n "__fish_easel_using_subcommand plan" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l board -d 'The board\'s configuration' -r -F

@@ -40,7 +40,9 @@ _arguments "${_arguments_options[@]}" : \
 '--steps=[Denoising steps \[default\: the model'\''s\]]:N:_default' \
 '--guidance=[How closely to follow the prompt; 1 turns guidance off and halves the work \[default\: the model'\''s\]]:G:_default' \
 '--guidance-rescale=[Pull contrast back after strong guidance, 0 to 1]:R:_default' \
-'--scheduler=[ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm or flow-euler \[default\: the model'\''s\]]:NAME:_default' \
+'--eta=[How much of each jump of tcd is fresh noise, 0 to 1 \[default\: 0.3\]]:E:_default' \
+'--clip-skip=[Leave out so many of the text encoders'\'' last layers, 0 to 64]:N:_default' \
+'--scheduler=[ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm, unipc, deis, heun, lms, kdpm2, kdpm2-ancestral, dpmpp-2s, dpmpp-2s-sde, tcd, pndm or flow-euler \[default\: the model'\''s\]]:NAME:_default' \
 '--seed=[The same seed gives the same picture \[default\: random, and printed\]]:N:_default' \
 '--latents=[Initial noise, f32 \[1,c,h/f,w/f\], standard normal (f is the model'\''s VAE factor)]:IN.npy:_files' \
 '--save-latents=[Save the final latents, before they become a picture]:OUT.npy:_files' \
@@ -57,7 +59,7 @@ _arguments "${_arguments_options[@]}" : \
 '--memory=[Memory that the process may take at most; weights that do not fit are read while they are needed]:MIB:_default' \
 '--threads=[Worker threads \[default\: all cores\]]:N:_default' \
 '--cache=[Folder for what is made of a model at its first start; \`off\` keeps nothing \[default\: EASEL_CACHE, then easel in the user'\''s cache folder\]]:DIR:_default' \
-'--component=[text_encoder, unet or vae_decoder]:NAME:_default' \
+'--component=[Folder of a network, as text_encoder, unet or vae_decoder \[default\: the denoiser\]]:NAME:_default' \
 '--size=[Picture size in pixels; the text encoder works alike for all \[default\: the model'\''s\]]:WxH:_default' \
 '--storage=[Read weights no faster than so, to see what a slower card would do]:MB/S:_default' \
 '--repeat=[Passes to time, 1 to 10000, after one that is not timed]:N:_default' \
@@ -85,7 +87,7 @@ _arguments "${_arguments_options[@]}" : \
 '--threads=[Worker threads \[default\: all cores\]]:N:_default' \
 '--cache=[Folder for what is made of a model at its first start; \`off\` keeps nothing \[default\: EASEL_CACHE, then easel in the user'\''s cache folder\]]:DIR:_default' \
 '--size=[Picture size in pixels \[default\: the model'\''s\]]:WxH:_default' \
-'--component=[Of one network by itself, guided if it is the unet\: text_encoder, unet or vae_decoder \[default\: a whole picture\]]:NAME:_default' \
+'--component=[Of one network by itself, by its folder, as text_encoder, unet or vae_decoder; a denoiser guided \[default\: a whole picture\]]:NAME:_default' \
 '--json[Print one line of JSON on standard output]' \
 '-h[Print help]' \
 '--help[Print help]' \

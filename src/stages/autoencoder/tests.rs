@@ -24,7 +24,9 @@ fn pocket() -> Decoder {
 /// Latents of two painted pictures in the decoder's scale, `[1, 8, 16, 16]` each.
 static PAINTED: LazyLock<Vec<Latents>> = LazyLock::new(|| {
     let mut pipeline = Pipeline::load(&model(), &LoadOptions::default()).expect("it loads");
-    let scale = ModelDir::read(&model(), crate::family::of).expect("it reads").scaling_factor;
+    let scale = ModelDir::read(&model(), crate::family::of)
+        .expect("it reads")
+        .scaling_factor;
     let prompts = [
         "three red apples on a blue background",
         "a green cat and a yellow star on a white background, night style",
