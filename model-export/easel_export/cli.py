@@ -88,47 +88,60 @@ def _fail(message: str, code: int) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    _refuse_wrong(options)
+    out = options.out.expanduser().absolute()
+    directory.refuse_unsafe(out, options.force, options.source)
+    quiet()
+    # Late: torch takes seconds, `--help` and a wrong call should not.
+    from . import random_checkpoint
+
+    with directory.new_directory(out) as fresh:
+        if options.random is None:
+            _export(options, options.source, fresh)
+        elif options.precision is None:
+            random_checkpoint.build(options.random, fresh, options.seed)
+        else:
+            with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+                source = Path(scratch) / f"random-{options.random}"
+                weights = None
+                if options.unmeasured:
+                    weights = random_checkpoint.build_hollow(options.random, source, options.seed)
+                else:
+                    random_checkpoint.build(options.random, source, options.seed)
+                _export(options, str(source), fresh, weights)
+        checksums.write(fresh)
+    print(f"wrote {options.out}")
+
+
+def _refuse_wrong(options: argparse.Namespace) -> None:
+    """Refuses what cannot be meant, and fills in what follows from the rest."""
     if options.random is None:
         for flag in ("out", "precision"):
             if getattr(options, flag) is None:
                 raise UsageError(f"--source needs --{flag}; see python -m easel_export --help")
     elif options.out is None:
         options.out = Path("test-models") / "-".join(filter(None, (options.random, options.precision)))
-    hollow = options.unmeasured or bool(options.component)
-    if hollow and options.precision is None:
-        flag = "--component" if options.component else "--unmeasured"
-        raise UsageError(f"{flag}: is for exports; add --precision")
+    options.unmeasured |= bool(options.component)
+    if options.unmeasured and options.precision is None:
+        raise UsageError(f"{'--component' if options.component else '--unmeasured'}: is for exports; add --precision")
     if not options.target_error >= 0 or not 0 <= options.max_float <= 1:
         raise UsageError("--target-error must be at least 0, --max-float between 0 and 1")
     if options.size is not None and not 1 <= options.size <= 8192:
         raise UsageError(f"--size {options.size}: must be between 1 and 8192 pixels")
-    out = options.out.expanduser().absolute()
-    directory.refuse_unsafe(out, options.force, options.source)
-    quiet()
-    # Late imports: torch takes seconds, `--help` and a wrong call should not.
-    from . import checkpoint, convert, hollow as hollows, random_checkpoint
 
-    request = convert.Request(options.precision, options.size, options.target_error, options.max_float)
-    with directory.new_directory(out) as fresh, contextlib.ExitStack() as stack:
-        source, make = options.source, None
-        if options.random is not None:
-            make = random_checkpoint.build_hollow if hollow else random_checkpoint.build
-            if options.precision is None:
-                make(options.random, fresh, options.seed)
-            else:
-                scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}."))
-                source = str(Path(scratch) / f"random-{options.random}")
-                weights = make(options.random, Path(source), options.seed)
-        if hollow:
-            components = tuple(dict.fromkeys(options.component))
-            opened = checkpoint.open_source(source, components)
-            if options.random is None:
-                weights = hollows.safetensors(opened.directory)
-            hollows.export_source(opened, fresh, options.precision, options.size, weights, components)
-        elif options.precision is not None:
-            convert.export_checkpoint(source, fresh, request)
-        checksums.write(fresh)
-    print(f"wrote {options.out}")
+
+def _export(options: argparse.Namespace, source: str, out: Path, weights: Any = None) -> None:
+    """Exports `source`; `weights` are those of a source that has none in its files."""
+    from . import checkpoint, convert, hollow
+
+    if options.unmeasured:
+        components = tuple(dict.fromkeys(options.component))
+        opened = checkpoint.open_source(source, components)
+        weights = weights or hollow.safetensors(opened.directory)
+        hollow.export_source(opened, out, options.precision, options.size, weights, components)
+    else:
+        convert.export_checkpoint(
+            source, out, convert.Request(options.precision, options.size, options.target_error, options.max_float))
 
 
 def quiet() -> None:

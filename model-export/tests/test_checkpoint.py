@@ -85,7 +85,7 @@ def test_parts_of_sdxl_that_do_not_fit_are_refused(tmp_path: Path, part: str, ke
 
 @pytest.mark.parametrize(
     ("kind", "steps", "guidance"),
-    [("tiny", 20, 7.5), ("tiny-sdxl", 20, 5.0), ("tiny-lcm", 4, 8.0), ("tiny-turbo", 4, 0.0), ("tiny-sdxl-turbo", 4, 0.0)],
+    [("tiny", 20, 7.5), ("tiny-sdxl", 20, 5.0), ("tiny-lcm", 4, 8.5), ("tiny-turbo", 4, 1.0), ("tiny-sdxl-turbo", 4, 1.0)],
 )
 def test_defaults_are_what_the_checkpoint_says_of_itself(tmp_path: Path, kind: str, steps: int, guidance: float) -> None:
     build_hollow(kind, tmp_path)

@@ -49,17 +49,23 @@ class Family:
 
 
 def defaults(family: Family, configs: Configs) -> dict[str, Any]:
-    """Steps and guidance that fit what the checkpoint says of itself."""
-    scheduler, unet = configs["scheduler"], configs["unet"]
-    kind = scheduler.get("_class_name", "")
-    if unet.get("time_cond_proj_dim"):  # latent consistency with the guidance as an input
-        return {"steps": 4, "guidance": 8.0}
-    if kind in ("LCMScheduler", "TCDScheduler"):  # guidance is distilled into the weights
+    """Steps and guidance that fit what the checkpoint says of itself; easel assumes the same where no `easel.json` says so."""
+    if configs["unet"].get("time_cond_proj_dim"):  # as diffusers' `LatentConsistencyModelPipeline` has them
+        return {"steps": 4, "guidance": 8.5}
+    if is_distilled(configs["scheduler"]):
         return {"steps": 4, "guidance": 1.0}
-    turbo = kind.startswith("Euler") and scheduler.get("timestep_spacing") == "trailing"
-    if turbo and scheduler.get("prediction_type", "epsilon") == "epsilon":
-        return {"steps": 4, "guidance": 0.0}
     return {"steps": 20, "guidance": family.guidance}
+
+
+def is_distilled(scheduler: dict[str, Any]) -> bool:
+    """Whether a scheduler is that of a model distilled to few steps: SD-Turbo, SDXL-Turbo and SDXL-Lightning have Euler's methods that
+    begin at the end of the training's times; merged LCM- and TCD-LoRAs have schedulers of their own. A model that was trained down to
+    no signal at all also begins there, and is none."""
+    name = scheduler.get("_class_name")
+    if name in ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"):
+        trailing = scheduler.get("timestep_spacing") == "trailing"
+        return trailing and scheduler.get("prediction_type") != "v_prediction" and not scheduler.get("rescale_betas_zero_snr")
+    return name in ("LCMScheduler", "TCDScheduler")
 
 
 def pixels_per_latent(vae: dict[str, Any]) -> int:
