@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from .networks import Component
 from .painting import relative_error
-from .quantize import int8_round
+from .quantize import int8_round, quantize
 
 # Backward passes.
 PASSES = 8
@@ -128,10 +128,15 @@ def estimate(layers: dict[str, nn.Module], single: Replay) -> dict[str, float]:
 def _watched(layers: dict[str, nn.Module], squares: dict[str, float]) -> Iterator[None]:
     """Within it, a backward pass adds each layer's <J^T r, D>^2, summed over output channels; no gradient is kept."""
 
+    rounded: dict[str, tuple[Tensor, Tensor]] = {}  # int8 and scales: a quarter of the weights' memory
+
     def add(name: str) -> Callable[[Tensor], None]:
         def hook(weight: Tensor) -> None:
-            change = int8_round(weight.data) - weight.data
-            channels = (weight.grad * change).flatten(1).sum(1)
+            if name not in rounded:
+                rounded[name] = tuple(torch.from_numpy(part) for part in quantize(weight.detach().numpy(), 0))
+            q, scale = rounded[name]
+            change = torch.addcmul(-weight.detach(), q.float(), scale.reshape(-1, *[1] * (weight.ndim - 1)))
+            channels = change.mul_(weight.grad).flatten(1).sum(1)
             squares[name] += float(channels.double().square().sum())
             weight.grad = None
 

@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 
+from easel_export import convert
 from easel_export.architectures import ARCHITECTURES, KINDS
 from easel_export.check import ort_run
 from easel_export.checkpoint import load
@@ -160,3 +161,10 @@ def test_what_does_not_fit_is_named(sdxl: Path, tmp_path: Path, capsys: pytest.C
 
 def change(path: Path, **values: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_large_networks_are_traced_without_their_weights_and_still_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convert, "TRACED_HOLLOW", 0)
+    out = tmp_path / "out"
+    assert main(["--random", "tiny-sdxl", "--precision", "int8", "--out", str(out)]) == 0
+    assert json.loads((out / "easel.json").read_text())["check"]["picture"]["export_psnr_db"] > 60
