@@ -31,15 +31,8 @@ from PIL import Image
 from easel_export.check import session
 from easel_export.goldens.noise import injected
 from easel_export.goldens.pictures import LATENT, PROMPT, STEPS, noise, relative_error
+from easel_export.goldens.schedulers import KINDS as SCHEDULERS
 
-# Samplers that are not among `schedulers.KINDS` for certain.
-SCHEDULERS = {
-    "unipc": "UniPCMultistepScheduler",
-    "tcd": "TCDScheduler",
-    "euler": "EulerDiscreteScheduler",
-    "euler-ancestral": "EulerAncestralDiscreteScheduler",
-    "dpmpp-2m": "DPMSolverMultistepScheduler",
-}
 NEGATIVE = "a blue cat at night"
 
 
@@ -134,7 +127,8 @@ def paint(pipeline: Any, case: Case) -> tuple[np.ndarray, Image.Image]:
         options |= dict(height=rows * factor, width=columns * factor)
     stored = pipeline.scheduler
     if case.scheduler:
-        pipeline.scheduler = getattr(diffusers, SCHEDULERS[case.scheduler]).from_config(stored.config)
+        name, override = SCHEDULERS[case.scheduler]
+        pipeline.scheduler = getattr(diffusers, name).from_config(stored.config, **override)
     try:
         with injected(iter(draws[1:])), torch.no_grad():
             picture = pipeline(case.prompt, **options).images[0]

@@ -13,7 +13,7 @@ have in common and the weights' SHA-256, `families.json` the same of the others,
 | in `test-models/KIND` | written by |
 |---|---|
 | `checkpoint` | diffusers |
-| `fp32`, `int8`, and of some `fp16` | `easel_export` |
+| `fp32`, of some `int8` and `fp16` | `easel_export` |
 | `optimum` (`tiny`, `tiny-sd21`, `tiny-sdxl`, `tiny-lcm`) | optimum's own exporter, not touched |
 | `flow`, `inline` | `fp32` with a flow-matching scheduler; torch's exporter, not touched |
 | the rest of `tiny` | `variants.py` |
@@ -49,6 +49,8 @@ KINDS = ("tiny", "tiny-sd21", "tiny-taesd")
 ALL_KINDS = tuple(dict.fromkeys(KINDS + families.KINDS))
 # AutoencoderTiny is not exported by optimum; of the rest one of each layout is enough.
 BY_OPTIMUM = ("tiny", "tiny-sd21", "tiny-sdxl", "tiny-lcm")
+# Of the rest, those whose networks have what no other has.
+INT8 = (*KINDS, "tiny-lcm", "tiny-sdxs", "tiny-bksdm", "tiny-sdxl", "tiny-ssd1b")
 # Another machine may sum in another order: float32 rounding, amplified by the networks and six steps.
 SAME_LATENTS, SAME_PIXELS = 1e-4, 1
 
@@ -193,7 +195,8 @@ def model(kind: str, folder: Path) -> None:
     pipeline, digest = checkpoint(kind, source)
     if digest != recorded_digest(kind):
         raise SystemExit(f"{kind}: the weights are not those of the golden data: run --write and commit it")
-    for precision in ("fp32", "fp16", "int8") if kind in KINDS else ("fp32", "int8"):
+    precisions = ["fp32"] + ["fp16"] * (kind in KINDS) + ["int8"] * (kind in INT8)
+    for precision in precisions:
         export("--source", str(source), "--out", str(folder / precision), "--precision", precision)
     if kind in BY_OPTIMUM:
         by_optimum(source, folder / "optimum")
