@@ -7,6 +7,8 @@
 //! 3. A regular expression finds contractions, runs of letters, single digits, runs of the rest.
 //! 4. Each find, as CLIP's printable stand-ins for its UTF-8 bytes, goes through the BPE.
 
+use std::sync::LazyLock;
+
 use tokenizers::models::bpe::BPE;
 use tokenizers::utils::SysRegex;
 use tokenizers::{Model, NormalizedString};
@@ -21,13 +23,19 @@ const WHOLE: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];
 const WORDS: &str = r"(?i:<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}\u{345}]+";
 const DROPPED: &str = r"[\p{C}\x{FFFD}--[\t\n\r]]+";
 
+/// Compiled once: classes of Unicode take a millisecond each.
+static EXPRESSIONS: LazyLock<[SysRegex; 2]> = LazyLock::new(|| {
+    [WORDS, DROPPED]
+        .map(|text| SysRegex::new(text).expect("the patterns are constants that a test compiles"))
+});
+
 pub(super) struct SlowClip {
     bpe: BPE,
     /// Text and id of the tokens that are cut out first; longest first, none empty.
     added: Vec<(String, u32)>,
     whole: [u32; 2],
-    words: SysRegex,
-    dropped: SysRegex,
+    words: &'static SysRegex,
+    dropped: &'static SysRegex,
     stand_ins: [char; 256],
 }
 
@@ -43,15 +51,13 @@ impl SlowClip {
                 .or_else(|| bpe.token_to_id(word))
                 .unwrap_or(unknown)
         });
-        let compile = |pattern| {
-            SysRegex::new(pattern).expect("the patterns are constants that a test compiles")
-        };
+        let [words, dropped] = &*EXPRESSIONS;
         Self {
             bpe,
             added,
             whole,
-            words: compile(WORDS),
-            dropped: compile(DROPPED),
+            words,
+            dropped,
             stand_ins: stand_ins(),
         }
     }
