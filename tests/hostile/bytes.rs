@@ -7,9 +7,9 @@ use prost::Message as _;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
-use crate::language::{Snippet, fastrand};
-use crate::micro::{self, DECODER, TEXT_ENCODER, UNET};
-use crate::watch::{Case, Right};
+use super::language::{Snippet, fastrand};
+use super::micro::{self, DECODER, TEXT_ENCODER, UNET};
+use super::watch::{Case, Right};
 
 const NETWORKS: [&str; 3] = [UNET, TEXT_ENCODER, DECODER];
 

@@ -2,9 +2,9 @@
 
 use tract_onnx::pb::TensorProto;
 
-use crate::crafted::crafted;
-use crate::language::Snippet;
-use crate::watch::{Case, Right};
+use super::crafted::crafted;
+use super::language::Snippet;
+use super::watch::{Case, Right};
 
 pub(crate) fn constants() -> Vec<Case> {
     let mut cases = Vec::new();

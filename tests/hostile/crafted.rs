@@ -5,9 +5,9 @@ use std::path::Path;
 use prost::Message as _;
 use tract_onnx::pb::ModelProto;
 
-use crate::language::Snippet;
-use crate::micro::{self, UNET};
-use crate::watch::{Case, Right};
+use super::language::Snippet;
+use super::micro::{self, UNET};
+use super::watch::{Case, Right};
 
 /// The U-Net with these nodes, of which `value` gets into the picture. A refusal names the file.
 pub(crate) fn crafted(

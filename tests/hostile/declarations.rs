@@ -3,10 +3,10 @@
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, SparseTensorProto, TensorProto, TrainingInfoProto};
 
-use crate::crafted::network_case;
-use crate::language::{Snippet, tensor};
-use crate::micro::{self, DECODER, TEXT_ENCODER, UNET, declared};
-use crate::watch::{Case, Right};
+use super::crafted::network_case;
+use super::language::{Snippet, tensor};
+use super::micro::{self, DECODER, TEXT_ENCODER, UNET, declared};
+use super::watch::{Case, Right};
 
 /// What is said twice, not at all, or of nobody.
 pub(crate) fn declarations() -> Vec<Case> {

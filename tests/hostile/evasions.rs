@@ -4,10 +4,10 @@ use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 
-use crate::crafted::{crafted, text};
-use crate::language::Snippet;
-use crate::micro::declared;
-use crate::watch::{Case, Right};
+use super::crafted::{crafted, text};
+use super::language::Snippet;
+use super::micro::declared;
+use super::watch::{Case, Right};
 
 /// Numbers that are another in the type that they are computed in: small to who follows them as 64 bits or as doubles.
 const WRAPPED: &[&str] = &[

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::micro::{self, DECODER, TEXT_ENCODER, UNET};
-use crate::outsiders::pipe;
-use crate::watch::{Case, Right};
+use super::micro::{self, DECODER, TEXT_ENCODER, UNET};
+use super::outsiders::pipe;
+use super::watch::{Case, Right};
 
 const EVERY_FILE: [&str; 11] = [
     "model_index.json",

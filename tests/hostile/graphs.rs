@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::crafted::{crafted, text};
-use crate::language::Snippet;
-use crate::watch::{Case, Right};
+use super::crafted::{crafted, text};
+use super::language::Snippet;
+use super::watch::{Case, Right};
 
 /// A link of a ring or chain that reads `from` and makes `to`, by the kind of operator.
 const LINKS: &[&str] = &[

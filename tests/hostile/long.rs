@@ -3,11 +3,11 @@
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, FunctionProto, GraphProto, ModelProto};
 
-use crate::crafted::crafted;
-use crate::graphs::chain;
-use crate::language::{Snippet, tensor};
-use crate::micro::{self, UNET, declared};
-use crate::watch::{Case, Right};
+use super::crafted::crafted;
+use super::graphs::chain;
+use super::language::{Snippet, tensor};
+use super::micro::{self, UNET, declared};
+use super::watch::{Case, Right};
 
 /// Promptly also with as many nodes as a network may have, and more.
 pub(crate) fn long() -> Vec<Case> {

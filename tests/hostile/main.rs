@@ -4,58 +4,11 @@
 //! Cases are made here, thousands of them by rule, from the smallest model that paints. `EASEL_HOSTILE_ONLY=TEXT` runs those whose
 //! name has it, `EASEL_HOSTILE_ALL=1` also those that take long together; `EASEL_HOSTILE_REPORT=FOLDER` writes how each went.
 
-mod bytes;
-mod constants;
-mod crafted;
-mod declarations;
-mod evasions;
-mod files;
-mod graphs;
-mod language;
-mod long;
-mod micro;
-mod names;
-mod nested;
-mod numbers;
-mod operators;
-mod outsiders;
-mod templates;
-mod tokenizers;
-mod values;
-mod watch;
+#[allow(dead_code, reason = "the daemon's tests use the rest")]
+#[path = "all.rs"]
+mod all;
 
-use watch::{Case, Right};
-
-/// The groups of cases by name; the worker makes its own from it.
-fn cases(group: &str) -> Vec<Case> {
-    match group {
-        "whole" => vec![Case::new("micro", Right::Paints, micro::write)],
-        "shapeless operators" => operators::shapeless(),
-        "whole operators" => operators::whole(),
-        "damaged operators" => operators::damaged(),
-        "numbers" => numbers::cases(),
-        "own operators" => outsiders::own_operators(),
-        "external tensors" => outsiders::external_tensors(),
-        "rings" => graphs::rings(),
-        "doubled" => graphs::doubled(),
-        "long" => long::long(),
-        "names" => names::names(),
-        "declarations" => declarations::declarations(),
-        "nested" => nested::nested(),
-        "functions" => nested::functions(),
-        "constants" => constants::constants(),
-        "flipped" => bytes::flipped(),
-        "mangled" => bytes::mangled(),
-        "not finite" => bytes::not_finite(),
-        "exported" => bytes::exported(),
-        "evasions" => evasions::cases(),
-        "no files" => files::no_files(),
-        "no JSON" => files::no_json(),
-        "values" => values::values(),
-        "tokenizers" => tokenizers::tokenizers(),
-        _ => panic!("no group `{group}`"),
-    }
-}
+use all::{cases, watch};
 
 fn watch(group: &str) {
     watch::watch(group, &cases(group));

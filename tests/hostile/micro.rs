@@ -13,7 +13,7 @@ use tract_onnx::pb::{
     type_proto,
 };
 
-use crate::language::Snippet;
+use super::language::Snippet;
 
 pub(crate) const TEXT_ENCODER: &str = "text_encoder/model.onnx";
 pub(crate) const UNET: &str = "unet/model.onnx";

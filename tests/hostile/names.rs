@@ -3,10 +3,10 @@
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto};
 
-use crate::crafted::network_case;
-use crate::language::{Snippet, tensor};
-use crate::micro::{self, UNET, declared};
-use crate::watch::{Case, Right};
+use super::crafted::network_case;
+use super::language::{Snippet, tensor};
+use super::micro::{self, UNET, declared};
+use super::watch::{Case, Right};
 
 pub(crate) fn names() -> Vec<Case> {
     let mut cases = Vec::new();

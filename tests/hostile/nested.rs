@@ -4,11 +4,11 @@ use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, FunctionProto, GraphProto, NodeProto};
 
-use crate::crafted::{crafted, network_case};
-use crate::language::Snippet;
-use crate::micro::{self, UNET, declared};
-use crate::outsiders::branch;
-use crate::watch::{Case, Right};
+use super::crafted::{crafted, network_case};
+use super::language::Snippet;
+use super::micro::{self, UNET, declared};
+use super::outsiders::branch;
+use super::watch::{Case, Right};
 
 pub(crate) fn nested() -> Vec<Case> {
     let mut cases = Vec::new();

@@ -1,9 +1,9 @@
 //! Numbers that no network means: sizes beyond every machine, divisions by nothing, places that are not there.
 
-use crate::crafted::{crafted, text};
-use crate::language::Snippet;
-use crate::outsiders::branch;
-use crate::watch::{Case, Right};
+use super::crafted::{crafted, text};
+use super::language::Snippet;
+use super::outsiders::branch;
+use super::watch::{Case, Right};
 
 /// Nodes that are to be refused; the last one makes `y`.
 const REFUSED: &[&str] = &[

@@ -5,11 +5,11 @@
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 
-use crate::crafted::{crafted, network_case};
-use crate::language::{Snippet, tensor};
-use crate::micro::{self, UNET};
-use crate::templates::{INTEGERS, OTHERS, REGISTERED, TEMPLATES, names};
-use crate::watch::{Case, Right};
+use super::crafted::{crafted, network_case};
+use super::language::{Snippet, tensor};
+use super::micro::{self, UNET};
+use super::templates::{INTEGERS, OTHERS, REGISTERED, TEMPLATES, names};
+use super::watch::{Case, Right};
 
 /// Operators that take any number of inputs.
 const VARIADIC: &str = "Concat Sum Max Min Mean Einsum Scan If Loop";

@@ -12,10 +12,10 @@ use tract_onnx::pb::{
     StringStringEntryProto, TensorProto,
 };
 
-use crate::crafted::crafted;
-use crate::language::Snippet;
-use crate::micro::{self, UNET, declared};
-use crate::watch::{Case, Right};
+use super::crafted::crafted;
+use super::language::Snippet;
+use super::micro::{self, UNET, declared};
+use super::watch::{Case, Right};
 
 /// Our own operators, as the passes write them: each of these painted.
 const OWN: &[&str] = &[
@@ -242,7 +242,7 @@ impl Holder {
         };
         let sparse = |tensor: TensorProto| SparseTensorProto {
             values: Some(tensor),
-            indices: Some(crate::language::tensor(
+            indices: Some(super::language::tensor(
                 "at",
                 "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
             )),

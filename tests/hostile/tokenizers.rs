@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::files::with;
-use crate::micro;
-use crate::values::wrong_values;
-use crate::watch::{Case, Right};
+use super::files::with;
+use super::micro;
+use super::values::wrong_values;
+use super::watch::{Case, Right};
 
 pub(crate) fn tokenizers() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -295,7 +295,7 @@ pub(crate) fn tokenizers() -> Vec<Case> {
 fn bytes() -> Vec<Case> {
     let mut cases = Vec::new();
     let text = micro::tokenizer().to_string().into_bytes();
-    let mut random = crate::language::fastrand(7);
+    let mut random = super::language::fastrand(7);
     let mut places: Vec<usize> = (0..500).map(|_| random() as usize % text.len()).collect();
     let named = text
         .windows(7)

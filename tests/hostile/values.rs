@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::files::with;
-use crate::micro;
-use crate::watch::{Case, Right};
+use super::files::with;
+use super::micro;
+use super::watch::{Case, Right};
 
 /// Values that no key has, and those that have a meaning that is not theirs.
 pub(crate) fn wrong_values() -> Vec<Value> {
