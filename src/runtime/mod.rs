@@ -10,6 +10,7 @@ mod footprint;
 mod fusion;
 mod gate;
 mod lazy;
+mod guarded;
 mod ops;
 mod order;
 mod packing;

@@ -16,8 +16,8 @@ use super::footprint::{self, Footprint};
 use super::ops::scratch::ScratchCache;
 use super::passes::{self, Weight};
 use super::{
-    Aim, Plan, Residency, RuntimeError, Sizes, Workers, chain, fusion, gate, ops, order, packing,
-    skip_layers,
+    Aim, Plan, Residency, RuntimeError, Sizes, Workers, chain, fusion, gate, guarded, ops, order,
+    packing, skip_layers,
 };
 use crate::files;
 use crate::process_memory;
@@ -311,6 +311,7 @@ fn typed(mut proto: ModelProto, aim: &Aim) -> TractResult<Arc<TypedRunnableModel
     }
     let mut model = model.into_typed()?.into_decluttered()?;
     fusion::run(&mut model, aim.fine)?;
+    guarded::run(&mut model)?;
     model.optimize()?;
     order::plan(model)
 }

@@ -15,6 +15,7 @@ mod nested;
 mod numbers;
 mod operators;
 mod outsiders;
+mod running;
 mod templates;
 mod tokenizers;
 mod values;
@@ -23,11 +24,12 @@ pub(crate) mod watch;
 use watch::{Case, Right};
 
 /// Groups of models of which none is as it should be.
-pub(crate) const GROUPS: [&str; 23] = [
+pub(crate) const GROUPS: [&str; 24] = [
     "shapeless operators",
     "whole operators",
     "damaged operators",
     "numbers",
+    "running",
     "own operators",
     "external tensors",
     "rings",
@@ -57,6 +59,7 @@ pub(crate) fn cases(group: &str) -> Vec<Case> {
         "whole operators" => operators::whole(),
         "damaged operators" => operators::damaged(),
         "numbers" => numbers::cases(),
+        "running" => running::running(),
         "own operators" => outsiders::own_operators(),
         "external tensors" => outsiders::external_tensors(),
         "rings" => graphs::rings(),

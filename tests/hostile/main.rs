@@ -46,6 +46,11 @@ fn sizes_and_places_that_are_not_there() {
 }
 
 #[test]
+fn numbers_that_are_known_when_it_runs() {
+    watch("running");
+}
+
+#[test]
 fn our_own_operators_from_outside() {
     watch("own operators");
 }

@@ -5,6 +5,9 @@ use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 /// Numbers of a value are followed as long as there are no more of them: shapes, axes, ranges of positions.
 pub(super) const MOST_NUMBERS: usize = 4096;
 
+/// The same of whole numbers that the file has, which may be indices into something.
+const MOST_INDICES: usize = 1 << 20;
+
 /// More axes no network has.
 const MOST_AXES: usize = 12;
 
@@ -55,7 +58,12 @@ impl Value {
             constant: true,
             ..Self::new(element, shape)
         };
-        if value.volume()? <= MOST_NUMBERS {
+        let most = if matches!(element, DataType::Int32 | DataType::Int64) {
+            MOST_INDICES
+        } else {
+            MOST_NUMBERS
+        };
+        if value.volume()? <= most {
             value.numbers = numbers(tensor, element);
         }
         Ok(value)

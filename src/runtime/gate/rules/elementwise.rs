@@ -202,6 +202,18 @@ pub(super) fn arithmetic(node: &Node<'_>) -> Outputs {
     Ok(vec![output])
 }
 
+/// Numbers to the power of numbers, of the types that have powers.
+pub(super) fn power(node: &Node<'_>) -> Outputs {
+    use DataType::{Double, Float, Float16, Int32, Int64};
+    for at in [0, 1] {
+        let element = node.input(at)?.element;
+        if !matches!(element, Double | Float | Float16 | Int32 | Int64) {
+            return Err(format!("makes powers of {}", element.as_str_name()));
+        }
+    }
+    arithmetic(node)
+}
+
 fn whole(op: &str, a: i64, b: i64) -> Option<i64> {
     match op {
         "Add" => a.checked_add(b),

@@ -42,7 +42,8 @@ pub(super) fn of(op: &str) -> Option<Rule> {
         "CastLike" => (2..=2, 1, elementwise::cast_like),
         "Dropout" => (1..=3, 2, elementwise::dropout),
         "Clip" => (1..=3, 1, elementwise::clip),
-        "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" => (2..=2, 1, elementwise::arithmetic),
+        "Add" | "Sub" | "Mul" | "Div" | "Mod" => (2..=2, 1, elementwise::arithmetic),
+        "Pow" => (2..=2, 1, elementwise::power),
         "BiasGelu" | "PRelu" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" => {
             (2..=2, 1, elementwise::together)
         }

@@ -335,6 +335,7 @@ pub(super) fn one_hot(node: &Node<'_>) -> Outputs {
     if values.shape != [2] {
         return Err(format!("has the values {:?}", values.shape));
     }
+    whole_indices(at, depth as i64)?;
     let along = node.axis("axis", -1, at.rank() + 1)?;
     let mut shape = at.shape.clone();
     shape.insert(along, depth);
