@@ -42,6 +42,16 @@ pub(crate) fn budget(mib: Option<usize>) -> Option<usize> {
     ADDRESSABLE.map_or(asked, |most| Some(asked.unwrap_or(most).min(most)))
 }
 
+/// Bytes that a tensor may have, which are those of the whole process.
+pub(crate) fn most(budget: Option<usize>) -> usize {
+    let machine = process_memory::all();
+    machine
+        .into_iter()
+        .chain(budget)
+        .min()
+        .unwrap_or(usize::MAX)
+}
+
 /// One network, while it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagePlan {

@@ -16,7 +16,6 @@ use crate::memory::{self, MemoryPlan};
 use crate::model_dir::{ModelDefaults, ModelDir};
 use crate::noise::{NoiseSource, PhiloxNoise};
 use crate::picture::Picture;
-use crate::process_memory;
 use crate::progress::Progress;
 use crate::request::PaintRequest;
 use crate::runtime::Workers;
@@ -56,7 +55,7 @@ impl LoadOptions {
         workers.keep_in(self.cache.clone());
         workers.slow_down(self.storage_rate);
         workers.beat(self.pulse.clone());
-        workers.allow(process_memory::all().unwrap_or(usize::MAX));
+        workers.allow(memory::most(self.budget()));
         workers
     }
 

@@ -53,7 +53,7 @@ impl Pipeline {
     /// Makes the plan for this picture, if there is a budget or it may need more than the machine has, and tells the networks of it.
     pub(super) fn plan_for(&mut self, latents: &Latents, sizes: Sizes) -> Result<(), Error> {
         let whole = process_memory::all();
-        self.workers.allow(whole.unwrap_or(usize::MAX));
+        self.workers.allow(memory::most(self.budget));
         let tight = whole.filter(|whole| self.may_take(latents) > whole / 2);
         let budget = self.budget.or(tight);
         if budget.is_none() {

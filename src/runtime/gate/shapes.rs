@@ -209,10 +209,11 @@ impl<'g> Scope<'g> {
                 self.folded = self.folded.saturating_add(bytes);
             }
         }
-        if self.folded > MOST_FOLDED {
+        let most = MOST_FOLDED.min(self.limits.tensor);
+        if self.folded > most {
             return Err(format!(
                 "the network makes more than {} MiB of its constants: export it again",
-                MOST_FOLDED >> 20
+                most >> 20
             ));
         }
         Ok(outputs)
