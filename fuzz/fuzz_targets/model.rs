@@ -5,6 +5,8 @@
 //!
 //! A panic that the library catches is counted and printed, once for each place in the code; with `EASEL_FUZZ_ABORT` it ends the run, as
 //! one that the library does not catch does always. `EASEL_FUZZ_PANICS=FOLDER` keeps the first input of each.
+//!
+//! Networks are made on the fuzzer's own stack, where easel gives them one of 64 MiB: `ulimit -s 65536` before.
 #![no_main]
 
 #[path = "../../tests/hostile/language.rs"]
@@ -15,6 +17,7 @@ mod micro;
 mod model {
     pub(crate) mod graph;
     pub(crate) mod json;
+    pub(crate) mod tiny;
 }
 #[path = "../../tests/hostile/templates.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -22,12 +25,14 @@ mod templates;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use easel::{CancelToken, Error, LoadOptions, PaintRequest, Pipeline};
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
+use serde_json::Value;
+use tract_onnx::pb::ModelProto;
 
 /// The input, byte after byte; zeros behind its end.
 pub(crate) struct Decisions<'a>(&'a [u8]);
@@ -63,66 +68,90 @@ impl Decisions<'_> {
     }
 }
 
-/// The model as it should be: each file, and what it holds.
-static WHOLE: LazyLock<BTreeMap<&'static str, Vec<u8>>> = LazyLock::new(|| {
-    let files = micro::configurations().into_iter();
-    let mut files: BTreeMap<_, _> = files
-        .map(|(file, value)| (file, value.to_string().into_bytes()))
-        .collect();
-    for (file, network) in networks() {
-        files.insert(file, network.encode_to_vec());
-    }
-    files
-});
+/// A model as it should be.
+struct Whole {
+    /// What each file holds.
+    files: BTreeMap<&'static str, Vec<u8>>,
+    networks: [(&'static str, ModelProto); 3],
+}
 
-fn networks() -> [(&'static str, tract_onnx::pb::ModelProto); 3] {
-    [
+impl Whole {
+    fn of(small: Vec<(&'static str, Value)>, networks: [(&'static str, ModelProto); 3]) -> Self {
+        let small = small.into_iter();
+        let mut files: BTreeMap<_, _> = small
+            .map(|(file, value)| (file, value.to_string().into_bytes()))
+            .collect();
+        for (file, network) in &networks {
+            files.insert(*file, network.encode_to_vec());
+        }
+        Self { files, networks }
+    }
+
+    fn write(&self, folder: &Path) {
+        for (file, bytes) in &self.files {
+            micro::put(folder, file, bytes);
+        }
+    }
+}
+
+/// Most inputs change the smaller one, which loads ten times as fast; the other has all that is fused and quantized.
+static TINY: LazyLock<Whole> =
+    LazyLock::new(|| Whole::of(tiny::configurations(), tiny::networks()));
+static MICRO: LazyLock<Whole> = LazyLock::new(|| {
+    let networks = [
         (micro::UNET, micro::unet()),
         (micro::TEXT_ENCODER, micro::text_encoder()),
         (micro::DECODER, micro::decoder()),
-    ]
-}
+    ];
+    Whole::of(micro::configurations(), networks)
+});
 
-/// In memory: a disk would be worn out.
-static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = PathBuf::from(format!("/dev/shm/easel-fuzz-{}", std::process::id()));
-    micro::write(&folder);
-    folder
+/// In memory, as a disk would be worn out: a folder for each of the two.
+static FOLDERS: LazyLock<[PathBuf; 2]> = LazyLock::new(|| {
+    let made = |name: &str, whole: &Whole| {
+        let folder = format!("/dev/shm/easel-fuzz-{}/{name}", std::process::id());
+        whole.write(folder.as_ref());
+        PathBuf::from(folder)
+    };
+    [made("tiny", &TINY), made("micro", &MICRO)]
 });
 
 /// The files that are not as they should be.
 type Changes = BTreeMap<&'static str, Vec<u8>>;
 
-fn changes(decisions: &mut Decisions<'_>) -> Changes {
+fn changes(decisions: &mut Decisions<'_>, whole: &Whole) -> Changes {
     let mut changes = Changes::new();
-    let mut networks = networks();
-    let mut changed = [false; 3];
+    let mut networks: [Option<ModelProto>; 3] = [None, None, None];
     for _ in 0..6 {
         match decisions.byte() % 8 {
-            0 => json::change(decisions, &mut changes),
-            1 => json::change_tokenizer(decisions, &mut changes),
+            0 => json::change(decisions, whole, &mut changes),
+            1 => json::change_tokenizer(decisions, whole, &mut changes),
             other => {
                 // Mostly the U-Net, which has the most kinds of nodes.
                 let number = [0, 0, 0, 0, 1, 2][usize::from(other - 2)];
-                changed[number] = true;
-                graph::change(decisions, &mut networks[number].1);
+                let network = &mut networks[number];
+                let network = network.get_or_insert_with(|| whole.networks[number].1.clone());
+                graph::change(decisions, network);
             }
         }
         if decisions.is_over() {
             break;
         }
     }
-    for ((file, network), changed) in networks.into_iter().zip(changed) {
-        if changed {
-            changes.insert(file, network.encode_to_vec());
+    for (network, (file, _)) in networks.into_iter().zip(&whole.networks) {
+        if let Some(network) = network {
+            changes.insert(*file, network.encode_to_vec());
         }
     }
     // At times also the bytes.
     if !decisions.is_over() {
-        let files: Vec<_> = WHOLE.keys().copied().collect();
+        let files: Vec<_> = whole.files.keys().copied().collect();
         let file = decisions.pick(&files);
-        let bytes = changes.entry(file).or_insert_with(|| WHOLE[file].clone());
-        scramble(decisions, bytes);
+        let bytes = changes.entry(file);
+        scramble(
+            decisions,
+            bytes.or_insert_with(|| whole.files[file].clone()),
+        );
     }
     changes
 }
@@ -149,7 +178,7 @@ fn scramble(decisions: &mut Decisions<'_>, bytes: &mut Vec<u8>) {
     }
 }
 
-use model::{graph, json};
+use model::{graph, json, tiny};
 
 static INPUT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static PANICS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
@@ -184,12 +213,24 @@ fn count_panics() {
     }));
 }
 
-fn paint() -> Result<(), Error> {
+/// MiB that painting may take, with what a fuzzer has by itself.
+const BUDGET: usize = 256;
+
+/// The most MiB that this process ever had (`VmHWM`, proc(5)).
+fn most_taken() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = most.and_then(|most| most.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+    kib.unwrap_or(0) >> 10
+}
+
+fn paint(folder: &Path) -> Result<(), Error> {
     let options = LoadOptions {
         threads: Some(1),
+        memory_mib: Some(BUDGET),
         ..LoadOptions::default()
     };
-    let mut pipeline = Pipeline::load(&FOLDER, &options)?;
+    let mut pipeline = Pipeline::load(folder, &options)?;
     let request = PaintRequest {
         size: Some((8, 8)),
         steps: Some(1),
@@ -204,24 +245,32 @@ fuzz_target!(
     init: count_panics(),
     |bytes: &[u8]| {
         bytes.clone_into(&mut INPUT.lock().unwrap_or_else(PoisonError::into_inner));
-        let changes = changes(&mut Decisions(bytes));
+        let mut decisions = Decisions(bytes);
+        let [tiny, micro] = &*FOLDERS;
+        let (whole, folder): (&Whole, _) = match decisions.byte() % 16 {
+            0 => (&MICRO, micro),
+            _ => (&TINY, tiny),
+        };
+        let changes = changes(&mut decisions, whole);
         for (file, bytes) in &changes {
-            std::fs::write(FOLDER.join(file), bytes).expect("memory");
+            std::fs::write(folder.join(file), bytes).expect("memory");
         }
-        if let Some(folder) = std::env::var_os("EASEL_FUZZ_KEEP") {
+        let kept = std::env::var_os("EASEL_FUZZ_KEEP");
+        if let Some(kept) = &kept {
             // To look at what an input makes.
-            micro::write(folder.as_ref());
+            whole.write(kept.as_ref());
             for (file, bytes) in &changes {
-                micro::put(folder.as_ref(), file, bytes);
+                micro::put(kept.as_ref(), file, bytes);
             }
         }
-        let result = paint();
-        if std::env::var_os("EASEL_FUZZ_KEEP").is_some() {
+        let result = paint(folder);
+        if kept.is_some() {
             eprintln!("{result:?}");
         }
         for file in changes.keys() {
-            std::fs::write(FOLDER.join(file), &WHOLE[file]).expect("memory");
+            std::fs::write(folder.join(file), &whole.files[file]).expect("memory");
         }
+        assert!(most_taken() <= BUDGET, "takes {} MiB", most_taken());
         if let Err(error) = result {
             let line = error.to_string();
             let is_line = !line.is_empty() && line.len() < 1000 && !line.contains(char::is_control);

@@ -6,5 +6,9 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let _ = parse_playlists(text);
-    let _ = (text.parse::<At>(), Days::parse(text), text.parse::<TimeOfDay>());
+    let _ = (
+        text.parse::<At>(),
+        Days::parse(text),
+        text.parse::<TimeOfDay>(),
+    );
 });

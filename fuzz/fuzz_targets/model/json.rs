@@ -2,23 +2,31 @@
 
 use serde_json::{Value, json};
 
-use crate::{Changes, Decisions, WHOLE};
+use crate::{Changes, Decisions, Whole};
 
 const TOKENIZER: &str = "tokenizer/tokenizer.json";
 
-pub(crate) fn change(decisions: &mut Decisions<'_>, changes: &mut Changes) {
-    let files: Vec<&'static str> = WHOLE
+pub(crate) fn change(decisions: &mut Decisions<'_>, whole: &Whole, changes: &mut Changes) {
+    let files: Vec<&'static str> = whole
+        .files
         .keys()
         .copied()
         .filter(|file| file.ends_with("json"))
         .collect();
     let file = decisions.pick(&files);
-    edit(changes, file, &mut |value| change_value(decisions, value));
+    edit(whole, changes, file, &mut |value| {
+        change_value(decisions, value)
+    });
 }
 
 /// Parses the file as it is by now, if that can be, and writes it again.
-fn edit(changes: &mut Changes, file: &'static str, change: &mut dyn FnMut(&mut Value)) {
-    let bytes = changes.get(file).unwrap_or(&WHOLE[file]);
+fn edit(
+    whole: &Whole,
+    changes: &mut Changes,
+    file: &'static str,
+    change: &mut dyn FnMut(&mut Value),
+) {
+    let bytes = changes.get(file).unwrap_or(&whole.files[file]);
     let Ok(mut value) = serde_json::from_slice(bytes) else {
         return;
     };
@@ -118,15 +126,19 @@ fn simple(decisions: &mut Decisions<'_>) -> Value {
     }
 }
 
-pub(crate) fn change_tokenizer(decisions: &mut Decisions<'_>, changes: &mut Changes) {
+pub(crate) fn change_tokenizer(
+    decisions: &mut Decisions<'_>,
+    whole: &Whole,
+    changes: &mut Changes,
+) {
     if decisions.byte() % 2 == 0 {
-        edit(changes, "model_index.json", &mut |value| {
+        edit(whole, changes, "model_index.json", &mut |value| {
             if value.is_object() {
                 value["tokenizer"] = json!(["transformers", "CLIPTokenizerFast"]);
             }
         });
     }
-    edit(changes, TOKENIZER, &mut |value| {
+    edit(whole, changes, TOKENIZER, &mut |value| {
         if !value.is_object() {
             return;
         }
