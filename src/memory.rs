@@ -42,14 +42,11 @@ pub(crate) fn budget(mib: Option<usize>) -> Option<usize> {
     ADDRESSABLE.map_or(asked, |most| Some(asked.unwrap_or(most).min(most)))
 }
 
-/// Bytes that a tensor may have, which are those of the whole process.
-pub(crate) fn most(budget: Option<usize>) -> usize {
-    let machine = process_memory::all();
-    machine
-        .into_iter()
-        .chain(budget)
-        .min()
-        .unwrap_or(usize::MAX)
+/// Bytes that a tensor may have, and that all that is computed while a network is built may take: those that the machine has, of the
+/// latter no more than the budget. Whether tensors fit a budget is for the plan to say, which knows what would do.
+pub(crate) fn limits(budget: Option<usize>) -> (usize, usize) {
+    let machine = process_memory::all().unwrap_or(usize::MAX);
+    (machine, budget.unwrap_or(machine).min(machine))
 }
 
 /// One network, while it is needed.

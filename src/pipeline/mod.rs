@@ -55,7 +55,8 @@ impl LoadOptions {
         workers.keep_in(self.cache.clone());
         workers.slow_down(self.storage_rate);
         workers.beat(self.pulse.clone());
-        workers.allow(memory::most(self.budget()));
+        let (tensor, folded) = memory::limits(self.budget());
+        workers.allow(tensor, folded);
         workers
     }
 

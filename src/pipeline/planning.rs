@@ -53,7 +53,8 @@ impl Pipeline {
     /// Makes the plan for this picture, if there is a budget or it may need more than the machine has, and tells the networks of it.
     pub(super) fn plan_for(&mut self, latents: &Latents, sizes: Sizes) -> Result<(), Error> {
         let whole = process_memory::all();
-        self.workers.allow(memory::most(self.budget));
+        let (tensor, folded) = memory::limits(self.budget);
+        self.workers.allow(tensor, folded);
         let tight = whole.filter(|whole| self.may_take(latents) > whole / 2);
         let budget = self.budget.or(tight);
         if budget.is_none() {

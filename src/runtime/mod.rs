@@ -9,8 +9,8 @@ mod feed;
 mod footprint;
 mod fusion;
 mod gate;
-mod lazy;
 mod guarded;
+mod lazy;
 mod ops;
 mod order;
 mod packing;
@@ -212,7 +212,7 @@ impl Network {
             inputs: elements.zip(shapes.iter().cloned()).collect(),
             wanted: wanted.clone(),
             fine: (precision == Precision::Fine).then(|| finest(&shapes[0])),
-            most: workers.most(),
+            limits: workers.limits(),
         });
         let prepared = |model, source| Prepared {
             path: self.path.clone(),
@@ -222,7 +222,7 @@ impl Network {
             distrust: None,
             unchecked: false,
             source,
-            most: workers.most(),
+            limits: workers.limits(),
             cancel: workers.cancel().clone(),
         };
         let open = cache.as_ref().and_then(|cache| {
@@ -387,8 +387,7 @@ pub(super) struct Aim {
     pub(super) wanted: Wanted,
     /// See [`fusion::run`].
     pub(super) fine: Option<usize>,
-    /// Bytes that a tensor may have.
-    pub(super) most: usize,
+    pub(super) limits: gate::Limits,
 }
 
 /// Does something that only a sensible network is sure to survive, on a thread of its own.

@@ -36,8 +36,7 @@ pub(crate) struct Prepared {
     /// Whether the files may be others than the model's checksums say.
     pub(super) unchecked: bool,
     pub(super) source: Source,
-    /// Bytes that a tensor may have.
-    pub(super) most: usize,
+    pub(super) limits: gate::Limits,
     pub(super) cancel: CancelToken,
 }
 
@@ -120,7 +119,7 @@ impl Prepared {
             distrust: None,
             unchecked: false,
             source: self.source.clone(),
-            most: self.most,
+            limits: self.limits,
             cancel: self.cancel.clone(),
         }
     }
@@ -290,8 +289,7 @@ pub(super) fn import(mut proto: ModelProto, aim: &Aim) -> Result<Arc<TypedRunnab
     if let (Some(output), layers @ 1..) = (aim.wanted.outputs.first(), aim.wanted.skip_layers) {
         skip_layers::skip(&mut proto, output, layers)?;
     }
-    let limits = gate::Limits { tensor: aim.most };
-    gate::check_shapes(&proto, &aim.inputs, limits)?;
+    gate::check_shapes(&proto, &aim.inputs, aim.limits)?;
     typed(proto, aim).map_err(|error| chain(&error))
 }
 

@@ -32,7 +32,7 @@ impl Sections {
                 skip_layers: 0,
             },
             fine: Some(finest(shape)),
-            most: whole.most,
+            limits: whole.limits,
         };
         let head = whole.within(move || import(proto, &aim))?;
         let made = head
@@ -99,7 +99,7 @@ impl Sections {
             inputs: values.chain(moments).collect(),
             wanted: Wanted::default(),
             fine: Some(fine),
-            most: self.whole.most,
+            limits: self.whole.limits,
         };
         let proto = section.model.clone();
         let model = self.whole.within(move || import(proto, &aim))?;

@@ -9,6 +9,7 @@ use easel_kernels::threads::Threads;
 use tract_core::internal::*;
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 
+use super::gate::Limits;
 use super::ops::scratch::{self, ScratchCache};
 use super::profile::{Kind, Profile};
 use crate::watched::{CancelToken, Pulse, Watched};
@@ -21,8 +22,7 @@ pub(crate) struct Workers {
     cache: Option<PathBuf>,
     storage: Storage,
     watched: Watched,
-    /// Bytes that a tensor may have.
-    most: usize,
+    limits: Limits,
 }
 
 impl Workers {
@@ -39,7 +39,10 @@ impl Workers {
             cache: None,
             storage: Storage::default(),
             watched: Watched::default(),
-            most: usize::MAX,
+            limits: Limits {
+                tensor: usize::MAX,
+                folded: usize::MAX,
+            },
         }
     }
 
@@ -72,14 +75,13 @@ impl Workers {
         self.watched.cancel = cancel.clone();
     }
 
-    /// Bytes that a tensor may have.
-    pub(super) fn most(&self) -> usize {
-        self.most
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
     }
 
-    /// From now on no network whose tensors are larger is built.
-    pub(crate) fn allow(&mut self, most: usize) {
-        self.most = most;
+    /// From now on no network is built that has a tensor of more bytes, or computes more while it is built.
+    pub(crate) fn allow(&mut self, tensor: usize, folded: usize) {
+        self.limits = Limits { tensor, folded };
     }
 
     /// From now on this counts the operators that run.

@@ -24,7 +24,8 @@ mod structure;
 mod tests;
 mod value;
 
-pub(super) use shapes::{Limits, check as check_shapes};
+pub(crate) use shapes::Limits;
+pub(super) use shapes::check as check_shapes;
 pub(super) use structure::check as check_structure;
 
 use tract_onnx::pb::NodeProto;

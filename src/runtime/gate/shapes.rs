@@ -16,9 +16,11 @@ use crate::text::excerpt;
 
 /// How much a network may ask for.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::runtime) struct Limits {
+pub(crate) struct Limits {
     /// Bytes of a tensor.
     pub(in crate::runtime) tensor: usize,
+    /// Bytes of all that is computed while it is built.
+    pub(in crate::runtime) folded: usize,
 }
 
 /// What all that is computed while a network is built may take beside its constants, in bytes: tables of positions and the like.
@@ -209,7 +211,7 @@ impl<'g> Scope<'g> {
                 self.folded = self.folded.saturating_add(bytes);
             }
         }
-        let most = MOST_FOLDED.min(self.limits.tensor);
+        let most = MOST_FOLDED.min(self.limits.folded);
         if self.folded > most {
             return Err(format!(
                 "the network makes more than {} MiB of its constants: export it again",

@@ -9,7 +9,10 @@ use tract_onnx::pb::{ModelProto, TensorProto, tensor_proto::DataType};
 use super::super::passes::{self, testing};
 use super::*;
 
-const NO_LIMITS: Limits = Limits { tensor: 1 << 30 };
+const NO_LIMITS: Limits = Limits {
+    tensor: 1 << 30,
+    folded: 1 << 30,
+};
 
 /// What the two turns say of a network of floats of these shapes.
 fn checked(model: &ModelProto, inputs: &[&[usize]]) -> Result<(), String> {
