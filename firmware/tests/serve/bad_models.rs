@@ -121,6 +121,15 @@ fn a_bad_model_is_said_and_a_good_one_paints_again() {
             "vae_decoder/model.onnx_data",
             Bad::Made(|bytes| vec![0xff; bytes.len()]),
         ),
+        // Said by the checksums alone.
+        (
+            "unet/model.onnx_data",
+            Bad::Made(|mut bytes| {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 0x10;
+                bytes
+            }),
+        ),
         (
             "unet/config.json",
             Bad::Made(|bytes| bytes[..bytes.len() / 2].to_vec()),

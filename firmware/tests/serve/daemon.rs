@@ -243,6 +243,12 @@ impl Ear {
         self.heard.recv_timeout(LONG).expect("a message")
     }
 
+    /// The next message, if one comes in time.
+    pub(crate) fn heard_within(&self, limit: std::time::Duration) -> Option<serde_json::Value> {
+        let bytes = self.heard.recv_timeout(limit).ok()?;
+        Some(serde_json::from_slice(&bytes).expect("it is JSON"))
+    }
+
     pub(crate) fn next_json(&self) -> serde_json::Value {
         self.next_json_within(LONG)
     }

@@ -3,6 +3,7 @@
 //! Waits are for conditions, with deadlines that only a hung machine reaches.
 
 mod bad_models;
+mod beside;
 #[allow(dead_code, reason = "the broker's own tests use the rest")]
 #[path = "../mqtt/broker.rs"]
 mod broker;
@@ -12,6 +13,9 @@ mod daemon;
 mod dashboard;
 mod embedded;
 mod fleet;
+#[allow(dead_code, reason = "the library's own tests use the rest")]
+#[path = "../../../tests/hostile/all.rs"]
+mod hostile;
 mod panel;
 mod ready;
 mod refused;
