@@ -110,7 +110,7 @@ fn benched(
     }
     let component = request.component.clone();
     let component = component.unwrap_or_else(|| Component::denoiser_in(dir));
-    let mut fixture = Fixture::open(dir, &component, request.size, request.guided)?;
+    let mut fixture = Fixture::open(dir, &component, request.size, request.guided, cancel)?;
     if options.budget().is_some() {
         let plan = fixture.plan(&workers, options)?;
         fixture.keep_to(&plan);
@@ -155,7 +155,9 @@ pub fn component_plan(
     guided: bool,
 ) -> Result<MemoryPlan, Error> {
     let workers = options.workers();
-    let planned = catch(|| Fixture::open(dir, component, size, guided)?.plan(&workers, options));
+    let planned = catch(|| {
+        Fixture::open(dir, component, size, guided, &CancelToken::new())?.plan(&workers, options)
+    });
     planned.unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
 }
 

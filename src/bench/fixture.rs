@@ -18,6 +18,7 @@ use crate::runtime::{Feed, InputSpec, LazyNetwork, Network, Precision, RuntimeEr
 use crate::stages::Decoder;
 use crate::tiling::Tile;
 use crate::tokenizer::Tokenizer;
+use crate::watched::CancelToken;
 
 /// The middle of the usual 1000 training steps; the time a pass takes does not depend on it.
 const TIMESTEP: f32 = 500.0;
@@ -53,13 +54,14 @@ impl Fixture {
         component: &Component,
         size: Option<(u32, u32)>,
         guided: bool,
+        cancel: &CancelToken,
     ) -> Result<Self, Error> {
         let geometry = Geometry::read(dir)?;
         let mut latents = geometry.latents(size)?;
         let base = memory::settled();
         let subject = if *component == Component::VAE_DECODER {
             PhiloxNoise::new(0).fill(&mut latents.data);
-            let decoder = Decoder::open(dir, geometry.factor)?;
+            let decoder = Decoder::open(dir, geometry.factor, cancel)?;
             Subject::Decoder(Box::new(decoder), latents, Tile::Whole)
         } else {
             let extents = Extents {
@@ -68,7 +70,7 @@ impl Fixture {
                 tokens: tokens(dir, component),
             };
             let rows = if guided { GUIDED } else { 1 };
-            let other = Other::open(dir, component, extents, rows)?;
+            let other = Other::open(dir, component, extents, rows, cancel)?;
             Subject::Other(Box::new(other))
         };
         Ok(Self {
@@ -136,8 +138,9 @@ impl Other {
         component: &Component,
         mut extents: Extents,
         rows: usize,
+        cancel: &CancelToken,
     ) -> Result<Self, RuntimeError> {
-        let network = Network::open(dir, component)?;
+        let network = Network::open(dir, component, cancel)?;
         let known = family::all_offers(component);
         let offers = network.inputs().iter().map(|input| {
             let offer = known.iter().find(|offer| offer.name == input.name);

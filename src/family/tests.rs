@@ -107,7 +107,8 @@ impl Family for Pastel {
 
 fn painted(choose: ChooseFamily, negative: Option<&str>) -> Result<Latents, Error> {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("test-models/tiny/fp32");
-    let mut pipeline = Pipeline::load_as(&model, &LoadOptions::default(), choose)?;
+    let mut pipeline =
+        Pipeline::load_as(&model, &LoadOptions::default(), choose, &CancelToken::new())?;
     let mut latents = Latents::zeros(4, 8, 8);
     PhiloxNoise::new(1).fill(&mut latents.data);
     let request = PaintRequest {
@@ -144,5 +145,5 @@ fn what_no_family_offers_is_refused_by_its_name() {
         said.contains("asks for input `encoder_hidden_states`"),
         "{said}"
     );
-    assert!(error.is_usage() && !said.contains('\n'));
+    assert!(error.is_foreign_model() && !said.contains('\n'));
 }

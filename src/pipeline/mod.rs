@@ -132,7 +132,22 @@ impl Pipeline {
     /// # Errors
     /// What is missing, damaged or unknown, by file.
     pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self, Error> {
-        Self::load_as(dir, options, family::of)
+        Self::load_until(dir, options, &CancelToken::new())
+    }
+
+    /// [`load`](Self::load), which ends soon after `cancel`: a damaged model may take long to be found so.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); [`Error::Cancelled`].
+    pub fn load_until(
+        dir: &Path,
+        options: &LoadOptions,
+        cancel: &CancelToken,
+    ) -> Result<Self, Error> {
+        match Self::load_as(dir, options, family::of, cancel) {
+            Err(_) if cancel.is_cancelled() => Err(Error::Cancelled),
+            loaded => loaded,
+        }
     }
 
     /// [`load`](Self::load) of the family that `choose` says.
@@ -140,28 +155,34 @@ impl Pipeline {
         dir: &Path,
         options: &LoadOptions,
         choose: ChooseFamily,
+        cancel: &CancelToken,
     ) -> Result<Self, Error> {
-        catch(|| Self::loaded(dir, options, choose))
+        catch(|| Self::loaded(dir, options, choose, cancel))
             .unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
     }
 
-    fn loaded(dir: &Path, options: &LoadOptions, choose: ChooseFamily) -> Result<Self, Error> {
+    fn loaded(
+        dir: &Path,
+        options: &LoadOptions,
+        choose: ChooseFamily,
+        cancel: &CancelToken,
+    ) -> Result<Self, Error> {
         let start = Instant::now();
         let model = ModelDir::read(dir, choose)?;
         let (offers, needed) = model.family.offers();
-        let denoiser = Denoiser::open(dir, &model.family.denoiser(), offers, needed)?;
+        let denoiser = Denoiser::open(dir, &model.family.denoiser(), offers, needed, cancel)?;
         let texts = model.family.texts().iter().map(|source| {
             let (tokenizer, encoder) = (source.tokenizer, &source.encoder);
             Ok(Text {
                 tokenizer: Tokenizer::load_from(dir, tokenizer, encoder.name())?,
-                encoder: TextEncoder::open(dir, encoder, source.hidden, source.pooled)?,
+                encoder: TextEncoder::open(dir, encoder, source.hidden, source.pooled, cancel)?,
             })
         });
         let mut pipeline = Self {
             workers: options.workers(),
             texts: texts.collect::<Result<_, Error>>()?,
             denoiser,
-            decoder: Decoder::open(dir, model.defaults.vae_factor)?,
+            decoder: Decoder::open(dir, model.defaults.vae_factor, cancel)?,
             model,
             tile: Tile::Whole,
             budget: options.budget(),

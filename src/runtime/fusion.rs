@@ -213,13 +213,19 @@ mod tests {
     use std::collections::HashMap;
     use std::path::Path;
 
+    use crate::watched::CancelToken;
+
     use super::super::{Network, Precision, Residency, Wanted, Workers};
 
     /// How many nodes of each kind the default model's network has in the end.
     fn kinds(component: &str, shapes: &[Vec<usize>]) -> HashMap<String, usize> {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
-        let network =
-            Network::open(&dir, &component.parse().expect("a name")).expect("the default model");
+        let network = Network::open(
+            &dir,
+            &component.parse().expect("a name"),
+            &CancelToken::new(),
+        )
+        .expect("the default model");
         let workers = Workers::new(1);
         let (plan, _) = network
             .prepare(&workers, shapes, &Wanted::default(), Precision::Fine)

@@ -126,11 +126,15 @@ pub(crate) struct Plan {
 
 impl Network {
     /// Looks at `DIR/COMPONENT/model.onnx`: what it declares, not yet its weights.
-    pub(crate) fn open(model_dir: &Path, component: &Component) -> Result<Self, RuntimeError> {
+    pub(crate) fn open(
+        model_dir: &Path,
+        component: &Component,
+        cancel: &CancelToken,
+    ) -> Result<Self, RuntimeError> {
         let path = file(model_dir, component);
         let proto = parse(&path)?;
         passes::check_operators(&proto).map_err(|problem| RuntimeError::foreign(&path, problem))?;
-        let proto = within(&path, &CancelToken::new(), move || {
+        let proto = within(&path, cancel, move || {
             let mut standard = proto.clone();
             passes::standardize(&mut standard)?;
             gate::check_structure(&standard)?;

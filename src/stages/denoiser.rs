@@ -8,6 +8,7 @@ use crate::component::Component;
 use crate::inputs::{Extents, Inputs, Offer};
 use crate::memory::{Alternative, Alternatives};
 use crate::runtime::{Feed, LazyNetwork, Needs, Network, Precision, RuntimeError, Workers, values};
+use crate::watched::CancelToken;
 
 /// Rows of a pass that guidance asks for: with the prompt, and without.
 const MOST_ROWS: usize = 2;
@@ -24,8 +25,9 @@ impl Denoiser {
         component: &Component,
         offers: &[Offer],
         needed: &[&str],
+        cancel: &CancelToken,
     ) -> Result<Self, RuntimeError> {
-        let network = Network::open(model_dir, component)?;
+        let network = Network::open(model_dir, component, cancel)?;
         let feed = Feed::of(&network, offers, MOST_ROWS)?;
         if let Some(name) = needed.iter().find(|name| !feed.takes(name)) {
             return Err(network.refusal(format!(

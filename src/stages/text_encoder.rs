@@ -12,6 +12,7 @@ use crate::runtime::{
     Feed, LazyNetwork, Needs, Network, OutputSpec, Precision, RuntimeError, Workers, values,
 };
 use crate::tokenizer::{Chunk, TokenIds};
+use crate::watched::CancelToken;
 
 /// A prompt as a text encoder sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,8 +81,9 @@ impl TextEncoder {
         component: &Component,
         hidden: Hidden,
         pooled: Option<&str>,
+        cancel: &CancelToken,
     ) -> Result<Self, RuntimeError> {
-        let network = Network::open(model_dir, component)?;
+        let network = Network::open(model_dir, component, cancel)?;
         let mut offers = OFFERS.to_vec();
         let mut ids = IDS.to_owned();
         if let [only] = network.inputs()

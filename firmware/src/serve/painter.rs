@@ -214,7 +214,7 @@ struct Studio {
 impl Studio {
     fn work(&mut self, jobs: &Receiver<PaintRequest>, beat: &Beat) {
         // Why it does not load has been reported.
-        let _ = self.load(beat);
+        let _ = self.load(beat, &CancelToken::new());
         loop {
             beat.rest();
             match jobs.recv_timeout(LOOK_AGAIN) {
@@ -230,7 +230,7 @@ impl Studio {
                     } else if self.changing != files {
                         self.changing = files;
                     } else {
-                        let _ = self.load(beat);
+                        let _ = self.load(beat, &CancelToken::new());
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -238,7 +238,7 @@ impl Studio {
         }
     }
 
-    fn load(&mut self, beat: &Beat) -> Result<(), String> {
+    fn load(&mut self, beat: &Beat, cancel: &CancelToken) -> Result<(), String> {
         beat.work_for(LOADING_PATIENCE);
         // First what was there goes: two do not fit.
         self.pipeline = None;
@@ -246,7 +246,8 @@ impl Studio {
         self.looked_at = self.files();
         let load = || {
             let dir = (self.find)()?;
-            Pipeline::load(&dir, &self.options).map_err(|error| error.to_string())
+            let loaded = Pipeline::load_until(&dir, &self.options, cancel);
+            loaded.map_err(|error| error.to_string())
         };
         // A damaged file that upsets a parser must not end the appliance.
         let loaded =
@@ -265,7 +266,12 @@ impl Studio {
                 Ok(())
             }
             Err(reason) => {
-                (self.report)(Report::Unready(reason.clone()));
+                // A load that nobody wants any more says nothing of the model.
+                if cancel.is_cancelled() {
+                    self.looked_at = None;
+                } else {
+                    (self.report)(Report::Unready(reason.clone()));
+                }
                 Err(reason)
             }
         }
@@ -283,9 +289,12 @@ impl Studio {
         beat.work_for(PATIENCE);
         let is_another = self.files() != self.looked_at;
         if (self.pipeline.is_none() || is_another)
-            && let Err(reason) = self.load(beat)
+            && let Err(reason) = self.load(beat, &cancel)
         {
-            return Ending::Failed(reason);
+            return match cancel.is_cancelled() {
+                true => Ending::Stopped,
+                false => Ending::Failed(reason),
+            };
         }
         let Some(mut pipeline) = self.pipeline.take() else {
             return Ending::Failed("the model is not loaded".to_owned());

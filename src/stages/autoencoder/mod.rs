@@ -17,6 +17,7 @@ use crate::memory::{Alternative, Alternatives};
 use crate::picture::Picture;
 use crate::runtime::{LazyNetwork, Network, Precision, RuntimeError, Workers, values};
 use crate::tiling::{Tile, Tiling};
+use crate::watched::CancelToken;
 use canvas::Canvas;
 use sections::SectionRunner;
 
@@ -26,8 +27,12 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn open(model_dir: &Path, factor: u32) -> Result<Self, RuntimeError> {
-        let network = Network::open(model_dir, &Component::VAE_DECODER)?;
+    pub(crate) fn open(
+        model_dir: &Path,
+        factor: u32,
+        cancel: &CancelToken,
+    ) -> Result<Self, RuntimeError> {
+        let network = Network::open(model_dir, &Component::VAE_DECODER, cancel)?;
         if network.inputs().len() != 1 {
             return Err(network.error("takes more than latents: easel cannot feed it"));
         }

@@ -18,7 +18,7 @@ fn model() -> PathBuf {
 }
 
 fn pocket() -> Decoder {
-    Decoder::open(&model(), 8).expect("the default model")
+    Decoder::open(&model(), 8, &CancelToken::new()).expect("the default model")
 }
 
 /// Latents of two painted pictures in the decoder's scale, `[1, 8, 16, 16]` each.
@@ -137,7 +137,7 @@ fn a_decode_stops_between_tiles() {
 #[test]
 fn a_budget_too_small_for_the_whole_changes_no_colours_unless_it_is_too_small_for_sections_too() {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("test-models/tiny/int8");
-    let mut autoencoder = Decoder::open(&model, 2).expect("a test model");
+    let mut autoencoder = Decoder::open(&model, 2, &CancelToken::new()).expect("a test model");
     let workers = Workers::new(1);
     let mut latents = Latents::zeros(4, 96, 128);
     PhiloxNoise::new(3).fill(&mut latents.data);
@@ -187,7 +187,7 @@ fn measure() {
     };
     let opened = || {
         let other = std::env::var_os("EASEL_MODEL").map(PathBuf::from);
-        Decoder::open(&other.unwrap_or_else(model), 8).expect("a model")
+        Decoder::open(&other.unwrap_or_else(model), 8, &CancelToken::new()).expect("a model")
     };
     let tile = match side {
         0 => Tile::Whole,

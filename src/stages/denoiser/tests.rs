@@ -63,7 +63,13 @@ const OFFERS: [Offer; 5] = [
 ];
 
 fn open_in(folder: &Path) -> Result<Denoiser, RuntimeError> {
-    Denoiser::open(folder, &Component::UNET, &OFFERS, &["sample"])
+    Denoiser::open(
+        folder,
+        &Component::UNET,
+        &OFFERS,
+        &["sample"],
+        &CancelToken::new(),
+    )
 }
 
 fn open(precision: &str) -> Denoiser {
