@@ -119,6 +119,14 @@ pub enum RequestError {
     /// Out of range or not a number.
     #[error("eta: {0}: give 0 to 1")]
     Eta(f32),
+    /// A network that the model does not have.
+    #[error("component `{asked}`: is not in this model, which has {there}")]
+    Component {
+        /// What was asked for.
+        asked: String,
+        /// Names, with commas between them.
+        there: String,
+    },
     /// More layers than any text encoder has.
     #[error("clip skip: {0}: give 0 to {MOST_LAYERS}")]
     ClipSkip(usize),

@@ -14,6 +14,7 @@ use crate::memory::{self, Alternatives, MemoryPlan};
 use crate::model_dir::Geometry;
 use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::pipeline::LoadOptions;
+use crate::request::RequestError;
 use crate::runtime::{Feed, InputSpec, LazyNetwork, Network, Precision, RuntimeError, Workers};
 use crate::stages::Decoder;
 use crate::tiling::Tile;
@@ -57,6 +58,14 @@ impl Fixture {
         cancel: &CancelToken,
     ) -> Result<Self, Error> {
         let geometry = Geometry::read(dir)?;
+        let there = Component::all_in(dir);
+        if !there.contains(component) {
+            let names: Vec<&str> = there.iter().map(Component::name).collect();
+            return Err(Error::Request(RequestError::Component {
+                asked: component.to_string(),
+                there: names.join(", "),
+            }));
+        }
         let mut latents = geometry.latents(size)?;
         let base = memory::settled();
         let subject = if *component == Component::VAE_DECODER {

@@ -171,6 +171,12 @@ impl Pipeline {
         let model = ModelDir::read(dir, choose)?;
         let (offers, needed) = model.family.offers();
         let denoiser = Denoiser::open(dir, &model.family.denoiser(), offers, needed, cancel)?;
+        if model.family.embeds_guidance() && !denoiser.takes(EMBEDDED_GUIDANCE) {
+            let problem = format!(
+                "is to be told the guidance, says its config.json (`time_cond_proj_dim`), and has no input `{EMBEDDED_GUIDANCE}`: export it again"
+            );
+            return Err(denoiser.network().network().refusal(problem).into());
+        }
         let texts = model.family.texts().iter().map(|source| {
             let (tokenizer, encoder) = (source.tokenizer, &source.encoder);
             Ok(Text {

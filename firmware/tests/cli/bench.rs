@@ -155,7 +155,7 @@ fn wrong_calls_are_refused() {
     let (place, tiny) = (Workplace::new(), tiny());
     let tiny = tiny.to_str().expect("UTF-8");
     for (arguments, says) in [
-        (["--component", "vae"], ["--component", "vae_decoder"]),
+        (["--component", "vae"], ["component `vae`", "vae_decoder"]),
         (["--repeat", "0"], ["--repeat", "1..=10000"]),
         (["--size", "0x0"], ["--size", "512x512"]),
         (["--size", "33x32"], ["33x32", "multiples of"]),
