@@ -1,4 +1,5 @@
 use super::*;
+use crate::Pipeline;
 
 fn measured(passes: &[u64]) -> Benchmark {
     Benchmark {
@@ -24,7 +25,8 @@ fn the_median_of_an_even_number_is_between_the_two_in_the_middle() {
 #[test]
 fn networks_are_planned_and_timed_also_of_models_that_cannot_be_painted_with() {
     let cache = tempfile::tempdir().expect("a folder");
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("test-models/tiny-sdxl/int8");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("test-models/tiny-sdxl/unet-only");
+    assert!(Pipeline::load(&model, &LoadOptions::default()).is_err());
     let options = |memory_mib| LoadOptions {
         threads: Some(2),
         cache: Some(cache.path().to_owned()),

@@ -124,7 +124,7 @@ impl Family for StableDiffusionXl {
             },
             true => Defaults {
                 steps: 4,
-                guidance: 8.0,
+                guidance: 8.5,
             },
         }
     }
