@@ -3,7 +3,7 @@
 use crate::latents::NpyError;
 use crate::memory::TooSmall;
 use crate::model_dir::ModelDirError;
-use crate::picture::PictureError;
+use crate::picture::{PictureError, PictureFileError};
 use crate::request::RequestError;
 use crate::runtime::RuntimeError;
 use crate::scheduler::SchedulerError;
@@ -33,6 +33,9 @@ pub enum Error {
     /// The picture cannot be saved.
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// A picture to begin with cannot be read.
+    #[error(transparent)]
+    PictureFile(#[from] PictureFileError),
     /// The memory budget is too small.
     #[error(transparent)]
     Memory(#[from] TooSmall),
@@ -60,7 +63,7 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         use SchedulerError::{Family, Steps, UnknownClass, UnknownName, Unsupported};
         match self {
-            Self::Request(_) | Self::Memory(_) | Self::Npy(_) => true,
+            Self::Request(_) | Self::Memory(_) | Self::Npy(_) | Self::PictureFile(_) => true,
             Self::Scheduler(error) => matches!(
                 error,
                 Steps { .. }

@@ -30,6 +30,8 @@ pub(crate) enum Dim {
     Exactly(usize),
     /// Channels of the latents.
     Channels,
+    /// Channels of what the denoiser sees: those of the latents, and what a model for inpainting is told beside them.
+    Sample,
     /// Rows of the latents.
     Height,
     /// Columns of the latents.
@@ -49,18 +51,27 @@ pub(crate) enum Dim {
 pub(crate) struct Extents {
     /// Channels, rows and columns of the latents.
     pub(crate) latents: [usize; 3],
+    /// Channels that the denoiser is told beside those of the latents.
+    pub(crate) beside: usize,
     /// Pixels per latent, each way.
     pub(crate) factor: usize,
     pub(crate) tokens: usize,
 }
 
 impl Extents {
+    /// Channels, rows and columns of what the denoiser sees.
+    pub(crate) fn sample(&self) -> [usize; 3] {
+        let [channels, height, width] = self.latents;
+        [channels + self.beside, height, width]
+    }
+
     /// `None`: the file says.
     pub(crate) fn of(&self, dim: Dim) -> Option<usize> {
         let [channels, height, width] = self.latents;
         Some(match dim {
             Dim::Exactly(length) => length,
             Dim::Channels => channels,
+            Dim::Sample => channels + self.beside,
             Dim::Height => height,
             Dim::Width => width,
             Dim::PixelHeight => height * self.factor,

@@ -1,6 +1,8 @@
-//! The finished picture.
+//! Pictures: what is painted, and what painting begins with.
 
 mod parameters;
+mod reading;
+mod resizing;
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +11,8 @@ use image::{ExtendedColorType, ImageEncoder as _};
 
 use crate::files::write_atomically;
 pub use parameters::Parameters;
+pub use reading::{PictureFileError, UnreadablePicture};
+pub(crate) use resizing::Filter;
 
 /// A picture: RGB, 8 bits a channel, rows from the top, no padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,12 @@ impl Picture {
             height: u32::try_from(height).expect("a request's height is a u32"),
             rgb,
         }
+    }
+
+    /// Whether there are as many bytes as pixels, and any.
+    pub(crate) fn is_whole(&self) -> bool {
+        let pixels = u64::from(self.width) * u64::from(self.height);
+        pixels > 0 && self.rgb.len() as u64 == pixels * 3
     }
 
     /// Saves a PNG; the file appears whole or not at all.

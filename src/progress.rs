@@ -7,6 +7,8 @@ use crate::preview::PreviewFactors;
 /// Where painting is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// The picture to begin with becomes latents.
+    Encode,
     /// The prompt is read.
     Text,
     /// Noise becomes latents; the long part.

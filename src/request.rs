@@ -1,6 +1,7 @@
 //! What to paint, checked before any work.
 
 use crate::latents::Latents;
+use crate::picture::Picture;
 use crate::scheduler::SchedulerKind;
 
 /// Bytes that a prompt may have. Long enough for any sentence that a text encoder can use a part of.
@@ -13,7 +14,8 @@ pub struct PaintRequest {
     pub prompt: String,
     /// What to keep out of the picture. No text and an empty one differ where they do in the family of models (Stable Diffusion XL).
     pub negative: Option<String>,
-    /// Width and height, pixels; multiples of the autoencoder's factor.
+    /// Width and height, pixels; multiples of the autoencoder's factor. `None` with a picture to begin with: its shape, and about as many
+    /// pixels as the model's default.
     pub size: Option<(u32, u32)>,
     /// Denoising steps, 1 to 1000.
     pub steps: Option<usize>,
@@ -32,7 +34,18 @@ pub struct PaintRequest {
     pub scheduler: Option<SchedulerKind>,
     /// Initial noise, standard normal, instead of the seed's.
     pub latents: Option<Latents>,
+    /// The picture to begin with; it is brought to the size that is painted.
+    pub image: Option<Picture>,
+    /// How much of `image` is given up, 0 to 1: the share of the steps that are taken, the last ones. `None`: 0.8, with a mask 1.
+    pub strength: Option<f32>,
+    /// What of `image` is painted anew: white. Black stays; in between, half-white and more is painted.
+    pub mask: Option<Picture>,
+    /// Whether the pixels of `image` come back where the mask is black. Otherwise they went through the autoencoder.
+    pub paste: bool,
 }
+
+/// Of a picture without a mask (diffusers' `StableDiffusionImg2ImgPipeline`).
+const STRENGTH: f32 = 0.8;
 
 impl PaintRequest {
     /// The model's defaults, seed 0.
@@ -50,7 +63,20 @@ impl PaintRequest {
             seed: 0,
             scheduler: None,
             latents: None,
+            image: None,
+            strength: None,
+            mask: None,
+            paste: true,
         }
+    }
+
+    /// The share of the steps that are taken.
+    pub(crate) fn strength(&self) -> f32 {
+        let usual = match (&self.image, &self.mask) {
+            (Some(_), None) => STRENGTH,
+            _ => 1.0,
+        };
+        self.strength.unwrap_or(usual)
     }
 
     /// Checks what can be checked without a model.
@@ -88,6 +114,26 @@ impl PaintRequest {
         }
         if self.clip_skip > MOST_LAYERS {
             return Err(RequestError::ClipSkip(self.clip_skip));
+        }
+        if let Some(strength) = self.strength
+            && !(0.0..=1.0).contains(&strength)
+        {
+            return Err(RequestError::Strength(strength));
+        }
+        if self.image.is_none() {
+            if self.mask.is_some() {
+                return Err(RequestError::NoImage("mask"));
+            }
+            if self.strength.is_some() {
+                return Err(RequestError::NoImage("strength"));
+            }
+        }
+        for (what, picture) in [("image", &self.image), ("mask", &self.mask)] {
+            if let Some(picture) = picture
+                && !picture.is_whole()
+            {
+                return Err(RequestError::Pixels(what));
+            }
         }
         Ok(())
     }
@@ -130,6 +176,30 @@ pub enum RequestError {
     /// More layers than any text encoder has.
     #[error("clip skip: {0}: give 0 to {MOST_LAYERS}")]
     ClipSkip(usize),
+    /// Out of range or not a number.
+    #[error("strength: {0}: give 0 to 1")]
+    Strength(f32),
+    /// Something that says what to do with a picture, and there is none.
+    #[error("{0}: there is no picture to begin with: give one (`--image`)")]
+    NoImage(&'static str),
+    /// A picture whose bytes do not fit its size.
+    #[error("{0}: has no pixels, or not as many as its width and height say")]
+    Pixels(&'static str),
+    /// The model cannot read pictures.
+    #[error(
+        "image: this model has no `vae_encoder`, so it cannot begin with a picture: take one that has, or export it again with `python -m easel_export`"
+    )]
+    NoEncoder,
+    /// A model that paints into pictures alone.
+    #[error("{missing}: this model {kind}: give {advice}")]
+    NeedsPicture {
+        /// What is not there.
+        missing: &'static str,
+        /// What the model does.
+        kind: &'static str,
+        /// What helps.
+        advice: &'static str,
+    },
     /// Not a multiple of the autoencoder's factor, or out of range.
     #[error(
         "size: {width}x{height}: this model paints multiples of {factor} up to {LARGEST_SIDE} pixels each way"

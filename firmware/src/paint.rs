@@ -4,7 +4,7 @@ use crate::engine::EngineArguments;
 use crate::fields::{self, Number};
 use crate::{failure::Failure, interrupt, progress::Reporter, report};
 use clap::Args;
-use easel::{Latents, PaintRequest, Painting, Parameters, Pipeline, SchedulerKind};
+use easel::{Latents, PaintRequest, Painting, Parameters, Picture, Pipeline, SchedulerKind};
 use rustix::fs::Access;
 use serde::Serialize;
 use std::io::Read as _;
@@ -67,6 +67,18 @@ pub(crate) struct PaintArguments {
     /// Save the final latents, before they become a picture
     #[arg(long, value_name = "OUT.npy")]
     save_latents: Option<PathBuf>,
+    /// Begin with this picture, PNG, JPEG or WebP; without --size its shape is kept
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
+    /// How much of --image is given up, 0 to 1 [default: 0.8, with --mask 1]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    strength: Option<f32>,
+    /// What of --image is painted anew: white; black stays as it is
+    #[arg(long, value_name = "FILE")]
+    mask: Option<PathBuf>,
+    /// With --mask: leave what stays as the model's autoencoder gives it back
+    #[arg(long)]
+    no_paste: bool,
     /// Print one line of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -93,6 +105,8 @@ struct Report<'a> {
 #[derive(Serialize)]
 struct TimingsMs {
     load: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encode: Option<u64>,
     text: u64,
     denoise: u64,
     decode: u64,
@@ -111,7 +125,7 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.save_latents {
         check_output(path, "--save-latents", "npy")?;
     }
-    let request = PaintRequest {
+    let mut request = PaintRequest {
         negative: arguments.negative.clone(),
         size: arguments.size,
         steps: arguments.steps,
@@ -127,6 +141,8 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
             .map(Latents::read_npy)
             .transpose()
             .map_err(easel::Error::from)?,
+        strength: arguments.strength,
+        paste: !arguments.no_paste,
         ..PaintRequest::new(prompt)
     };
     let model = arguments.engine.model()?;
@@ -134,6 +150,7 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
     let cancel = interrupt::cancel_on_signal()?;
     let options = arguments.engine.options();
     let mut pipeline = Pipeline::load(&model, &options)?;
+    read_pictures(arguments, &pipeline, &mut request)?;
     let mut reporter = Reporter::new(arguments.quiet);
     let painted = pipeline.paint(&request, &cancel, &mut |progress| reporter.show(progress));
     reporter.finish();
@@ -156,6 +173,23 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
             .map_err(easel::Error::from)?;
     }
     say(arguments, &out, &painting)
+}
+
+/// Reads the pictures that it is told of. Behind the model, whose memory is measured without them; none stays larger than it is needed.
+fn read_pictures(
+    arguments: &PaintArguments,
+    pipeline: &Pipeline,
+    request: &mut PaintRequest,
+) -> Result<(), Failure> {
+    let read = |file: &Option<PathBuf>| {
+        let picture = file.as_deref().map(Picture::read);
+        picture.transpose().map_err(easel::Error::from)
+    };
+    request.image = read(&arguments.image)?;
+    pipeline.fit_pictures(request);
+    request.mask = read(&arguments.mask)?;
+    pipeline.fit_pictures(request);
+    Ok(())
 }
 
 /// What the picture's file says of it.
@@ -199,6 +233,7 @@ fn say(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<()
             guidance: painting.guidance,
             timings_ms: TimingsMs {
                 load: ms(timings.load),
+                encode: arguments.image.as_ref().map(|_| ms(timings.encode)),
                 text: ms(timings.text),
                 denoise: ms(timings.denoise),
                 decode: ms(timings.decode),

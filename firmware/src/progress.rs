@@ -91,6 +91,7 @@ impl Reporter {
 
 fn stage_name(stage: Stage) -> &'static str {
     match stage {
+        Stage::Encode => "looking",
         Stage::Text => "reading",
         Stage::Denoise => "painting",
         Stage::Decode => "decoding",

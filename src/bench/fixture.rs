@@ -75,6 +75,7 @@ impl Fixture {
         } else {
             let extents = Extents {
                 latents: [latents.channels, latents.height, latents.width],
+                beside: geometry.beside.channels(latents.channels),
                 factor: geometry.factor as usize,
                 tokens: tokens(dir, component),
             };

@@ -51,6 +51,12 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
     /// Whether the denoiser is told the guidance scale, so that one pass a step is enough.
     fn embeds_guidance(&self) -> bool;
 
+    /// Whether the sampler `lcm` lays all its steps over the share of the schedule that a picture to begin with leaves, instead of
+    /// taking the last ones.
+    fn spreads_strength(&self, _image: bool) -> bool {
+        false
+    }
+
     /// What is painted unless the model's files or the caller say otherwise.
     fn defaults(&self) -> Defaults;
 

@@ -33,7 +33,7 @@ static TEXTS: [TextSource; 1] = [TextSource {
 }];
 
 static OFFERS: [Offer; 4] = [
-    Offer::each(SAMPLE, &[Dim::Channels, Dim::Height, Dim::Width]),
+    Offer::each(SAMPLE, &[Dim::Sample, Dim::Height, Dim::Width]),
     Offer::shared(TIMESTEP, &[]),
     Offer::each(TEXT, &[Dim::Tokens, Dim::Features]),
     Offer::each(EMBEDDED_GUIDANCE, &[Dim::Features]),
@@ -60,6 +60,11 @@ impl Family for StableDiffusion {
 
     fn embeds_guidance(&self) -> bool {
         self.embeds_guidance
+    }
+
+    /// As diffusers' `LatentConsistencyModelImg2ImgPipeline` does it.
+    fn spreads_strength(&self, image: bool) -> bool {
+        image && self.embeds_guidance
     }
 
     fn defaults(&self) -> Defaults {

@@ -58,7 +58,7 @@ static TEXTS: [TextSource; 2] = [
 ];
 
 pub(super) static OFFERS: [Offer; 6] = [
-    Offer::each(SAMPLE, &[Dim::Channels, Dim::Height, Dim::Width]),
+    Offer::each(SAMPLE, &[Dim::Sample, Dim::Height, Dim::Width]),
     Offer::shared(TIMESTEP, &[]),
     Offer::each(TEXT, &[Dim::Tokens, Dim::Features]),
     Offer::each(POOLED, &[Dim::Features]),

@@ -78,8 +78,37 @@ pub(crate) struct Geometry {
     pub(crate) factor: u32,
     /// Channels of the latents.
     pub(crate) channels: usize,
+    pub(crate) beside: BesideLatents,
     /// Latents that every denoiser of this kind halves evenly on its way down are multiples of this each way.
     pub(crate) even_latents: usize,
+}
+
+/// What a denoiser is told behind the channels of the latents, of a model that was made for pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum BesideLatents {
+    #[default]
+    Nothing,
+    /// A mask, and the latents of the picture without what is painted anew: of models for inpainting.
+    Masked,
+}
+
+impl BesideLatents {
+    /// By how many channels the denoiser takes, and how many latents have; `None` for what easel does not know.
+    fn of(taken: usize, latents: usize) -> Option<Self> {
+        match taken.checked_sub(latents)? {
+            0 => Some(Self::Nothing),
+            more if more == latents + 1 => Some(Self::Masked),
+            _ => None,
+        }
+    }
+
+    /// Channels of it, beside so many of the latents.
+    pub(crate) fn channels(self, latents: usize) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Masked => latents + 1,
+        }
+    }
 }
 
 /// Everything the JSON files say that painting needs.
@@ -94,6 +123,7 @@ pub(crate) struct ModelDir {
     pub(crate) preview: Option<PreviewFactors>,
     /// See [`Geometry::even_latents`].
     pub(crate) even_latents: usize,
+    pub(crate) beside: BesideLatents,
 }
 
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
@@ -130,17 +160,19 @@ impl Files {
 
     fn geometry(&self, path: &Path) -> Result<Geometry, ModelDirError> {
         let in_denoiser = |problem| ModelDirError::new(path.join(&self.denoiser_file), problem);
-        let channels = self.denoiser.count("in_channels", 1..=MOST_CHANNELS);
-        let channels = channels.map_err(in_denoiser)?.unwrap_or(CHANNELS) as usize;
+        let taken = self.denoiser.count("in_channels", 1..=MOST_CHANNELS);
+        let taken = taken.map_err(in_denoiser)?.unwrap_or(CHANNELS) as usize;
         let made = self.denoiser.count("out_channels", 1..=MOST_CHANNELS);
-        let made = made.map_err(in_denoiser)?.map(|made| made as usize);
-        if let Some(made) = made.filter(|made| *made != channels) {
-            let problem = recognise::channels_problem(channels, made);
+        let channels = made
+            .map_err(in_denoiser)?
+            .map_or(taken, |made| made as usize);
+        let Some(beside) = BesideLatents::of(taken, channels) else {
+            let problem = recognise::channels_problem(taken, channels);
             return Err(ModelDirError::foreign(
                 path.join(&self.denoiser_file),
                 problem,
             ));
-        }
+        };
         let [rows, columns] = sample_size(&self.denoiser).map_err(in_denoiser)?;
         let levels = self
             .denoiser
@@ -156,6 +188,7 @@ impl Files {
             size,
             factor: self.vae.factor,
             channels,
+            beside,
             // Each level but the last halves them.
             even_latents: 1 << (levels - 1),
         };
@@ -234,6 +267,7 @@ impl ModelDir {
             shift_factor: vae.shift_factor,
             preview: preview.or_else(|| own.then(|| family.preview())),
             even_latents: geometry.even_latents,
+            beside: geometry.beside,
             family,
         })
     }
@@ -303,6 +337,30 @@ fn read_scheduler(
 }
 
 impl ModelDefaults {
+    /// The size of pictures that are painted out of one of this shape: about as many pixels as usual.
+    pub(crate) fn size_like(&self, (width, height): (u32, u32), even: u32) -> (u32, u32) {
+        /// Longer ones are not what models were trained with.
+        const LONGEST: f64 = 4.0;
+        let (usual_width, usual_height) = self.size;
+        if u64::from(width) * u64::from(usual_height) == u64::from(height) * u64::from(usual_width)
+        {
+            return self.size;
+        }
+        let area = f64::from(usual_width) * f64::from(usual_height);
+        let ratio = f64::from(width) / f64::from(height);
+        let across = (area * ratio.clamp(1.0 / LONGEST, LONGEST)).sqrt();
+        let fits =
+            |unit: u32| usual_width.is_multiple_of(unit) && usual_height.is_multiple_of(unit);
+        // What the denoiser halves evenly, unless the usual size is none.
+        let unit = self.vae_factor * even;
+        let unit = if fits(unit) { unit } else { self.vae_factor };
+        let side = |pixels: f64| {
+            let units = (pixels / f64::from(unit)).round().max(1.0);
+            (units as u32 * unit).min(LARGEST_SIDE / unit * unit)
+        };
+        (side(across), side(area / across))
+    }
+
     /// Latents of a picture of `size`, the model's default unless given; all zero.
     pub(crate) fn latents(&self, size: Option<(u32, u32)>) -> Result<Latents, RequestError> {
         blank_latents(

@@ -268,11 +268,7 @@ fn lfs_pointer_in(dir: &Path) -> Option<PathBuf> {
 }
 
 /// Families by what their pipelines' classes begin with, behind the `ORT` or `Onnx` of optimum and diffusers.
-const FAMILIES: [(&str, &str); 22] = [
-    (
-        "StableDiffusionXLInpaint",
-        "Stable Diffusion XL for inpainting",
-    ),
+const FAMILIES: [(&str, &str); 20] = [
     ("StableDiffusion3", "Stable Diffusion 3"),
     ("StableDiffusionUpscale", "Stable Diffusion's upscaler"),
     (
@@ -281,7 +277,6 @@ const FAMILIES: [(&str, &str); 22] = [
     ),
     ("StableDiffusionDepth2Img", "Stable Diffusion with depth"),
     ("StableDiffusionInstructPix2Pix", "InstructPix2Pix"),
-    ("StableDiffusionInpaint", "Stable Diffusion for inpainting"),
     (
         "StableDiffusionControlNet",
         "Stable Diffusion with ControlNet",
@@ -313,7 +308,6 @@ pub(super) fn other_family(class: &str) -> Option<&'static str> {
 /// What a U-Net is that takes more channels than it gives.
 pub(crate) fn channels_problem(found: usize, latents: usize) -> String {
     let (what, more) = match (found, latents) {
-        (9, 4) => ("is made for inpainting", "a masked picture and its mask"),
         (8, 4) => ("is InstructPix2Pix's", "the picture to change"),
         (7, 4) => ("is an upscaler's", "a small picture"),
         (5, 4) => ("is made for pictures with depth", "a map of depths"),

@@ -3,10 +3,11 @@
 use super::Pipeline;
 use crate::error::Error;
 use crate::latents::Latents;
+use crate::model_dir::BesideLatents;
 use crate::noise::NoiseSource;
 use crate::prompt;
 use crate::request::{PaintRequest, RequestError};
-use crate::scheduler::{Run, SchedulerKind};
+use crate::scheduler::{Run, Scheduler, SchedulerKind, share_of};
 use crate::tokenizer::TokenIds;
 
 /// A request with the model's defaults filled in.
@@ -17,6 +18,22 @@ pub(super) struct Job {
     pub(super) guidance_rescale: f32,
     pub(super) scheduler: SchedulerKind,
     pub(super) run: Run,
+    /// The share of the steps that are taken, the last ones.
+    pub(super) strength: f32,
+}
+
+impl Job {
+    /// The evaluation that a run begins with; as many as there are if no step is taken.
+    pub(super) fn first(&self, sampler: &Scheduler) -> usize {
+        let starts = sampler.starts();
+        // A latent consistency model's steps are spread over the share already.
+        if self.run.strength < 1.0 && self.scheduler == SchedulerKind::Lcm {
+            return 0;
+        }
+        let skipped = self.run.steps - share_of(self.run.steps, self.strength);
+        let first = starts.get(skipped).copied();
+        first.unwrap_or(sampler.timesteps().len())
+    }
 }
 
 /// A text for each of the text encoders.
@@ -65,7 +82,8 @@ impl Pipeline {
     ) -> Result<Job, Error> {
         request.check()?;
         let defaults = &self.model.defaults;
-        let mut latents = defaults.latents(request.size)?;
+        self.check_pictures(request)?;
+        let mut latents = defaults.latents(Some(self.size(request)))?;
         // Drawn even when the request brings its own, so that each step draws the same noise either way.
         noise.fill(&mut latents.data);
         match &request.latents {
@@ -83,9 +101,13 @@ impl Pipeline {
         let steps = request.steps.unwrap_or(defaults.steps);
         let mut run = Run::new(steps, (latents.height, latents.width));
         run.eta = request.eta.unwrap_or(run.eta);
+        if self.model.family.spreads_strength(request.image.is_some()) {
+            run.strength = request.strength();
+        }
         Ok(Job {
             latents,
             run,
+            strength: request.strength(),
             guidance: request.guidance.unwrap_or(defaults.guidance),
             guidance_rescale: request.guidance_rescale,
             scheduler: match request.scheduler.or(defaults.scheduler) {
@@ -93,6 +115,28 @@ impl Pipeline {
                 None => self.model.scheduler.default_kind()?,
             },
         })
+    }
+
+    /// Refuses a request with a picture that the model cannot read, and one without that it needs.
+    fn check_pictures(&self, request: &PaintRequest) -> Result<(), RequestError> {
+        if self.model.beside == BesideLatents::Masked {
+            let missing = match (&request.image, &request.mask) {
+                (None, _) => Some("image"),
+                (_, None) => Some("mask"),
+                _ => None,
+            };
+            if let Some(missing) = missing {
+                return Err(RequestError::NeedsPicture {
+                    missing,
+                    kind: "was made for inpainting",
+                    advice: "a picture and a mask that is white where it is to be painted anew (`--image`, `--mask`)",
+                });
+            }
+        }
+        match request.image {
+            Some(_) if !self.takes_pictures() => Err(RequestError::NoEncoder),
+            _ => Ok(()),
+        }
     }
 
     /// The prompt and, when guidance needs it, the negative prompt, equally long for all encoders.

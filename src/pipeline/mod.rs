@@ -3,7 +3,9 @@
 mod job;
 mod painting;
 mod planning;
+mod source;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
@@ -20,7 +22,7 @@ use crate::progress::Progress;
 use crate::request::PaintRequest;
 use crate::runtime::Workers;
 use crate::scheduler::SchedulerKind;
-use crate::stages::{Decoder, Denoiser, TextEncoder};
+use crate::stages::{Decoder, Denoiser, Encoder, TextEncoder};
 use crate::tiling::Tile;
 use crate::tokenizer::Tokenizer;
 use crate::watched::{CancelToken, Pulse};
@@ -68,9 +70,12 @@ impl LoadOptions {
 
 /// A model, ready to paint.
 pub struct Pipeline {
+    dir: PathBuf,
     model: ModelDir,
     workers: Workers,
     texts: Vec<Text>,
+    /// Opened when a picture is to be read.
+    encoder: Option<Encoder>,
     denoiser: Denoiser,
     decoder: Decoder,
     tile: Tile,
@@ -116,6 +121,8 @@ pub struct Painting {
 pub struct Timings {
     /// Reading and building.
     pub load: Duration,
+    /// The picture to begin with: autoencoder.
+    pub encode: Duration,
     /// Tokenizer and text encoder.
     pub text: Duration,
     /// All steps.
@@ -185,8 +192,10 @@ impl Pipeline {
             })
         });
         let mut pipeline = Self {
+            dir: dir.to_owned(),
             workers: options.workers(),
             texts: texts.collect::<Result<_, Error>>()?,
+            encoder: None,
             denoiser,
             decoder: Decoder::open(dir, model.defaults.vae_factor, cancel)?,
             model,
@@ -206,6 +215,38 @@ impl Pipeline {
     #[must_use]
     pub fn defaults(&self) -> &ModelDefaults {
         &self.model.defaults
+    }
+
+    /// Width and height of the picture that such a request asks for, pixels. A picture to begin with that has this size already is not
+    /// resized again.
+    #[must_use]
+    pub fn size(&self, request: &PaintRequest) -> (u32, u32) {
+        let defaults = &self.model.defaults;
+        let image = request.image.as_ref();
+        let like = image.filter(|image| image.width.min(image.height) > 0);
+        let like = like.map(|image| {
+            let even = u32::try_from(self.model.even_latents).unwrap_or(1);
+            defaults.size_like((image.width, image.height), even)
+        });
+        request.size.or(like).unwrap_or(defaults.size)
+    }
+
+    /// Settles the size of what is painted, and brings the request's pictures to it: large ones need not stay in memory.
+    pub fn fit_pictures(&self, request: &mut PaintRequest) {
+        let size = self.size(request);
+        // Whatever else is wrong with it, painting says.
+        if request.image.is_none() || self.model.defaults.latents(Some(size)).is_err() {
+            return;
+        }
+        request.size = Some(size);
+        let pictures = [&mut request.image, &mut request.mask];
+        for picture in pictures.into_iter().flatten() {
+            if picture.is_whole()
+                && let Cow::Owned(fitted) = picture.resized(size)
+            {
+                *picture = fitted;
+            }
+        }
     }
 
     /// How much of the latents the decoder sees at once from now on, unless the memory budget asks for less.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::job::{Job, Negative, Prompts};
+use super::source::Source;
 use super::{Painting, Pipeline, Timings, check};
 use crate::error::Error;
 use crate::family::{EMBEDDED_GUIDANCE, PictureFacts, SAMPLE, TEXT, TIMESTEP};
@@ -21,12 +22,14 @@ use crate::watched::CancelToken;
 
 /// A pipeline at work, and those who watch it.
 pub(super) struct Painter<'a> {
-    pipeline: &'a mut Pipeline,
-    cancel: &'a CancelToken,
+    pub(super) pipeline: &'a mut Pipeline,
+    pub(super) cancel: &'a CancelToken,
     progress: &'a mut dyn FnMut(&Progress<'_>),
-    timings: Timings,
-    warnings: Vec<String>,
-    /// Passes that the sampler makes.
+    pub(super) timings: Timings,
+    pub(super) warnings: Vec<String>,
+    /// The evaluation that the sampler begins with.
+    first: usize,
+    /// Passes that it makes.
     passes: usize,
 }
 
@@ -42,6 +45,7 @@ impl<'a> Painter<'a> {
             progress,
             timings: Timings::default(),
             warnings: Vec::new(),
+            first: 0,
             passes: 0,
         }
     }
@@ -56,9 +60,13 @@ impl<'a> Painter<'a> {
         let mut sampler = self.sampler(&job)?;
 
         let prompts = self.plan(request, &job)?;
+        let source = self.encode_source(request, &job)?;
         let rows = self.condition(&job, &prompts, sampler.init_noise_sigma())?;
-        let latents = self.denoise(&job, &rows, &mut sampler, noise)?;
-        let picture = self.decode(&latents)?;
+        let latents = self.denoise(&job, &rows, source.as_ref(), &mut sampler, noise)?;
+        let mut picture = self.decode(&latents)?;
+        if let Some(source) = source {
+            source.paste(&mut picture);
+        }
 
         let before = self.pipeline.load;
         self.timings.load += before;
@@ -78,7 +86,16 @@ impl<'a> Painter<'a> {
     fn sampler(&mut self, job: &Job) -> Result<Scheduler, Error> {
         let config = &self.pipeline.model.scheduler;
         let sampler = scheduler::build(job.scheduler, config, &job.run)?;
-        self.passes = sampler.timesteps().len();
+        self.first = job.first(&sampler);
+        self.passes = sampler.timesteps().len() - self.first;
+        if self.passes == 0 {
+            self.warnings.push(format!(
+                "strength {} of {} steps is less than one: nothing was painted; give {} or more",
+                job.strength,
+                job.run.steps,
+                1.0 / job.run.steps as f32
+            ));
+        }
         Ok(sampler)
     }
 
@@ -90,7 +107,10 @@ impl<'a> Painter<'a> {
         for text in &mut pipeline.texts {
             text.encoder.skip(request.clip_skip)?;
         }
-        let sizes = pipeline.sizes(&job.latents, &prompts, request.clip_skip);
+        if request.image.is_some() {
+            pipeline.open_encoder(self.cancel)?;
+        }
+        let sizes = pipeline.sizes(&job.latents, &prompts, request);
         pipeline.check_size(&job.latents, &sizes)?;
         pipeline.plan_for(&job.latents, sizes)?;
         self.timings.load += clock.elapsed();
@@ -110,11 +130,13 @@ impl<'a> Painter<'a> {
         // Each encoder reads all there is to read before the next is needed.
         let mut rows: Vec<Vec<TextEmbedding>> = vec![Vec::new(); prompts.rows()];
         for number in 0..self.pipeline.texts.len() {
-            let positive = self.encode(number, &prompts.positive[number])?;
+            let positive = self.encode_text(number, &prompts.positive[number])?;
             match &prompts.negative {
                 None => {}
                 Some(Negative::Zeroes) => rows[1].push(positive.zeroes_alike()),
-                Some(Negative::Text(text)) => rows[1].push(self.encode(number, &text[number])?),
+                Some(Negative::Text(text)) => {
+                    rows[1].push(self.encode_text(number, &text[number])?)
+                }
             }
             rows[0].push(positive);
             let component = self.pipeline.texts[number].encoder.network().component();
@@ -131,7 +153,7 @@ impl<'a> Painter<'a> {
         Ok(rows)
     }
 
-    fn encode(&mut self, number: usize, text: &TokenIds) -> Result<TextEmbedding, Error> {
+    fn encode_text(&mut self, number: usize, text: &TokenIds) -> Result<TextEmbedding, Error> {
         check(self.cancel)?;
         let Pipeline { texts, workers, .. } = &mut *self.pipeline;
         Ok(texts[number].encoder.encode(workers, text)?)
@@ -151,13 +173,13 @@ impl<'a> Painter<'a> {
         &mut self,
         job: &Job,
         rows: &[Inputs],
+        source: Option<&Source>,
         sampler: &mut Scheduler,
         noise: &mut dyn NoiseSource,
     ) -> Result<Latents, Error> {
         check(self.cancel)?;
         let rows: Vec<&Inputs> = rows.iter().collect();
-        let mut latents = job.latents.clone();
-        let extents = self.pipeline.extents(&latents, tokens(rows[0]));
+        let extents = self.pipeline.extents(&job.latents, tokens(rows[0]));
         let clock = Instant::now();
         let at_once = self.pipeline.rows_at_once();
         let Pipeline {
@@ -168,15 +190,17 @@ impl<'a> Painter<'a> {
         self.timings.load += clock.elapsed();
 
         let clock = Instant::now();
-        let initial = sampler.init_noise_sigma();
-        self.report(Stage::Denoise, 0, initial);
-        latents.data.iter_mut().for_each(|v| *v *= initial);
+        self.report(Stage::Denoise, 0, sampler.init_noise_sigma());
+        let mut latents = self.begin(job, source, sampler)?;
         let mut denoised = latents.clone();
-        for index in 0..self.passes {
+        for index in self.first..self.first + self.passes {
             let mut input = latents.clone();
             sampler.scale_model_input(index, &mut input.data);
+            if let Some(source) = source {
+                input.data.extend_from_slice(&source.beside);
+            }
             let prediction =
-                self.predict(job, &extents, input, sampler.timesteps()[index], &rows)?;
+                self.predict(job, &extents, input.data, sampler.timesteps()[index], &rows)?;
             sampler.step(
                 index,
                 &prediction,
@@ -185,13 +209,17 @@ impl<'a> Painter<'a> {
                 noise,
             )?;
             if !latents.is_finite() {
-                return Err(Error::NotFinite { step: index + 1 });
+                let step = index + 1 - self.first;
+                return Err(Error::NotFinite { step });
+            }
+            if let Some(source) = source {
+                source.restore(sampler, index + 1, &job.latents, &mut latents)?;
             }
             let report = Progress {
                 latents: Some(&latents),
                 denoised: Some(&denoised),
                 factors: self.pipeline.model.preview.as_ref(),
-                ..self.progress_at(Stage::Denoise, index + 1, sampler.sigma(index))
+                ..self.progress_at(Stage::Denoise, index + 1 - self.first, sampler.sigma(index))
             };
             (self.progress)(&report);
         }
@@ -201,17 +229,39 @@ impl<'a> Painter<'a> {
         Ok(latents)
     }
 
+    /// The sample of the first evaluation: noise, or the picture to begin with under noise.
+    fn begin(
+        &self,
+        job: &Job,
+        source: Option<&Source>,
+        sampler: &mut Scheduler,
+    ) -> Result<Latents, Error> {
+        let Some(source) = source.filter(|source| !source.begins_with_noise(job.strength)) else {
+            let mut latents = job.latents.clone();
+            let initial = sampler.init_noise_sigma();
+            latents.data.iter_mut().for_each(|v| *v *= initial);
+            return Ok(latents);
+        };
+        if self.passes == 0 {
+            return Ok(source.clean().clone());
+        }
+        if self.first > 0 {
+            sampler.begin(self.first)?;
+        }
+        source.noisy(sampler, self.first, &job.latents)
+    }
+
     /// What the model predicts for noisy latents at a time, guided.
     fn predict(
         &mut self,
         job: &Job,
         extents: &Extents,
-        input: Latents,
+        input: Vec<f32>,
         timestep: f32,
         rows: &[&Inputs],
     ) -> Result<Vec<f32>, Error> {
         let step = Inputs::default()
-            .with(SAMPLE, &input.shape()[1..], input.data)
+            .with(SAMPLE, &extents.sample(), input)
             .with(TIMESTEP, &[], vec![timestep]);
         let at_once = self.pipeline.rows_at_once();
         let Pipeline {
@@ -280,7 +330,7 @@ impl<'a> Painter<'a> {
         }
     }
 
-    fn report(&mut self, stage: Stage, step: usize, sigma: f32) {
+    pub(super) fn report(&mut self, stage: Stage, step: usize, sigma: f32) {
         let report = self.progress_at(stage, step, sigma);
         (self.progress)(&report);
     }

@@ -9,9 +9,11 @@ use crate::inputs::Extents;
 use crate::latents::Latents;
 use crate::memory::{self, Alternatives, MemoryPlan, Phase, TooSmall};
 use crate::process_memory;
-use crate::request::RequestError;
+use crate::request::{PaintRequest, RequestError};
 use crate::runtime::{LazyNetwork, Residency};
+use crate::stages::Encoder;
 use crate::tiling::Tile;
+use crate::watched::CancelToken;
 
 /// All that a memory plan depends on but the budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(super) struct Sizes {
     rows: usize,
     /// Layers of the text encoders that are left out.
     clip_skip: usize,
+    /// Whether there is a picture to begin with.
+    image: bool,
 }
 
 impl Pipeline {
@@ -35,10 +39,10 @@ impl Pipeline {
     pub fn memory_plan(&self, size: Option<(u32, u32)>) -> Result<MemoryPlan, Error> {
         let latents = self.model.defaults.latents(size)?;
         let planned = catch(|| {
-            let request = crate::request::PaintRequest::new("a");
+            let request = PaintRequest::new("a");
             let guidance = 2.0;
             let prompts = self.prompts(&request, guidance, &mut Vec::new())?;
-            let sizes = self.sizes(&latents, &prompts, 0);
+            let sizes = self.sizes(&latents, &prompts, &request);
             self.memory_for(&latents, &sizes, self.budget)
         });
         planned.unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
@@ -116,20 +120,27 @@ impl Pipeline {
         .into())
     }
 
-    pub(super) fn sizes(&self, latents: &Latents, prompts: &Prompts, clip_skip: usize) -> Sizes {
+    pub(super) fn sizes(
+        &self,
+        latents: &Latents,
+        prompts: &Prompts,
+        request: &PaintRequest,
+    ) -> Sizes {
         let (tokens, chunks) = prompts.lengths();
         Sizes {
             latents: latents.shape(),
             chunks,
             tokens,
             rows: prompts.rows().min(self.denoiser.batch()),
-            clip_skip,
+            clip_skip: request.clip_skip,
+            image: request.image.is_some(),
         }
     }
 
     pub(super) fn extents(&self, latents: &Latents, tokens: usize) -> Extents {
         Extents {
             latents: [latents.channels, latents.height, latents.width],
+            beside: self.model.beside.channels(latents.channels),
             factor: self.model.defaults.vae_factor as usize,
             tokens,
         }
@@ -157,6 +168,10 @@ impl Pipeline {
         let extents = self.extents(latents, sizes.tokens);
         // One network at a time: each is read when it is needed.
         let mut phases: Vec<Phase<'_, Error>> = Vec::new();
+        if let Some(encoder) = self.encoder.as_ref().filter(|_| sizes.image) {
+            let sides = [latents.height, latents.width];
+            phases.push(vec![encoder.alternatives(workers, sides)]);
+        }
         for (text, &length) in self.texts.iter().zip(&sizes.chunks) {
             let component = text.encoder.network().component();
             let needs = move || Ok(text.encoder.needs(workers, length)?);
@@ -177,6 +192,25 @@ impl Pipeline {
             Some(stage) if stage.passes > 1 => 1,
             _ => self.denoiser.batch(),
         }
+    }
+
+    /// Opens the network that reads pictures, if it is not open.
+    pub(super) fn open_encoder(&mut self, cancel: &CancelToken) -> Result<(), Error> {
+        if self.encoder.is_none() {
+            let (factor, channels) = (
+                self.model.defaults.vae_factor,
+                self.model.defaults.latent_channels,
+            );
+            self.encoder = Some(Encoder::open(&self.dir, factor, channels, cancel)?);
+        }
+        Ok(())
+    }
+
+    /// How the encoder is to work.
+    pub(super) fn encoder_tile(&self) -> Tile {
+        let plan = self.memory.as_ref().map(|(_, plan)| plan);
+        let stage = plan.and_then(|plan| plan.stage(&Component::VAE_ENCODER));
+        stage.map_or(Tile::Whole, |stage| stage.tile)
     }
 
     /// How the decoder is to work.
@@ -209,12 +243,18 @@ impl Pipeline {
 
     /// In the order in which they are needed.
     fn networks(&self) -> impl Iterator<Item = &LazyNetwork> {
+        let encoder = self.encoder.iter().map(Encoder::network);
         let texts = self.texts.iter().map(|text| text.encoder.network());
-        texts.chain([self.denoiser.network(), self.decoder.network()])
+        encoder
+            .chain(texts)
+            .chain([self.denoiser.network(), self.decoder.network()])
     }
 
     fn networks_mut(&mut self) -> impl Iterator<Item = &mut LazyNetwork> {
+        let encoder = self.encoder.iter_mut().map(Encoder::network_mut);
         let texts = self.texts.iter_mut().map(|text| text.encoder.network_mut());
-        texts.chain([self.denoiser.network_mut(), self.decoder.network_mut()])
+        encoder
+            .chain(texts)
+            .chain([self.denoiser.network_mut(), self.decoder.network_mut()])
     }
 }

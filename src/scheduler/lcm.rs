@@ -6,6 +6,7 @@ use super::options::Options;
 use super::prediction::{
     Level, Prediction, USUAL, check_start, clip_bound, prediction, refuse_thresholding,
 };
+use super::run::Run;
 use super::sampler::{Sampler, Step};
 use super::schedule::Schedule;
 use super::spacing::{Spacing, distilled, spacing, steps_offset};
@@ -23,7 +24,7 @@ pub(super) struct Lcm {
 impl Lcm {
     pub(super) fn new(
         options: &Options<'_>,
-        steps: usize,
+        run: &Run,
     ) -> Result<(Schedule, Self), SchedulerError> {
         refuse_thresholding(options)?;
         let schedule = Alphas::new(options, &BetaDefaults::LCM)?;
@@ -34,7 +35,7 @@ impl Lcm {
         steps_offset(options, train)?;
         options.flag("set_alpha_to_one", true)?;
 
-        let indices = distilled(options, train, steps)?;
+        let indices = distilled(options, train, run.steps, run.strength)?;
         let alphas: Vec<f32> = indices.iter().map(|i| schedule.cumprod[*i]).collect();
         let prediction = prediction(options, USUAL)?;
         check_start(prediction, &alphas)?;

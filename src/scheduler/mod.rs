@@ -69,6 +69,7 @@ pub use kind::SchedulerKind;
 pub use run::{FlowLevels, Run};
 use sampler::{Sampler, Step};
 use schedule::Schedule;
+pub(crate) use spacing::share_of;
 
 /// One run of a sampling method: built for a number of steps, used from evaluation 0, or from where
 /// [`begin`](Self::begin) says, up to the last.
@@ -271,7 +272,7 @@ pub fn build(
         SchedulerKind::DpmppSde => {
             Scheduler::new(DpmSolver::new(options, run, None, Algorithm::Sde)?)
         }
-        SchedulerKind::Lcm => Scheduler::new(lcm::Lcm::new(options, steps)?),
+        SchedulerKind::Lcm => Scheduler::new(lcm::Lcm::new(options, run)?),
         SchedulerKind::Unipc => Scheduler::new(unipc::UniPc::new(options, run)?),
         SchedulerKind::Deis => Scheduler::new(deis::Deis::new(options, run)?),
         SchedulerKind::Heun => Scheduler::new(heun::Heun::new(options, steps)?),

@@ -11,6 +11,9 @@ pub struct Run {
     /// How much of each jump of `tcd` is fresh noise, from 0 (none) to 1: gamma in the paper. The other
     /// methods have no use for it.
     pub eta: f32,
+    /// The share of the training schedule, from its end, that `lcm` lays its steps over: below 1 for a picture
+    /// to begin with. The other methods begin in the middle instead.
+    pub strength: f32,
 }
 
 /// Whose the noise levels of `flow-euler` are before they are shifted. It belongs to the family of the model:
@@ -34,6 +37,7 @@ impl Run {
             image_tokens: (height / PATCH).saturating_mul(width / PATCH),
             flow_levels: FlowLevels::Scheduler,
             eta: 0.3,
+            strength: 1.0,
         }
     }
 }

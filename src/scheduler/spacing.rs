@@ -100,19 +100,27 @@ pub(super) fn trailing(last: usize, train: usize, steps: usize) -> Vec<f64> {
 }
 
 /// The timesteps of a distilled model (LCM, TCD): evenly spaced picks, from the top, out of the
-/// `original_inference_steps` that it was distilled on.
+/// `original_inference_steps` that it was distilled on, or the lowest `strength` (0 to 1) of those.
 pub(super) fn distilled(
     options: &Options<'_>,
     train: usize,
     steps: usize,
+    strength: f32,
 ) -> Result<Vec<usize>, SchedulerError> {
     let original = options.count("original_inference_steps", 50.min(train), 1..=train)?;
-    check_steps(steps, original)?;
+    let used = share_of(original, strength);
+    check_steps(steps, used)?;
     let skip = train / original;
-    let pick = original as f64 / steps as f64;
+    let pick = used as f64 / steps as f64;
     Ok((0..steps)
-        .map(|i| (original - (i as f64 * pick) as usize) * skip - 1)
+        .map(|i| (used - (i as f64 * pick) as usize) * skip - 1)
         .collect())
+}
+
+/// How many of `count` a share is, 0 to 1, rounded down. 0.7 of 10 are 7, although the nearest f32 is less than 0.7.
+pub(crate) fn share_of(count: usize, share: f32) -> usize {
+    let decimal = share.to_string().parse().unwrap_or(f64::from(share));
+    (count as f64 * decimal) as usize
 }
 
 /// Noise levels that do not follow the timesteps.

@@ -42,7 +42,7 @@ impl Tcd {
         options.number("timestep_scaling", 10.0)?;
         clip_bound(options, false)?;
 
-        let indices = distilled(options, schedule.len(), steps)?;
+        let indices = distilled(options, schedule.len(), steps, 1.0)?;
         let last = indices.len() - 1;
         let legs = (0..indices.len())
             .map(|at| {

@@ -4,6 +4,6 @@ mod autoencoder;
 mod denoiser;
 mod text_encoder;
 
-pub(crate) use autoencoder::Decoder;
+pub(crate) use autoencoder::{Decoder, Encoder};
 pub(crate) use denoiser::Denoiser;
 pub(crate) use text_encoder::{Hidden, OFFERS as TEXT_ENCODER_OFFERS, TextEmbedding, TextEncoder};

@@ -146,6 +146,7 @@ impl TextEncoder {
     fn shapes(&self, length: usize) -> Result<Vec<Vec<usize>>, RuntimeError> {
         let extents = Extents {
             latents: [0; 3],
+            beside: 0,
             factor: 0,
             tokens: length,
         };

@@ -279,7 +279,7 @@ impl House {
         match step.stage {
             Stage::Denoise if step.step == 0 => work.first = Some(now),
             Stage::Denoise => work.last = Some(now),
-            Stage::Text | Stage::Decode => {}
+            Stage::Encode | Stage::Text | Stage::Decode => {}
         }
         if let Some(preview) = step.preview {
             work.preview = super::pictures::rgb(preview).map(Arc::new);

@@ -2,6 +2,7 @@
 
 mod canvas;
 mod compact_image;
+mod encoder;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::runtime::{LazyNetwork, Network, Precision, RuntimeError, Workers, val
 use crate::tiling::{Tile, Tiling};
 use crate::watched::CancelToken;
 use canvas::Canvas;
+pub(crate) use encoder::Encoder;
 use sections::SectionRunner;
 
 pub(crate) struct Decoder {

@@ -41,6 +41,7 @@ fn text(number: usize) -> Inputs {
 fn step(sample: &Latents) -> (Extents, Inputs) {
     let extents = Extents {
         latents: [sample.channels, sample.height, sample.width],
+        beside: 0,
         factor: 2,
         tokens: array("text-0").height,
     };
