@@ -60,7 +60,7 @@ run() { # CPU, folder to run in, program and its arguments
 a53=cortex-a53 a76=cortex-a76 newest=max,pauth-impdef=on
 
 kernels=$(program easel_kernels)
-test_kernels() { # CPU, families; one test is left out: the emulator does not let go of a program's pages when it is asked to
+test_kernels() { # CPU, families; one test is left out: the emulator does not free a program's pages when it is asked to
     EASEL_EXPECT=$2 run "$1" kernels "$kernels" -q --skip the_program_goes_on_with_fewer_pages
 }
 section "kernels: $a53"; test_kernels $a53 "reference neon"

@@ -75,4 +75,4 @@ pub use scheduler::SchedulerKind;
 pub use text::one_line;
 pub use tiling::Tile;
 pub use tokenizer::{Chunk, TokenIds, Tokenizer, TokenizerError};
-pub use watched::{CancelToken, Pulse};
+pub use watched::{CancelToken, ProgressCounter};

@@ -36,7 +36,7 @@ const ADDRESSABLE: Option<usize> = if usize::BITS < 64 {
 };
 
 /// Bytes of a budget in MiB; `None`: as many as it likes. Where addresses are short there always is a budget, so that what
-/// cannot fit is read in passing or refused, instead of ending the process.
+/// cannot fit is streamed or refused, instead of ending the process.
 pub(crate) fn budget(mib: Option<usize>) -> Option<usize> {
     let asked = mib.map(|mib| mib.saturating_mul(MIB));
     ADDRESSABLE.map_or(asked, |most| Some(asked.unwrap_or(most).min(most)))
@@ -75,13 +75,18 @@ pub struct StagePlan {
 }
 
 impl StagePlan {
-    fn new(component: Component, phase: usize, way: Alternative, residency: Residency) -> Self {
+    fn new(
+        component: Component,
+        phase: usize,
+        alternative: Alternative,
+        residency: Residency,
+    ) -> Self {
         let Alternative {
             needs,
             passes,
             tile,
             tiles,
-        } = way;
+        } = alternative;
         let (resident, read_ahead) = match residency {
             Residency::Whole => (needs.sizes.panels, 0),
             Residency::Streamed { resident, ahead } => (resident, ahead),
@@ -207,14 +212,14 @@ impl fmt::Display for TooSmall {
 
 impl std::error::Error for TooSmall {}
 
-/// A network in the several ways in which it can run, the best first, each with its needs.
+/// The alternatives of a network: how it can run, the best first, each with its needs.
 pub(crate) struct Alternatives<'a, E> {
     pub(crate) component: Component,
     /// The one with this number; `None` behind the last.
     pub(crate) number: Box<dyn FnMut(usize) -> Result<Option<Alternative>, E> + 'a>,
 }
 
-/// A way in which a network can run.
+/// One of them.
 pub(crate) struct Alternative {
     pub(crate) needs: Needs,
     /// For what could be one.
@@ -237,7 +242,7 @@ impl Alternative {
 }
 
 impl<'a, E> Alternatives<'a, E> {
-    /// Of a network that can run in one way.
+    /// Of a network that has but one.
     pub(crate) fn one(component: &Component, needs: impl Fn() -> Result<Needs, E> + 'a) -> Self {
         let number = move |number| match number {
             0 => Ok(Some(Alternative::plain(needs()?, 1))),
@@ -298,35 +303,35 @@ pub(crate) fn plan<E: From<TooSmall>>(
 /// How the networks of a phase run, or which needs the most, and the bytes that they need at least.
 type Choice = Result<Vec<StagePlan>, (Component, usize)>;
 
-/// The first way that fits, or the bytes that the one which needs least needs. Where several networks are needed, all take their
-/// next way at once; who has no other keeps the last.
+/// The first alternative that fits, or the bytes that the one which needs least needs. Where several networks are needed, all take their
+/// next one at once; who has no other keeps the last.
 fn choose<E>(
     phase: &mut Phase<'_, E>,
     number: usize,
     room: usize,
     cache: bool,
 ) -> Result<Choice, E> {
-    let mut ways: Vec<Option<Alternative>> = phase.iter().map(|_| None).collect();
+    let mut chosen: Vec<Option<Alternative>> = phase.iter().map(|_| None).collect();
     let mut least = usize::MAX;
     for attempt in 0.. {
         let mut found = false;
-        for (network, way) in phase.iter_mut().zip(&mut ways) {
+        for (network, alternative) in phase.iter_mut().zip(&mut chosen) {
             if let Some(next) = (network.number)(attempt)? {
-                (*way, found) = (Some(next), true);
+                (*alternative, found) = (Some(next), true);
             }
         }
         if !found {
             break;
         }
-        let needs: Vec<&Needs> = ways.iter().flatten().map(|way| &way.needs).collect();
+        let needs: Vec<&Needs> = chosen.iter().flatten().map(|one| &one.needs).collect();
         match fit(&needs, room, cache) {
             Ok(residencies) => {
-                let members = phase.iter().zip(ways).zip(residencies);
-                let stages = members.filter_map(|((network, way), residency)| {
+                let members = phase.iter().zip(chosen).zip(residencies);
+                let stages = members.filter_map(|((network, alternative), residency)| {
                     Some(StagePlan::new(
                         network.component.clone(),
                         number,
-                        way?,
+                        alternative?,
                         residency,
                     ))
                 });
@@ -335,9 +340,11 @@ fn choose<E>(
             Err(needed) => least = least.min(needed),
         }
     }
-    let weights = |way: &Option<Alternative>| way.as_ref().map_or(0, |way| way.needs.sizes.panels);
-    let members = phase.iter().zip(&ways);
-    let largest = members.max_by_key(|(_, way)| weights(way));
+    let weights = |alternative: &Option<Alternative>| {
+        alternative.as_ref().map_or(0, |one| one.needs.sizes.panels)
+    };
+    let members = phase.iter().zip(&chosen);
+    let largest = members.max_by_key(|(_, alternative)| weights(alternative));
     let component = largest.map_or(Component::UNET, |(network, _)| network.component.clone());
     Ok(Err((component, least)))
 }
@@ -392,7 +399,7 @@ pub(crate) fn limit(budget: usize) -> usize {
     budget.saturating_sub(MARGIN)
 }
 
-/// Bytes that the process takes after it let go of all that it is done with or can have again.
+/// Bytes that the process takes after it freed all that it is done with or can have again.
 pub(crate) fn settled() -> usize {
     heap::trim();
     program::release();

@@ -34,7 +34,7 @@ impl CancelToken {
 /// What long work does between its parts: it shows that it goes on, and asks whether it should.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watched {
-    pub(crate) pulse: Pulse,
+    pub(crate) progress: ProgressCounter,
     pub(crate) cancel: CancelToken,
 }
 
@@ -45,8 +45,8 @@ pub(crate) struct Cancelled;
 
 impl Watched {
     /// A part is done.
-    pub(crate) fn beat(&self) -> Result<(), Cancelled> {
-        self.pulse.beat();
+    pub(crate) fn part_done(&self) -> Result<(), Cancelled> {
+        self.progress.advance();
         if self.cancel.is_cancelled() {
             return Err(Cancelled);
         }
@@ -57,16 +57,16 @@ impl Watched {
 /// Counts the operators that networks have run, and the weights that were packed for them. A step, and the first start, may take minutes; whoever
 /// watches sees by this that it goes on.
 #[derive(Debug, Clone, Default)]
-pub struct Pulse(Arc<AtomicU64>);
+pub struct ProgressCounter(Arc<AtomicU64>);
 
-impl Pulse {
+impl ProgressCounter {
     /// How many so far.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn beat(&self) {
+    fn advance(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }

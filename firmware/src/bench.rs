@@ -1,14 +1,15 @@
 //! `easel bench`: one network of a model, timed by itself; with `--report` all that tells how fast a machine is.
 
 mod bandwidth;
+mod format;
 mod machine;
-mod page;
+mod report;
 mod storage;
-mod survey;
 
 use crate::engine::EngineArguments;
 use crate::paint::parse_size;
-use crate::{failure::Failure, interrupt, report};
+use crate::report::{kernel, peak_within, print};
+use crate::{failure::Failure, interrupt};
 use clap::Args;
 use easel::{BenchRequest, Benchmark, Component, LoadOptions, NodeKind};
 use serde::Serialize;
@@ -89,10 +90,10 @@ impl From<&NodeKind> for NodeReport {
 /// Times one network, or the machine, and prints the result.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     if arguments.report {
-        return survey::run(&arguments.engine, arguments.json);
+        return report::run(&arguments.engine, arguments.json);
     }
     let model = arguments.engine.model()?;
-    let kernel = report::kernel()?;
+    let kernel = kernel()?;
     let cancel = interrupt::cancel_on_signal()?;
     let options = LoadOptions {
         storage_rate: arguments.storage.map(|rate| u64::from(rate) * 1_000_000),
@@ -107,7 +108,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
         explain: arguments.explain,
     };
     let measured = easel::bench(&model, &options, &request, &cancel)?;
-    let peak_rss_mib = report::peak_within(arguments.engine.memory);
+    let peak_rss_mib = peak_within(arguments.engine.memory);
     let text = if arguments.json {
         let report = Report {
             component: measured.component.name().to_owned(),
@@ -126,7 +127,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     } else {
         readable(&measured, peak_rss_mib, kernel)
     };
-    report::print(&text, "the result is lost; send it where it can be written")
+    print(&text, "the result is lost; send it where it can be written")
 }
 
 fn mib(bytes: u64) -> f64 {

@@ -31,7 +31,7 @@ fn main() {
     println!("kernels: {isa}, the fastest of {repeats}, in GMAC/s of both products");
     println!(
         "{:<10} {:>10} {:>10} {:>10} {:>10}",
-        "", "f32 x1", "f32 x2", "reduced x1", "reduced x2"
+        "", "f32 x1", "f32 x2", "low x1", "low x2"
     );
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(2)
@@ -40,7 +40,7 @@ fn main() {
     let both = Threads::on(Arc::new(pool));
     for (name, heads, queries, keys, features) in SHAPES {
         print!("{name:<10}");
-        for precision in [Precision::Float, Precision::Reduced] {
+        for precision in [Precision::Float, Precision::Low] {
             for threads in [&Threads::single(), &both] {
                 let shape = Shape {
                     batch: BATCH,

@@ -1,14 +1,14 @@
 //! The pages of the program itself.
 //!
 //! A program of tens of megabytes runs most of its code once, at the start, and what it touched stays in its resident set. Pages that
-//! are mapped from a file and were never written lose nothing when they are let go of: those that are needed again come back from the
+//! are mapped from a file and were never written lose nothing when they are freed: those that are needed again come back from the
 //! system's cache of that file.
 
 #![allow(unsafe_code, reason = "madvise")]
 
 use crate::heap;
 
-/// Lets go of all pages of the program and its libraries that can be read again. In a process whose [heap](heap::own) is not
+/// Frees all pages of the program and its libraries that can be read again. In a process whose [heap](heap::own) is not
 /// for networks it does nothing.
 pub fn release() {
     if heap::owned() {

@@ -180,7 +180,7 @@ impl Other {
             last.filter(|output| component.is_text_encoder() && output.name == "last_hidden_state");
         let outputs = last.map(|output| output.name.clone()).collect();
         Ok(Self {
-            network: LazyNetwork::new(network, outputs, Precision::Usual),
+            network: LazyNetwork::new(network, outputs, Precision::Activations8),
             shapes,
             inputs,
         })

@@ -25,7 +25,7 @@ use crate::scheduler::SchedulerKind;
 use crate::stages::{Decoder, Denoiser, Encoder, TextEncoder};
 use crate::tiling::Tile;
 use crate::tokenizer::Tokenizer;
-use crate::watched::{CancelToken, Pulse};
+use crate::watched::{CancelToken, ProgressCounter};
 use painting::Painter;
 use planning::Sizes;
 
@@ -41,8 +41,8 @@ pub struct LoadOptions {
     pub cache: Option<PathBuf>,
     /// Bytes a second that the storage seems to give at most, for measurements.
     pub storage_rate: Option<u64>,
-    /// Beats with each operator that runs.
-    pub pulse: Pulse,
+    /// Advances with each operator that runs.
+    pub progress: ProgressCounter,
 }
 
 impl LoadOptions {
@@ -56,7 +56,7 @@ impl LoadOptions {
         let mut workers = Workers::new(self.worker_count());
         workers.keep_in(self.cache.clone());
         workers.slow_down(self.storage_rate);
-        workers.beat(self.pulse.clone());
+        workers.count_progress(self.progress.clone());
         let (tensor, folded) = memory::limits(self.budget());
         workers.allow(tensor, folded);
         workers

@@ -1,6 +1,6 @@
 //! What a network's tensors take while it runs, known from its shapes before it does.
 //!
-//! tract frees a value when its last reader has it, and a reader of ours may let go of it before it writes. What is freed stays in
+//! tract frees a value when its last reader has it, and a reader of ours may free it before it writes. What is freed stays in
 //! the heap ([`easel_kernels::heap`]), with gaps; before a node that would not fit beside them they are given back.
 
 use std::collections::HashMap;

@@ -20,11 +20,11 @@ use tract_core::ops::math::Add;
 
 use super::ops::{Activation, Conv2d, GeGlu, Linear, Node, Upsample};
 
-/// Fuses all that can be, in a model that tract has decluttered. With `fine`, convolutions of images of up to so many pixels compute
+/// Fuses all that can be, in a model that tract has decluttered. With `pixels16`, convolutions of images of up to so many pixels compute
 /// with 16-bit activations: of a decoder the cheaper ones, whose errors all others carry on.
-pub(super) fn run(model: &mut TypedModel, fine: Option<usize>) -> TractResult<()> {
-    if let Some(pixels) = fine {
-        refine(model, pixels);
+pub(super) fn run(model: &mut TypedModel, pixels16: Option<usize>) -> TractResult<()> {
+    if let Some(pixels) = pixels16 {
+        use_16_bits(model, pixels);
     }
     for node in 0..model.nodes.len() {
         while let Some(patch) =
@@ -186,7 +186,7 @@ fn upsampled(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPa
     }
     let mut conv = conv.clone();
     conv.window.upsample = upsample.factor;
-    conv.product.fine = true; // between residual blocks: nothing has evened it out
+    conv.product.activations16 = true; // between residual blocks: nothing has evened it out
     let mut inputs = node.inputs.clone();
     inputs[0] = before.inputs[0];
     let mut patch = TypedModelPatch::new("upsample");
@@ -196,14 +196,14 @@ fn upsampled(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPa
     Ok(Some(patch))
 }
 
-fn refine(model: &mut TypedModel, most: usize) {
+fn use_16_bits(model: &mut TypedModel, most: usize) {
     for node in &mut model.nodes {
         let small = match node.outputs[0].fact.shape.as_concrete() {
             Some([_, height, width, _]) => height * width <= most,
             _ => false,
         };
         if let Some(Node(conv)) = node.op_as_mut::<Node<Conv2d>>() {
-            conv.product.fine |= small;
+            conv.product.activations16 |= small;
         }
     }
 }
@@ -228,7 +228,12 @@ mod tests {
         .expect("the default model");
         let workers = Workers::new(1);
         let (plan, _) = network
-            .prepare(&workers, shapes, &Wanted::default(), Precision::Fine)
+            .prepare(
+                &workers,
+                shapes,
+                &Wanted::default(),
+                Precision::Activations16,
+            )
             .and_then(|prepared| prepared.load(&workers, Residency::Whole, None))
             .expect("it builds");
         let mut kinds = HashMap::new();

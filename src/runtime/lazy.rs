@@ -159,7 +159,7 @@ impl LazyNetwork {
         }
     }
 
-    /// Lets go of the network until it is needed again.
+    /// Frees the network until it is needed again.
     pub(crate) fn unload(&mut self) {
         if self.loaded.take().is_some() {
             heap::trim();

@@ -89,13 +89,14 @@ pub(crate) struct InputSpec {
     pub(crate) dims: Vec<Option<usize>>,
 }
 
-/// How coarsely a network with int8 weights may compute.
+/// To how many bits a network with int8 weights quantizes the activations of its convolutions. A few convolutions take 16 bits in any
+/// network: see [`Product`](ops::Product).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precision {
-    /// Its errors average out, over steps and tokens.
-    Usual,
-    /// Its output is what people see.
-    Fine,
+    /// 8 bits: errors average out, over steps and tokens.
+    Activations8,
+    /// 16 bits where images are small, as a decoder's: its output is what people see.
+    Activations16,
 }
 
 /// One output as the file declares it.
@@ -121,7 +122,7 @@ pub(crate) struct Plan {
     model: Arc<TypedRunnableModel>,
     /// By a node's number: see [`Footprint`].
     takes: Vec<usize>,
-    kept: Mutex<ScratchCache>,
+    scratch: Mutex<ScratchCache>,
 }
 
 impl Network {
@@ -215,7 +216,7 @@ impl Network {
         let aim = Arc::new(Aim {
             inputs: elements.zip(shapes.iter().cloned()).collect(),
             wanted: wanted.clone(),
-            fine: (precision == Precision::Fine).then(|| finest(&shapes[0])),
+            pixels16: (precision == Precision::Activations16).then(|| pixels16(&shapes[0])),
             limits: workers.limits(),
         });
         let prepared = |model, source| Prepared {
@@ -253,7 +254,7 @@ impl Network {
             }
         }
         // For the cache, and for who may cut the network into sections.
-        let wanted = cache.is_some() || precision == Precision::Fine;
+        let wanted = cache.is_some() || precision == Precision::Activations16;
         let path = self.path.clone();
         let made = self.within(workers, move || {
             let mut proto = proto;
@@ -354,7 +355,7 @@ impl Plan {
         workers: &Workers,
         inputs: Vec<Tensor>,
     ) -> Result<Vec<Tensor>, RuntimeError> {
-        let outputs = catch(|| workers.run(&self.model, &self.takes, &self.kept, inputs));
+        let outputs = catch(|| workers.run(&self.model, &self.takes, &self.scratch, inputs));
         let outputs = outputs.map_err(|panic| unforeseen(&panic));
         let outputs = outputs.and_then(|outputs| outputs.map_err(|error| chain(&error)));
         let outputs = outputs.map_err(|problem| RuntimeError::new(&self.path, problem))?;
@@ -367,10 +368,10 @@ impl Plan {
         ))
     }
 
-    /// Lets go of the scratch memory that is kept from one run to the next.
-    pub(crate) fn forget_scratch(&self) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.forget();
+    /// Frees the scratch memory that is kept from one run to the next.
+    pub(crate) fn free_scratch(&self) {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        scratch.clear();
     }
 }
 
@@ -390,7 +391,7 @@ pub(super) struct Aim {
     pub(super) inputs: Vec<(DatumType, Vec<usize>)>,
     pub(super) wanted: Wanted,
     /// See [`fusion::run`].
-    pub(super) fine: Option<usize>,
+    pub(super) pixels16: Option<usize>,
     pub(super) limits: gate::Limits,
 }
 
@@ -429,8 +430,8 @@ fn is_finite(tensor: &Tensor) -> bool {
     })
 }
 
-/// Pixels of images up to which a network that is to be fine computes finely: twice as high and wide as its input `[n, c, h, w]`.
-fn finest(input: &[usize]) -> usize {
+/// Pixels of images up to which [`Precision::Activations16`] quantizes to 16 bits: twice as high and wide as the input `[n, c, h, w]`.
+fn pixels16(input: &[usize]) -> usize {
     match input {
         [_, _, height, width] => 2 * 2 * height * width,
         _ => 0,

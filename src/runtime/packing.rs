@@ -1,5 +1,5 @@
 //! How weights come to the nodes that multiply with them: straight from the network's file, or by way of a
-//! [packed cache](crate::weights::Pack), all at once or in passing.
+//! [packed cache](crate::weights::Pack), all at once or streamed.
 
 mod packer;
 
@@ -62,7 +62,7 @@ pub(super) fn pack(
     watched: &Watched,
 ) -> Result<(), String> {
     for product in products(model) {
-        watched.beat().map_err(|error| error.to_string())?;
+        watched.part_done().map_err(|error| error.to_string())?;
         let mut packer = Packer::new(isa, threads, &weights[product.weight], product.gated)?;
         let all = 0..packer.weights.columns();
         let mut panels = Memory::zeroed(packer.weights.part_bytes(&all));
@@ -103,7 +103,7 @@ pub(super) fn write(
             }
             packer.pack(columns.clone(), &mut panels[..bytes]);
             // On a slow card the first start takes minutes.
-            watched.beat().map_err(std::io::Error::other)?;
+            watched.part_done().map_err(std::io::Error::other)?;
             parts.push(PackedPart {
                 columns,
                 panels: writer.block(&panels[..bytes])?,
@@ -272,7 +272,7 @@ pub(super) fn attach(
     storage: &Storage,
 ) -> Result<(), AttachError> {
     let mut choice = Choice::new(residency, packed_sizes(model, pack)?.panels);
-    let mut passing = Vec::new();
+    let mut streamed = Vec::new();
     let mut waiting = Vec::new();
     for product in products(model) {
         let stored = pack.weight(product.weight)?;
@@ -292,8 +292,8 @@ pub(super) fn attach(
                 bias,
             })?;
         } else {
-            let first = passing.len();
-            passing.extend(stored.parts.iter().map(|part| part.panels));
+            let first = streamed.len();
+            streamed.extend(stored.parts.iter().map(|part| part.panels));
             let parts = stored.parts.iter().map(|part| part.columns.clone());
             let parts: Vec<(Range<usize>, usize)> = parts.zip(first..).collect();
             waiting.push((product, weights, bias, parts));
@@ -302,12 +302,12 @@ pub(super) fn attach(
     if waiting.is_empty() {
         return Ok(());
     }
-    let stream = Stream::start(pack.clone(), &passing, choice.ahead, storage)?;
+    let stream = Stream::start(pack.clone(), &streamed, choice.ahead, storage)?;
     let stream = Arc::new(stream);
     for (product, weights, bias, parts) in waiting {
         product.set(Packed {
             weights,
-            panels: Panels::Passing(stream.clone(), parts),
+            panels: Panels::Streamed(stream.clone(), parts),
             bias,
         })?;
     }

@@ -156,7 +156,7 @@ impl Prepared {
         }
         let component = self.path.parent().unwrap_or(&self.path);
         let checked = files::check_component(component, || {
-            workers.watched().beat().map_err(std::io::Error::other)
+            workers.watched().part_done().map_err(std::io::Error::other)
         });
         checked.map_err(|(path, problem)| RuntimeError::foreign(&path, problem))
     }
@@ -202,7 +202,7 @@ impl Prepared {
         let takes = self.footprint()?.takes;
         let plan = Plan {
             takes,
-            kept: Mutex::new(ScratchCache::with_limit(limit)),
+            scratch: Mutex::new(ScratchCache::with_limit(limit)),
             path: self.path,
             model: self.model,
         };
@@ -308,7 +308,7 @@ fn typed(mut proto: ModelProto, aim: &Aim) -> TractResult<Arc<TypedRunnableModel
         model.select_outputs_by_name(&aim.wanted.outputs)?;
     }
     let mut model = model.into_typed()?.into_decluttered()?;
-    fusion::run(&mut model, aim.fine)?;
+    fusion::run(&mut model, aim.pixels16)?;
     guarded::run(&mut model)?;
     model.optimize()?;
     order::plan(model)

@@ -5,7 +5,9 @@ use tract_core::prelude::{Datum as _, IntoTensor as _, Tensor, tract_ndarray};
 
 use super::cut::{self, Cut, Section, Value};
 use super::prepared::import;
-use super::{Aim, Needs, Plan, Prepared, Residency, RuntimeError, Wanted, Workers, chain, finest};
+use super::{
+    Aim, Needs, Plan, Prepared, Residency, RuntimeError, Wanted, Workers, chain, pixels16,
+};
 
 /// A network whose tiles are to go through it section by section.
 pub(crate) struct Sections {
@@ -31,7 +33,7 @@ impl Sections {
                 outputs: vec![cut.head.clone()],
                 skip_layers: 0,
             },
-            fine: Some(finest(shape)),
+            pixels16: Some(pixels16(shape)),
             limits: whole.limits,
         };
         let head = whole.within(move || import(proto, &aim))?;
@@ -94,11 +96,11 @@ impl Sections {
             (f64::datum_type(), vec![groups, 2])
         });
         // As many as in the whole network: a unit is so many of the head's pixels.
-        let fine = finest(&[1, 1, tile[0], tile[1]]) / (section.unit * section.unit);
+        let pixels16 = pixels16(&[1, 1, tile[0], tile[1]]) / (section.unit * section.unit);
         let aim = Aim {
             inputs: values.chain(moments).collect(),
             wanted: Wanted::default(),
-            fine: Some(fine),
+            pixels16: Some(pixels16),
             limits: self.whole.limits,
         };
         let proto = section.model.clone();

@@ -12,7 +12,7 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use super::gate::Limits;
 use super::ops::scratch::{self, ScratchCache};
 use super::profile::{Kind, Profile};
-use crate::watched::{CancelToken, Pulse, Watched};
+use crate::watched::{CancelToken, ProgressCounter, Watched};
 use crate::weights::Storage;
 
 /// Threads of this process, started once.
@@ -85,8 +85,8 @@ impl Workers {
     }
 
     /// From now on this counts the operators that run.
-    pub(crate) fn beat(&mut self, pulse: Pulse) {
-        self.watched.pulse = pulse;
+    pub(crate) fn count_progress(&mut self, progress: ProgressCounter) {
+        self.watched.progress = progress;
     }
 
     pub(crate) fn cache(&self) -> Option<&Path> {
@@ -123,7 +123,7 @@ impl Workers {
         &self,
         model: &Arc<TypedRunnableModel>,
         takes: &[usize],
-        kept: &Mutex<ScratchCache>,
+        cache: &Mutex<ScratchCache>,
         inputs: Vec<Tensor>,
     ) -> TractResult<Vec<Tensor>> {
         let run = || {
@@ -140,7 +140,7 @@ impl Workers {
                 scratch::make_room(takes[node.id]);
                 let clock = Instant::now();
                 let outputs = tract_core::plan::eval(context, op_state, node, inputs)?;
-                self.watched.beat()?;
+                self.watched.part_done()?;
                 if let Some(profile) = &mut profile {
                     profile.add(model, node, clock.elapsed(), &outputs)?;
                 }
@@ -154,7 +154,7 @@ impl Workers {
             ensure!(!outputs.is_empty(), "has no output");
             Ok(outputs)
         };
-        let run = || scratch::with(kept, run);
+        let run = || scratch::with(cache, run);
         let run = || scratch::until(self.cancel().flag(), run);
         let run = || multithread_tract_scope(self.executor.clone(), run);
         // On one of the workers: a kernel then shares its work without waking one thread more than there are.

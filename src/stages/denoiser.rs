@@ -35,7 +35,7 @@ impl Denoiser {
             )));
         }
         Ok(Self {
-            network: LazyNetwork::new(network, Vec::new(), Precision::Usual),
+            network: LazyNetwork::new(network, Vec::new(), Precision::Activations8),
             feed,
         })
     }
@@ -77,7 +77,7 @@ impl Denoiser {
         self.network.needs(workers, &self.shapes(extents, rows)?)
     }
 
-    /// The ways in which so many rows can be computed: at once, or, with fewer tensors in memory, one after the other.
+    /// How so many rows can be computed: at once, or, with fewer tensors in memory, one after the other.
     pub(crate) fn alternatives<'a, E: From<RuntimeError> + 'a>(
         &'a self,
         workers: &'a Workers,

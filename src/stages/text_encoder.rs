@@ -105,7 +105,7 @@ impl TextEncoder {
             outputs.push(pooled.to_owned());
         }
         Ok(Self {
-            network: LazyNetwork::new(network, outputs, Precision::Usual),
+            network: LazyNetwork::new(network, outputs, Precision::Activations8),
             feed,
             ids,
             masks_padding: masks_padding(model_dir, component),

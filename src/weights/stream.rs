@@ -202,7 +202,7 @@ struct Reader {
     next: Arc<Mutex<Next>>,
     read: Arc<AtomicU64>,
     pace: Option<Pace>,
-    /// Whether the system's cache is to let go of what was read: it would be gone before it is read again, and with it
+    /// Whether the system's cache is to free what was read: it would be gone before it is read again, and with it
     /// what other programs keep there.
     forget: bool,
 }

@@ -90,7 +90,7 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// Keeps other processes out of a folder; the system lets go of it when this one ends, however it ends.
+/// Keeps other processes out of a folder; the system frees it when this one ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct FolderLock(#[expect(dead_code, reason = "open means locked")] File);
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// How often the model's files are looked at: one that was replaced is loaded.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// One operator of a network may take so long on the slowest board; the library's pulse beats after each.
+/// One operator of a network may take so long on the slowest board; the library's counter advances after each.
 ///
 /// The longest is a 3×3 convolution of 256 channels to 256 in Stable Diffusion's VAE decoder, behind its last
 /// up-sampling: 9 · 256² · width · height products, 155 G at 512×512 of the decoder's 1240 G, 618 G at 1024×1024 without
@@ -138,7 +138,7 @@ impl Painter {
     ) -> std::io::Result<Self> {
         let (work, jobs) = channel();
         let control = Arc::<Control>::default();
-        let operators = options.pulse.clone();
+        let operators = options.progress.clone();
         let (alive, ended) = channel();
         let mut studio = Studio {
             find: Box::new(find),

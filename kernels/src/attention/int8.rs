@@ -10,7 +10,7 @@
 #![allow(unsafe_code, reason = "units are written as bytes")]
 
 use super::arithmetic::{Arithmetic, Start};
-use super::survey::largest;
+use super::statistics::largest;
 use crate::vector::Vectorized;
 
 /// Features of a query or key up to which no sum of products overflows: 255 · 127 each.

@@ -10,7 +10,7 @@
 //! Scores are in units of log2 e: the queries are scaled by `scale · log2 e` and the weights are powers of 2.
 //!
 //! Where to read on: `block` is the algorithm, for one block of queries; `arithmetic` is what it asks of the instructions,
-//! and that in plain Rust; `int8` rounds queries and keys to bytes, less what `survey` finds in common; `x86` and `arm` are the instructions for that, and for
+//! and that in plain Rust; `int8` rounds queries and keys to bytes, less what `statistics` finds in common; `x86` and `arm` are the instructions for that, and for
 //! f16, and f32 and bfloat16 with AVX-512; `pack` is how keys and values lie; `exp2` is the exponential; `output` is how threads
 //! share the result.
 
@@ -32,7 +32,7 @@ mod exp2;
 mod int8;
 mod output;
 mod pack;
-mod survey;
+mod statistics;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
@@ -47,7 +47,7 @@ use block::{QueryBlock, Scratch};
 use int8::{Int8, MAX_FEATURES};
 use output::Rows;
 use pack::{Aligned, KeyBlock, Plan};
-use survey::Survey;
+use statistics::Statistics;
 
 /// Where the elements of one [batch, token, head, feature] tensor stand in a slice, in elements; features are adjacent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +163,7 @@ pub enum Precision {
     /// for the largest δ. On numbers of a normal distribution that is 1 % of the results (root mean squares), and bfloat16
     /// 0.35 %: it moves a score by up to 2⁻⁸ Σ|qᵢ kᵢ| · scale and a result by up to 2⁻⁷ of its largest value beyond that.
     /// f16 moves a result by up to 2⁻⁵ of the largest value, and those of normal numbers by less than shows beside int8.
-    Reduced,
+    Low,
 }
 
 /// Attention of one kind; see the [module](self).
@@ -224,13 +224,13 @@ impl Attention<'_> {
             values,
         };
         let output = Rows::new(output, &self.shape);
-        let reduced = self.precision == Precision::Reduced;
-        let int8 = reduced && self.shape.head_dim <= MAX_FEATURES;
+        let low = self.precision == Precision::Low;
+        let int8 = low && self.shape.head_dim <= MAX_FEATURES;
         #[cfg(target_arch = "x86_64")]
         if isa == Isa::Avx512Vnni
             && let Some(avx512) = x86::Avx512::detect()
         {
-            return match x86::Bf16::detect().filter(|_| reduced) {
+            return match x86::Bf16::detect().filter(|_| low) {
                 Some(bf16) if int8 && self.shape.keys >= LONG => {
                     inputs.run(Int8(bf16), threads, &output)
                 }
@@ -309,7 +309,7 @@ impl Inputs<'_> {
         }
         let plan = Plan::new::<A, T, L>(shape);
 
-        let survey = Survey::new(arithmetic, threads, self);
+        let statistics = Statistics::new(arithmetic, threads, self);
 
         let each = plan.blocks * plan.block_units();
         let together = together(each, sequences);
@@ -334,7 +334,7 @@ impl Inputs<'_> {
                     arithmetic,
                     sequence: self.sequence(sequence),
                     block: index % plan.blocks,
-                    common: survey.common(sequence),
+                    common: statistics.common(sequence),
                     rows: &mut Aligned::new(plan.row_units::<T>()),
                     units,
                 });
@@ -356,7 +356,7 @@ impl Inputs<'_> {
                         sequence: self.sequence(first + sequence),
                         groups: start..lanes.min(start + task_groups),
                         packed: &packed[sequence * each..],
-                        value_scale: survey.common(first + sequence).largest,
+                        value_scale: statistics.common(first + sequence).largest,
                         scratch,
                         output,
                     });

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut, Range};
 
 use super::arithmetic::Arithmetic;
-use super::survey::Common;
+use super::statistics::Common;
 use super::{Inputs, Shape};
 use crate::vector::Vectorized;
 

@@ -101,7 +101,7 @@ impl Case {
         let mut runs: Vec<_> = Isa::available()
             .map(|isa| (isa.to_string(), self.run(isa, threads, attention)))
             .collect();
-        if attention.precision == Precision::Reduced {
+        if attention.precision == Precision::Low {
             runs.extend(self.int8_runs(threads, attention));
             #[cfg(target_arch = "x86_64")]
             runs.extend(self.run_on(x86::Bf16::detect(), threads, attention));
@@ -190,7 +190,7 @@ impl Case {
     /// Runs every family of kernels in both precisions.
     fn check(&self, mask: Option<Mask>) {
         // The values are up to 1. Scores of noise are about ±1, of which int8 and bfloat16 lose less than 1 %.
-        for (precision, tolerance) in [(Precision::Float, 1e-5), (Precision::Reduced, 1.5e-2)] {
+        for (precision, tolerance) in [(Precision::Float, 1e-5), (Precision::Low, 1.5e-2)] {
             let attention = self.attention(precision, mask);
             let exact = self.exact(&attention);
             for (kernels, found) in self.runs(&Threads::single(), &attention) {
@@ -309,7 +309,7 @@ fn large_scores_pick_the_largest() {
     for (index, k) in case.k.iter_mut().enumerate() {
         *k = if index / 4 == 99 { 100.0 } else { *k };
     }
-    for precision in [Precision::Float, Precision::Reduced] {
+    for precision in [Precision::Float, Precision::Low] {
         for (kernels, out) in case.runs(&Threads::single(), &case.attention(precision, None)) {
             assert!(out.iter().all(|out| out.abs() <= 1.0), "{kernels}");
             for (out, v) in out[..4].iter().zip(&case.v[4 * 99..]) {
@@ -322,7 +322,7 @@ fn large_scores_pick_the_largest() {
 #[test]
 fn results_are_means() {
     let mut case = Case::new(shape(70, 300, 40, 12));
-    for precision in [Precision::Float, Precision::Reduced] {
+    for precision in [Precision::Float, Precision::Low] {
         for (kernels, out) in case.runs(&Threads::single(), &case.attention(precision, None)) {
             let within = out.iter().all(|out| (-1.0..=1.0).contains(out));
             assert!(within, "{kernels}");
@@ -335,7 +335,7 @@ fn results_are_means() {
         1e-6
     };
     case.v.fill(0.75);
-    for (precision, tolerance) in [(Precision::Float, 1e-6), (Precision::Reduced, coarse)] {
+    for (precision, tolerance) in [(Precision::Float, 1e-6), (Precision::Low, coarse)] {
         for (kernels, out) in case.runs(&Threads::single(), &case.attention(precision, None)) {
             let equal = out.iter().all(|out| (out - 0.75).abs() < tolerance);
             assert!(equal, "{kernels}");
@@ -351,7 +351,7 @@ fn values_have_any_size() {
         for (v, noise) in case.v.iter_mut().zip(noise(200 * 8, 3)) {
             *v = factor * noise;
         }
-        for precision in [Precision::Float, Precision::Reduced] {
+        for precision in [Precision::Float, Precision::Low] {
             let attention = case.attention(precision, None);
             let exact = case.exact(&attention);
             for (kernels, found) in case.runs(&Threads::single(), &attention) {
@@ -373,7 +373,7 @@ fn any_number_of_threads_gives_the_same_bits() {
         ..shape(200, 150, 24, 24)
     };
     let case = Case::new(shape);
-    for precision in [Precision::Float, Precision::Reduced] {
+    for precision in [Precision::Float, Precision::Low] {
         let attention = case.attention(precision, None);
         let alone = case.runs(&Threads::single(), &attention);
         for count in [2, 3] {

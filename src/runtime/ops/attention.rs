@@ -19,7 +19,7 @@ pub(in crate::runtime) struct Attention {
     /// Whether a query that the mask leaves no key gets zeros, not the mean of all values.
     guarded: bool,
     /// Whether bfloat16 products are exact enough.
-    pub(in crate::runtime) reduced: bool,
+    pub(in crate::runtime) low_precision: bool,
 }
 
 /// The order of axes: batch, heads, tokens (sequence), features (dimension).
@@ -212,7 +212,7 @@ impl Operator for Attention {
             output: Layout::parse(node, "output")?,
             mask: node.get_attr("mask")?,
             guarded: node.get_attr_opt("guarded")?.unwrap_or(false),
-            reduced: node.get_attr_opt("reduced")?.unwrap_or(false),
+            low_precision: node.get_attr_opt("low_precision")?.unwrap_or(false),
         })
     }
 
@@ -265,8 +265,8 @@ impl Operator for Attention {
             shape,
             scale,
             mask,
-            precision: if self.reduced {
-                Precision::Reduced
+            precision: if self.low_precision {
+                Precision::Low
             } else {
                 Precision::Float
             },

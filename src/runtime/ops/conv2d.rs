@@ -64,7 +64,7 @@ impl Operator for Conv2d {
             bail!("convolution with a kernel, stride or dilation of 0");
         }
         let mut product = Product::parse(node)?;
-        product.fine = product.columns.min(product.depth) <= FEW_CHANNELS;
+        product.activations16 = product.columns.min(product.depth) <= FEW_CHANNELS;
         Ok(Self {
             product,
             window,

@@ -41,7 +41,7 @@ impl FeedForward {
     }
 
     /// How to cut `rows`, when so many bytes of the weights are not in memory.
-    fn pieces(&self, rows: usize, passing: usize) -> Pieces {
+    fn pieces(&self, rows: usize, streamed: usize) -> Pieces {
         /// What kernels take at once.
         const MULTIPLE: usize = 96;
 
@@ -50,19 +50,19 @@ impl FeedForward {
         let rows = rows.max(1);
         let each = rows.div_ceil(rows.div_ceil(most));
         let each = each.next_multiple_of(MULTIPLE).min(rows);
-        if each < rows && passing >= (rows - each) * row {
+        if each < rows && streamed >= (rows - each) * row {
             return Pieces { rows, held: 0 };
         }
-        let held = if each < rows { passing } else { 0 };
+        let held = if each < rows { streamed } else { 0 };
         Pieces { rows: each, held }
     }
 
     pub(super) fn scratch(&self, inputs: &[&[usize]], int8: [bool; 2]) -> Scratch {
         let products = self.products();
         let rows = rows(inputs[0]);
-        let passing = products[0].panels(int8[0]) + products[1].panels(int8[1]);
+        let streamed = products[0].panels(int8[0]) + products[1].panels(int8[1]);
         // In pieces whether the weights pass or not, this is the most that it takes.
-        let Pieces { rows, held } = self.pieces(rows, passing);
+        let Pieces { rows, held } = self.pieces(rows, streamed);
         let quantized = |at: usize| {
             let product = products[at];
             let scratch = product.scratch(rows, product.depth, int8[at]);
@@ -124,7 +124,7 @@ impl Operator for FeedForward {
         let [first, second] = Self::products(self);
         let [depth, width, columns] = [first.depth, second.depth, second.outputs()];
         let rows = rows(&shape);
-        let pieces = self.pieces(rows, first.passing() + second.passing());
+        let pieces = self.pieces(rows, first.streamed_bytes() + second.streamed_bytes());
         let hold = |product: &Product| match pieces.held {
             0 => Ok(None),
             _ => product.hold(),

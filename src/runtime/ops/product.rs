@@ -27,7 +27,7 @@ pub(in crate::runtime) struct Product {
     /// The second half of the columns gates the first: see [`Order::gated`].
     pub(in crate::runtime) gated: bool,
     /// Convolutions quantize activations to 16 bits: see where it is set.
-    pub(in crate::runtime) fine: bool,
+    pub(in crate::runtime) activations16: bool,
     packed: Arc<OnceLock<Packed>>,
 }
 
@@ -50,7 +50,7 @@ pub(in crate::runtime) enum Panels {
     /// In memory, all of them.
     Here(Memory),
     /// They come when they are needed: columns, and the number of the part that has them.
-    Passing(Arc<Stream>, Vec<(Range<usize>, usize)>),
+    Streamed(Arc<Stream>, Vec<(Range<usize>, usize)>),
 }
 
 impl Packed {
@@ -61,7 +61,7 @@ impl Packed {
                 let columns = 0..self.weights.columns();
                 multiply(Part { columns, panels });
             }
-            Panels::Passing(stream, parts) => {
+            Panels::Streamed(stream, parts) => {
                 for (columns, part) in parts {
                     let columns = columns.clone();
                     stream.with(*part, |panels| multiply(Part { columns, panels }))?;
@@ -117,7 +117,7 @@ impl Product {
             columns,
             depth,
             gated: false,
-            fine: false,
+            activations16: false,
             packed: Arc::default(),
         })
     }
@@ -173,7 +173,11 @@ impl Product {
         }
         let quantized = rows * (depth.next_multiple_of(MULTIPLE.min(depth)) + ROW);
         Scratch {
-            kept: if self.fine { 2 * quantized } else { quantized },
+            kept: if self.activations16 {
+                2 * quantized
+            } else {
+                quantized
+            },
             own: 0,
             replaces_input: true,
         }
@@ -213,7 +217,7 @@ impl Product {
                 return output(shape, |_| Ok(()));
             }
             let stride = quantize(engine, weights, left, numbers, row, coarse);
-            let onto = self.fine && matches!(left, Left::Images(_));
+            let onto = self.activations16 && matches!(left, Left::Images(_));
             if onto {
                 let format = weights.activations().format;
                 quantize_rest(engine.level, threads, format, numbers, coarse, rest);

@@ -9,7 +9,7 @@ use easel_kernels::quantize::Quantized;
 
 use crate::process_memory;
 
-/// What a network keeps.
+/// Scratch memory that a network keeps for its next node and its next run.
 #[derive(Default)]
 pub(in crate::runtime) struct ScratchCache {
     /// Activations as products read them, and what rounding left of them: clearing fresh memory would cost more than
@@ -27,15 +27,15 @@ impl ScratchCache {
         }
     }
 
-    /// Lets go of all memory.
-    pub(in crate::runtime) fn forget(&mut self) {
+    /// Frees all memory.
+    pub(in crate::runtime) fn clear(&mut self) {
         self.quantized = Default::default();
     }
 }
 
 thread_local! {
     /// Of the network that runs on this thread.
-    static KEPT: RefCell<ScratchCache> = RefCell::default();
+    static CACHE: RefCell<ScratchCache> = RefCell::default();
     /// Whether it is still wanted.
     static STOP: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
 }
@@ -53,26 +53,26 @@ pub(super) fn stop() -> Option<Arc<AtomicBool>> {
     STOP.with_borrow(Clone::clone)
 }
 
-/// Runs a network with what it kept, on this thread.
+/// Runs a network with its cache, on this thread.
 pub(in crate::runtime) fn with<R>(own: &Mutex<ScratchCache>, run: impl FnOnce() -> R) -> R {
     let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = KEPT.replace(std::mem::take(&mut own));
+    let before = CACHE.replace(std::mem::take(&mut own));
     let result = run();
-    *own = KEPT.replace(before);
+    *own = CACHE.replace(before);
     result
 }
 
 /// Does something with the memory for quantized activations.
 pub(super) fn with_quantized<R>(what: impl FnOnce(&mut [Quantized; 2]) -> R) -> R {
-    let mut quantized = KEPT.with_borrow_mut(|kept| std::mem::take(&mut kept.quantized));
+    let mut quantized = CACHE.with_borrow_mut(|cache| std::mem::take(&mut cache.quantized));
     let result = what(&mut quantized);
-    KEPT.with_borrow_mut(|kept| kept.quantized = quantized);
+    CACHE.with_borrow_mut(|cache| cache.quantized = quantized);
     result
 }
 
 /// Before so many bytes are taken by the network that runs: see [`make_room_within`].
 pub(in crate::runtime) fn make_room(bytes: usize) {
-    make_room_within(KEPT.with_borrow(|kept| kept.limit), bytes);
+    make_room_within(CACHE.with_borrow(|cache| cache.limit), bytes);
 }
 
 /// Before so many bytes are taken: gives the heap's gaps back, if the process could not have them beside those within its limit,
@@ -89,9 +89,9 @@ pub(crate) fn make_room_within(limit: Option<usize>, bytes: usize) {
         return;
     }
     heap::trim();
-    let keeps = KEPT.with_borrow(|kept| kept.quantized.iter().any(|kept| !kept.data.is_empty()));
+    let keeps = CACHE.with_borrow(|cache| cache.quantized.iter().any(|kept| !kept.data.is_empty()));
     if keeps && !fits() {
-        KEPT.with_borrow_mut(ScratchCache::forget);
+        CACHE.with_borrow_mut(ScratchCache::clear);
         heap::trim();
     }
 }

@@ -17,13 +17,13 @@ use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
-use super::Setting;
+use super::PassContext;
 use super::graph::{self, Edits, View, int_attribute, other, text_attribute};
 use crate::runtime::ops;
 
 const ACTIVATION: &str = "EaselActivation";
 
-pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<(), String> {
     if let Some(graph) = &mut model.graph {
         activations(graph);
         gated(graph);

@@ -17,15 +17,15 @@ use tract_onnx::pb::{ModelProto, NodeProto};
 
 use super::graph::{self, Edits, View, int_attribute, other, text_attribute};
 use super::node;
-use super::{Setting, Values};
+use super::{PassContext, Values};
 use crate::runtime::ops;
 
 /// The transposition between "bhsd" and "bshd", either way.
 const HEADS: [i64; 4] = [0, 2, 1, 3];
 
-pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, context: &mut PassContext) -> Result<(), String> {
     // Where weights are int8, the products of attention may be as coarse.
-    let reduced = setting
+    let low_precision = context
         .weights
         .iter()
         .any(|weight| matches!(weight.values, Values::Int8 { .. }));
@@ -37,7 +37,7 @@ pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), S
     let mut edits = Edits::default();
     for node in graph.node.iter().filter(|node| node.op_type == "Softmax") {
         if let Some(attention) = Attention::of(&view, node, opset) {
-            attention.write(reduced, &mut edits);
+            attention.write(low_precision, &mut edits);
         }
     }
     edits.apply(graph);
@@ -96,7 +96,7 @@ impl<'g> Attention<'g> {
         })
     }
 
-    fn write(self, reduced: bool, edits: &mut Edits) {
+    fn write(self, low_precision: bool, edits: &mut Edits) {
         let output = self.output.value;
         let mut nodes = Vec::new();
         let mut inputs = vec![self.query.value, self.key.value, self.value.value];
@@ -120,7 +120,7 @@ impl<'g> Attention<'g> {
             text_attribute("output", self.output.layout),
             int_attribute("mask", i64::from(self.mask.is_some())),
             int_attribute("guarded", i64::from(self.guarded)),
-            int_attribute("reduced", i64::from(reduced)),
+            int_attribute("low_precision", i64::from(low_precision)),
         ];
         nodes.push(attention);
         edits.replace(output, nodes);

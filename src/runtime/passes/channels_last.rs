@@ -1,8 +1,8 @@
 //! Lays images out channels last, `[n, h, w, c]`, from the first convolution to the last.
 //!
 //! A pixel's channels side by side are what convolutions multiply, what norms scale, and what the transformer's
-//! tokens are: the transpositions between the two vanish. Each value has a *twin*, the same with its channels last;
-//! nodes that can work on twins do, and a value of the old layout is made from its twin only when somebody asks for it:
+//! tokens are: the transpositions between the two vanish. Each value has an *NHWC twin*, the same with its channels last;
+//! nodes that can work on NHWC twins do, and a value of the old layout is made from its twin only when somebody asks for it:
 //!
 //! ```text
 //! EaselConv2d, EaselUpsample          twin in, twin out
@@ -17,10 +17,10 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-use super::{Setting, node};
+use super::{PassContext, node};
 use crate::runtime::ops;
 
-pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
@@ -43,15 +43,15 @@ pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), 
 
 /// A value of four axes whose channels are last.
 #[derive(Debug, Clone)]
-struct Twin {
+struct NhwcTwin {
     name: String,
     /// Whether it is known to have four axes.
     image: bool,
 }
 
 struct Layout {
-    twins: HashMap<String, Twin>,
-    /// Values that do not exist yet, but for their twins.
+    nhwc_twins: HashMap<String, NhwcTwin>,
+    /// Values that do not exist yet, but for their NHWC twins.
     lazy: HashSet<String>,
     /// Values that are others by another name.
     renamed: HashMap<String, String>,
@@ -69,7 +69,7 @@ impl Layout {
             .filter(|t| t.dims.iter().product::<i64>() < 1 << 16);
         let constants = small.map(|t| (t.name.clone(), t.clone()));
         Self {
-            twins: HashMap::new(),
+            nhwc_twins: HashMap::new(),
             lazy: HashSet::new(),
             renamed: HashMap::new(),
             constants: constants.collect(),
@@ -87,20 +87,20 @@ impl Layout {
         let done = match node.op_type.as_str() {
             "EaselConv2d" | "EaselUpsample" => {
                 node.input[0] = self.last(&node.input[0].clone(), true);
-                self.push_twin(node.clone());
+                self.push_nhwc(node.clone());
                 true
             }
             ops::CHANNELS_LAST => {
-                let twin = self.last(&node.input[0].clone(), false);
-                self.renamed.insert(node.output[0].clone(), twin);
+                let nhwc = self.last(&node.input[0].clone(), false);
+                self.renamed.insert(node.output[0].clone(), nhwc);
                 true
             }
             ops::CHANNELS_FIRST => {
                 let image = self
-                    .twins
+                    .nhwc_twins
                     .values()
                     .any(|t| t.image && t.name == node.input[0]);
-                self.set_twin(&node.output[0], &node.input[0], image);
+                self.set_nhwc_twin(&node.output[0], &node.input[0], image);
                 true
             }
             "Transpose" => self.transpose(&node),
@@ -117,71 +117,71 @@ impl Layout {
         }
     }
 
-    /// The twin of a value, made if it has none.
+    /// The NHWC twin of a value, made if it has none.
     fn last(&mut self, name: &str, image: bool) -> String {
-        if let Some(twin) = self.twins.get_mut(name) {
-            twin.image |= image;
-            return twin.name.clone();
+        if let Some(nhwc) = self.nhwc_twins.get_mut(name) {
+            nhwc.image |= image;
+            return nhwc.name.clone();
         }
-        let twin = format!("{name}/channels_last");
+        let nhwc = format!("{name}/channels_last");
         self.nodes
-            .push(ops::node(ops::CHANNELS_LAST, &[name], &twin));
-        let known = Twin {
-            name: twin.clone(),
+            .push(ops::node(ops::CHANNELS_LAST, &[name], &nhwc));
+        let known = NhwcTwin {
+            name: nhwc.clone(),
             image,
         };
-        self.twins.insert(name.to_owned(), known);
-        twin
+        self.nhwc_twins.insert(name.to_owned(), known);
+        nhwc
     }
 
-    /// The twin of a value that is known to be an image.
+    /// The NHWC twin of a value that is known to be an image.
     fn image(&self, name: &str) -> Option<&str> {
-        let twin = self.twins.get(name).filter(|twin| twin.image)?;
-        Some(&twin.name)
+        let nhwc = self.nhwc_twins.get(name).filter(|nhwc| nhwc.image)?;
+        Some(&nhwc.name)
     }
 
-    /// Makes the value itself, if there is only its twin.
+    /// Makes the value itself, if there is only its NHWC twin.
     fn need(&mut self, name: &str) {
         if self.lazy.remove(name) {
-            let twin = self.twins[name].name.clone();
+            let nhwc = self.nhwc_twins[name].name.clone();
             self.nodes
-                .push(ops::node(ops::CHANNELS_FIRST, &[&twin], name));
+                .push(ops::node(ops::CHANNELS_FIRST, &[&nhwc], name));
         } else if let Some(other) = self.renamed.remove(name) {
             // A graph output: it must keep its name.
             self.nodes.push(node("Identity", &[&other], name));
         }
     }
 
-    fn set_twin(&mut self, name: &str, twin: &str, image: bool) {
-        let twin = Twin {
-            name: twin.to_owned(),
+    fn set_nhwc_twin(&mut self, name: &str, nhwc: &str, image: bool) {
+        let nhwc = NhwcTwin {
+            name: nhwc.to_owned(),
             image,
         };
-        self.twins.insert(name.to_owned(), twin);
+        self.nhwc_twins.insert(name.to_owned(), nhwc);
         self.lazy.insert(name.to_owned());
     }
 
-    /// Adds a node whose inputs are twins already; its output becomes one.
-    fn push_twin(&mut self, mut node: NodeProto) {
+    /// Adds a node whose inputs are NHWC already; its output becomes one.
+    fn push_nhwc(&mut self, mut node: NodeProto) {
         let name = std::mem::take(&mut node.output[0]);
-        let twin = format!("{name}/channels_last");
-        node.output[0].clone_from(&twin);
-        node.name.clone_from(&twin);
+        let nhwc = format!("{name}/channels_last");
+        node.output[0].clone_from(&nhwc);
+        node.name.clone_from(&nhwc);
         self.nodes.push(node);
-        self.set_twin(&name, &twin, true);
+        self.set_nhwc_twin(&name, &nhwc, true);
     }
 
     fn transpose(&mut self, node: &NodeProto) -> bool {
         let perm = node.attribute.iter().find(|a| a.name == "perm");
         match perm.map(|perm| &perm.ints[..]) {
-            Some([0, 2, 3, 1]) if self.twins.contains_key(&node.input[0]) => {
-                let twin = self.last(&node.input[0], true);
-                self.renamed.insert(node.output[0].clone(), twin);
+            Some([0, 2, 3, 1]) if self.nhwc_twins.contains_key(&node.input[0]) => {
+                let nhwc = self.last(&node.input[0], true);
+                self.renamed.insert(node.output[0].clone(), nhwc);
                 true
             }
             Some([0, 3, 1, 2]) => {
                 self.need(&node.input[0]);
-                self.set_twin(&node.output[0], &node.input[0], true);
+                self.set_nhwc_twin(&node.output[0], &node.input[0], true);
                 true
             }
             _ => false,
@@ -192,11 +192,11 @@ impl Layout {
         if !node.attribute.is_empty() || !self.lazy.contains(&node.input[0]) {
             return false;
         }
-        let Some(twin) = self.image(&node.input[0]).map(str::to_owned) else {
+        let Some(nhwc) = self.image(&node.input[0]).map(str::to_owned) else {
             return false;
         };
         let last = format!("{}/channels_last", node.output[0]);
-        self.nodes.push(super::node("Shape", &[&twin], &last));
+        self.nodes.push(super::node("Shape", &[&nhwc], &last));
         let order = self.constant_list("easel/channels_last/first", &[0, 3, 1, 2]);
         self.nodes
             .push(super::node("Gather", &[&last, &order], &node.output[0]));
@@ -215,17 +215,17 @@ impl Layout {
             .map(|name| self.operand(name))
             .collect();
         let Some(inputs) = inputs else { return false };
-        self.push_twin(NodeProto {
+        self.push_nhwc(NodeProto {
             input: inputs,
             ..node.clone()
         });
         true
     }
 
-    /// What an element-wise node reads instead of `name` when it works on twins.
+    /// What an element-wise node reads instead of `name` when it works on NHWC twins.
     fn operand(&mut self, name: &str) -> Option<String> {
-        if let Some(twin) = self.image(name) {
-            return Some(twin.to_owned());
+        if let Some(nhwc) = self.image(name) {
+            return Some(nhwc.to_owned());
         }
         if name.is_empty() {
             return Some(String::new());
@@ -236,17 +236,17 @@ impl Layout {
             return match dims {
                 _ if count == 1 && dims.len() <= 4 => Some(name.to_owned()),
                 [_, 1, 1] | [1, _, 1, 1] => {
-                    let twin = format!("{name}/channels_last");
-                    if !self.constants.contains_key(&twin) {
+                    let nhwc = format!("{name}/channels_last");
+                    if !self.constants.contains_key(&nhwc) {
                         let row = TensorProto {
-                            name: twin.clone(),
+                            name: nhwc.clone(),
                             dims: vec![count],
                             ..constant.clone()
                         };
-                        self.constants.insert(twin.clone(), row.clone());
+                        self.constants.insert(nhwc.clone(), row.clone());
                         self.made.push(row);
                     }
-                    Some(twin)
+                    Some(nhwc)
                 }
                 _ => None,
             };
@@ -275,7 +275,7 @@ impl Layout {
         let (Some(1 | -3), Some(input)) = (axis, images) else {
             return false;
         };
-        self.push_twin(NodeProto {
+        self.push_nhwc(NodeProto {
             input,
             ..ops::node("EaselConcat", &[], &node.output[0])
         });
@@ -284,7 +284,7 @@ impl Layout {
 
     /// A crop: `Slice` of rows and columns, axes 2 and 3.
     fn slice(&mut self, node: &NodeProto) -> bool {
-        let Some(twin) = self.image(&node.input[0]).map(str::to_owned) else {
+        let Some(nhwc) = self.image(&node.input[0]).map(str::to_owned) else {
             return false;
         };
         let axes = node.input.get(3).and_then(|name| self.constants.get(name));
@@ -292,10 +292,10 @@ impl Layout {
             return false;
         }
         let mut node = node.clone();
-        node.input[0] = twin;
+        node.input[0] = nhwc;
         node.input[3] = self.constant_list("easel/channels_last/rows_and_columns", &[1, 2]);
         node.input[1..3].iter().for_each(|name| self.need(name));
-        self.push_twin(node);
+        self.push_nhwc(node);
         true
     }
 

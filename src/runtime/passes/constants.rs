@@ -12,16 +12,16 @@ use tract_onnx::pb::{
     tensor_proto::DataType,
 };
 
-use super::Setting;
+use super::PassContext;
 use super::graph::{Edits, View, float_tensor};
 
 /// What is joined are scales and shapes, never weights.
 const FEW: i64 = 16;
 
-pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, context: &mut PassContext) -> Result<(), String> {
     if let Some(graph) = &mut model.graph {
         gather(graph);
-        join(graph, setting)?;
+        join(graph, context)?;
         remove_identities(graph);
     }
     Ok(())
@@ -79,7 +79,7 @@ fn tensor(node: &mut NodeProto) -> Option<TensorProto> {
 }
 
 /// Makes a `Concat` of short lists of floats an initializer: the scales of a `Resize`, as exporters that fold nothing write them.
-fn join(graph: &mut GraphProto, setting: &mut Setting) -> Result<(), String> {
+fn join(graph: &mut GraphProto, context: &mut PassContext) -> Result<(), String> {
     let mut edits = Edits::default();
     let view = View::new(graph);
     for node in graph.node.iter().filter(|node| node.op_type == "Concat") {
@@ -92,7 +92,7 @@ fn join(graph: &mut GraphProto, setting: &mut Setting) -> Result<(), String> {
         };
         let mut joined = Some(Vec::new());
         for list in lists {
-            let list = setting.tensors.floats(list)?;
+            let list = context.tensors.floats(list)?;
             joined = joined
                 .zip(list)
                 .map(|(joined, list)| [joined, list].concat());

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-use super::{Setting, node};
+use super::{PassContext, node};
 
-pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
@@ -125,14 +125,14 @@ mod tests {
     #[test]
     fn an_upsampler_that_meets_a_skip_is_cropped_and_nothing_else() {
         let mut model = network(1, b"nearest");
-        run(&mut model, &mut Setting::new(std::path::Path::new(""))).expect("valid");
+        run(&mut model, &mut PassContext::new(std::path::Path::new(""))).expect("valid");
         let graph = model.graph.expect("it had one");
         assert_eq!(graph.node.len(), 6);
         assert_eq!(graph.node[0].output, ["up/whole"]);
         assert_eq!(graph.node[3].output, ["up"]);
         assert_eq!(graph.node[4].input, ["up", "w"]);
         for mut other in [network(2, b"nearest"), network(1, b"linear")] {
-            run(&mut other, &mut Setting::new(std::path::Path::new(""))).expect("valid");
+            run(&mut other, &mut PassContext::new(std::path::Path::new(""))).expect("valid");
             assert_eq!(other.graph.expect("it had one").node.len(), 3);
         }
     }

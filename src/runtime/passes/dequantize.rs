@@ -6,9 +6,9 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-use super::Setting;
+use super::PassContext;
 
-pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };

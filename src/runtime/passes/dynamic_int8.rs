@@ -11,9 +11,9 @@
 use tract_onnx::pb::{ModelProto, NodeProto};
 
 use super::graph::{Edits, View, int_attribute, other};
-use super::{Setting, node};
+use super::{PassContext, node};
 
-pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
@@ -101,8 +101,8 @@ mod tests {
             graph: Some(graph),
             ..ModelProto::default()
         };
-        let mut setting = Setting::new(std::path::Path::new(""));
-        run(&mut model, &mut setting).expect("it never fails");
+        let mut context = PassContext::new(std::path::Path::new(""));
+        run(&mut model, &mut context).expect("it never fails");
         model.graph.expect("a graph")
     }
 

@@ -9,7 +9,7 @@
 
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-use super::Setting;
+use super::PassContext;
 use super::graph::{Edits, View, int, int_attribute, text_attribute};
 use crate::runtime::ops;
 use crate::weights::{TensorBytes, TensorSource};
@@ -17,7 +17,7 @@ use crate::weights::{TensorBytes, TensorSource};
 /// Tables of fewer bytes may as well be tensors.
 const LARGE: usize = 64 << 10;
 
-pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
@@ -28,7 +28,7 @@ pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), S
         let table = Table::of(&view, node);
         let Some(table) = table else { continue };
         let name = &table.tensor.name;
-        let node = table.replacement(node, &mut setting.tensors);
+        let node = table.replacement(node, &mut context.tensors);
         made.extend(node.map_err(|problem| format!("tensor `{name}`: {problem}"))?);
     }
     for node in made {

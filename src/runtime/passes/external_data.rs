@@ -2,13 +2,13 @@
 
 use tract_onnx::pb::{ModelProto, tensor_proto::DataLocation};
 
-use super::Setting;
+use super::PassContext;
 
-pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, context: &mut PassContext) -> Result<(), String> {
     let graph = model.graph.iter_mut();
     for tensor in graph.flat_map(|graph| &mut graph.initializer) {
         if tensor.data_location == Some(DataLocation::External as i32) {
-            let bytes = setting.tensors.bring(tensor);
+            let bytes = context.tensors.bring(tensor);
             tensor.raw_data =
                 bytes.map_err(|problem| format!("tensor `{}`: {problem}", tensor.name))?;
             tensor.data_location = None;

@@ -10,10 +10,10 @@ use std::collections::HashSet;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, tensor_proto::DataType};
 
-use super::Setting;
+use super::PassContext;
 use super::graph::{Edits, View, int};
 
-pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };

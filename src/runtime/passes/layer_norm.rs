@@ -11,11 +11,11 @@
 
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto};
 
-use super::Setting;
+use super::PassContext;
 use super::graph::{self, Edits, View, float_attribute, float_tensor, other};
 use crate::runtime::ops;
 
-pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };

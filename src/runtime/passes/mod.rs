@@ -34,17 +34,17 @@ pub(super) use standard::{check_operators, name_nodes, standardize};
 pub(super) use weights::{Values, Weight};
 
 /// A pass: rewrites the network, or says why it cannot.
-type Pass = fn(&mut ModelProto, &mut Setting) -> Result<(), String>;
+type Pass = fn(&mut ModelProto, &mut PassContext) -> Result<(), String>;
 
 /// What passes know besides the network, and leave for those who build it.
-pub(super) struct Setting {
+pub(super) struct PassContext {
     /// Where the bytes of tensors come from.
     pub(super) tensors: TensorSource,
     /// Weights that nodes of ours refer to by their place here.
     pub(super) weights: Vec<Weight>,
 }
 
-impl Setting {
+impl PassContext {
     /// For a network in this folder.
     fn new(folder: &Path) -> Self {
         Self {
@@ -90,13 +90,13 @@ const PASSES: [(&str, Pass); 16] = [
 /// Runs all passes on the network read from `path`; gives the weights that its nodes refer to.
 pub(super) fn run(model: &mut ModelProto, path: &Path) -> Result<Vec<Weight>, String> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut setting = Setting::new(folder);
+    let mut context = PassContext::new(folder);
     for (name, pass) in PASSES {
         let step =
-            pass(model, &mut setting).and_then(|()| model.graph.as_ref().map_or(Ok(()), check));
+            pass(model, &mut context).and_then(|()| model.graph.as_ref().map_or(Ok(()), check));
         step.map_err(|problem| format!("{name}: {problem}"))?;
     }
-    Ok(setting.weights)
+    Ok(context.weights)
 }
 
 /// Initializers by name.

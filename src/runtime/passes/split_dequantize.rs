@@ -11,10 +11,10 @@ use tract_onnx::pb::{
     tensor_proto::DataType,
 };
 
-use super::Setting;
+use super::PassContext;
 use super::dequantize::integers;
 
-pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };

@@ -12,7 +12,7 @@ use tract_onnx::prelude::{
 };
 
 use super::graph::{check, float_attribute, int_attribute, text_attribute};
-use super::{Pass, Setting, node};
+use super::{Pass, PassContext, node};
 use crate::runtime::ops;
 
 /// A network of the nodes of `text`, a line each: `a, b = Op(x, y) axis=-1 perm=0,2,1`. A list of one integer ends in
@@ -145,7 +145,7 @@ pub(super) fn random(shape: &[usize], seed: u32) -> Tensor {
 
 /// The graph after the pass; checked.
 pub(super) fn run_pass(model: &mut ModelProto, pass: Pass) -> &GraphProto {
-    pass(model, &mut Setting::new(Path::new(""))).expect("the pass runs");
+    pass(model, &mut PassContext::new(Path::new(""))).expect("the pass runs");
     let graph = model.graph.as_ref().expect("it has one");
     check(graph).expect("still a graph");
     graph

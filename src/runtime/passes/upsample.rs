@@ -9,16 +9,16 @@ use tract_onnx::pb::{
     AttributeProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
 };
 
-use super::Setting;
+use super::PassContext;
 use crate::runtime::ops;
 
-pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
     let constants = super::constants(&graph.initializer);
     for node in &mut graph.node {
-        let Some(factor) = factor(&constants, node, setting)? else {
+        let Some(factor) = factor(&constants, node, context)? else {
             continue;
         };
         let mut made = ops::node("EaselUpsample", &[&node.input[0]], &node.output[0]);
@@ -40,7 +40,7 @@ const LARGEST: f32 = 64.0;
 fn factor(
     constants: &HashMap<&str, &TensorProto>,
     node: &NodeProto,
-    setting: &mut Setting,
+    context: &mut PassContext,
 ) -> Result<Option<i64>, String> {
     if node.op_type != "Resize" {
         return Ok(None);
@@ -64,7 +64,7 @@ fn factor(
     else {
         return Ok(None);
     };
-    Ok(match setting.tensors.floats(scales)?.as_deref() {
+    Ok(match context.tensors.floats(scales)?.as_deref() {
         Some(&[1.0, 1.0, down, right])
             if down == right && (1.0..=LARGEST).contains(&down) && down.fract() == 0.0 =>
         {

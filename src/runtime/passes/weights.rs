@@ -6,7 +6,7 @@
 //! Conv(x, W, bias)             ─►  EaselConv2d(x)      weight = n           output channel
 //! ```
 //!
-//! `n` is a place in [`Setting::weights`], where the bytes stay in their file until the network is built. What does not fit
+//! `n` is a place in [`PassContext::weights`], where the bytes stay in their file until the network is built. What does not fit
 //! (grouped, 1-D and 3-D convolutions, scales along another axis) is left as it is.
 
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ use tract_onnx::pb::{
     tensor_proto::DataType,
 };
 
-use super::Setting;
+use super::PassContext;
 use super::graph::{Edits, View, float, int, ints, other};
 use crate::runtime::ops;
 use crate::weights::{TensorBytes, TensorSource};
@@ -46,7 +46,7 @@ pub(in crate::runtime) enum Values {
     },
 }
 
-pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
@@ -63,7 +63,7 @@ pub(super) fn run(model: &mut ModelProto, setting: &mut Setting) -> Result<(), S
             continue;
         }
         if let Some(product) = Product::of(&view, node) {
-            let replaced = product.replace(&view, node, setting, &mut edits);
+            let replaced = product.replace(&view, node, context, &mut edits);
             replaced.map_err(|problem| format!("node `{}`: {problem}", node.name))?;
         }
     }
@@ -197,11 +197,11 @@ impl<'g> Product<'g> {
         self,
         view: &View<'_>,
         node: &NodeProto,
-        setting: &mut Setting,
+        context: &mut PassContext,
         edits: &mut Edits,
     ) -> Result<(), String> {
         let n = self.order.n.0;
-        let tensors = &mut setting.tensors;
+        let tensors = &mut context.tensors;
         let mut output = &node.output[0];
         let mut bias = None;
         if let Some(name) = self.bias {
@@ -223,12 +223,12 @@ impl<'g> Product<'g> {
         let mut made = ops::node(self.op, &[&node.input[0]], output);
         made.attribute = self.attributes;
         made.attribute.extend([
-            integers("weight", &[setting.weights.len()]),
+            integers("weight", &[context.weights.len()]),
             integers("columns", &[n]),
             integers("depth", &[self.order.k[2].0]),
         ]);
         edits.replace(output, vec![made]);
-        setting.weights.push(Weight {
+        context.weights.push(Weight {
             name: self.weight.tensor.name.clone(),
             values,
             order: self.order,

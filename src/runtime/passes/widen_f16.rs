@@ -7,13 +7,13 @@ use tract_onnx::pb::{
     type_proto,
 };
 
-use super::Setting;
+use super::PassContext;
 
 const F16: i32 = DataType::Float16 as i32;
 const BF16: i32 = DataType::Bfloat16 as i32;
 const F32: i32 = DataType::Float as i32;
 
-pub(super) fn run(model: &mut ModelProto, _setting: &mut Setting) -> Result<(), String> {
+pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<(), String> {
     model.graph.iter_mut().try_for_each(graph)
 }
 

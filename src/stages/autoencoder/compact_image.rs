@@ -71,7 +71,7 @@ impl CompactImage {
         });
     }
 
-    /// Lets go of the rows before this one.
+    /// Frees the rows before this one.
     pub(super) fn release_before(&mut self, row: usize) {
         self.rows[..row].fill_with(Row::default);
     }

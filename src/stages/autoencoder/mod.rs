@@ -39,7 +39,7 @@ impl Decoder {
             return Err(network.error("takes more than latents: easel cannot feed it"));
         }
         Ok(Self {
-            network: LazyNetwork::new(network, Vec::new(), Precision::Fine),
+            network: LazyNetwork::new(network, Vec::new(), Precision::Activations16),
             factor: factor as usize,
         })
     }
@@ -54,7 +54,7 @@ impl Decoder {
         &mut self.network
     }
 
-    /// The ways in which such latents can be decoded.
+    /// How such latents can be decoded.
     pub(crate) fn alternatives<'a, E: From<RuntimeError> + 'a>(
         &'a self,
         workers: &'a Workers,
@@ -141,13 +141,13 @@ impl Decoder {
             let element = self.network.network().inputs()[0].element;
             if let Some((head, sections)) = self.network.load_sections(workers, &latents.shape())? {
                 let sides = [latents.height, latents.width];
-                let course = SectionRunner::new(sections, sides, side, self.factor)?;
-                let count = course.count();
+                let runner = SectionRunner::new(sections, sides, side, self.factor)?;
+                let count = runner.count();
                 proceed(0, count)?;
                 let input = tensor(latents, element).map_err(|error| sections.error(error))?;
                 let made = head.run(workers, vec![input])?;
-                head.forget_scratch(); // until the next picture
-                return course.run(workers, limit, made, &mut |done| proceed(done, count));
+                head.free_scratch(); // until the next picture
+                return runner.run(workers, limit, made, &mut |done| proceed(done, count));
             }
         }
         self.decode_tiles(workers, latents, &tiling, proceed)

@@ -197,17 +197,17 @@ struct Images<'a> {
 
 impl<'a> Images<'a> {
     fn new(
-        course: &SectionRunner<'a>,
+        runner: &SectionRunner<'a>,
         workers: &Workers,
         limit: Option<usize>,
     ) -> Result<Self, RuntimeError> {
-        let sections = course.sections;
+        let sections = runner.sections;
         let isa = Isa::chosen().map_err(|error| sections.error(error))?;
         let groups = sections.values().iter().map(|value| value.groups);
         let moments = groups.map(|groups| vec![Moments::default(); groups.unwrap_or(0)]);
         Ok(Self {
             sections,
-            latents: course.latents,
+            latents: runner.latents,
             level: Level::of(isa),
             threads: workers.threads(),
             limit,
@@ -279,7 +279,7 @@ impl<'a> Images<'a> {
         }
     }
 
-    /// Lets go of what a section will not read again, as it goes on with tiles that begin in this row (in its units).
+    /// Frees what a section will not read again, as it goes on with tiles that begin in this row (in its units).
     fn release(&mut self, number: usize, next: Option<usize>) {
         let section = &self.sections.sections()[number];
         for &read in &section.inputs {

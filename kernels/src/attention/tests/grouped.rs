@@ -16,7 +16,7 @@ fn large() -> Case {
 #[test]
 fn a_group_of_heads_gives_the_bits_of_each_alone() {
     let case = large();
-    for precision in [Precision::Float, Precision::Reduced] {
+    for precision in [Precision::Float, Precision::Low] {
         let together = case.runs(&threads(2), &case.attention(precision, None));
         for sequence in 0..2 * 17 {
             let part = |data: &[f32]| {

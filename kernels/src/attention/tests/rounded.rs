@@ -1,4 +1,4 @@
-//! What rounding may cost: [`Precision::Reduced`] on numbers like those of a U-Net.
+//! What rounding may cost: [`Precision::Low`] on numbers like those of a U-Net.
 
 use super::*;
 
@@ -45,7 +45,7 @@ fn floats(data: &[f32]) -> impl Iterator<Item = f64> {
 fn normal_numbers_lose_a_hundredth() {
     for (queries, keys, features) in [(96, 1024, 40), (64, 512, 80), (64, 256, 160)] {
         let case = gaussian_case(queries, keys, features);
-        let attention = case.attention(Precision::Reduced, None);
+        let attention = case.attention(Precision::Low, None);
         let exact = case.exact(&attention);
         for (kernels, found) in case.runs(&Threads::single(), &attention) {
             let error = relative(floats(&found), &exact);
@@ -62,7 +62,7 @@ fn what_all_keys_share_costs_nothing() {
     for (index, k) in case.k.iter_mut().enumerate() {
         *k += shared[index % shared.len()];
     }
-    let attention = case.attention(Precision::Reduced, None);
+    let attention = case.attention(Precision::Low, None);
     let exact = case.exact(&attention);
     for (kernels, found) in case.int8_runs(&Threads::single(), &attention) {
         let error = relative(floats(&found), &exact);
@@ -87,7 +87,7 @@ fn scores_keep_their_bound() {
         for (index, v) in case.v.iter_mut().enumerate() {
             *v = if index % (KEYS + 1) == 0 { 1.0 } else { 0.0 };
         }
-        let attention = case.attention(Precision::Reduced, None);
+        let attention = case.attention(Precision::Low, None);
         let exact = case.exact(&attention);
         let mean: Vec<f32> = (0..features)
             .map(|feature| {
@@ -118,7 +118,7 @@ fn scores_keep_their_bound() {
     }
 }
 
-/// How far rounding moves a product of a query and a centred key at most: that of [`Precision::Reduced`].
+/// How far rounding moves a product of a query and a centred key at most: that of [`Precision::Low`].
 fn score_bound(query: &[f32], key: &[f32]) -> f64 {
     let max = |row: &[f32]| floats(row).map(f64::abs).fold(0.0, f64::max);
     let sum = |row: &[f32]| floats(row).map(f64::abs).sum::<f64>();

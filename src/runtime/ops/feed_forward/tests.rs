@@ -144,7 +144,7 @@ fn streamed(folder: &Path, layers: [Layer; 2]) -> [Linear; 2] {
         assert!(columns.len() > 1, "parts");
         let parts = columns.into_iter().zip(number..).collect::<Vec<_>>();
         number += parts.len();
-        layer.with(Panels::Passing(stream.clone(), parts))
+        layer.with(Panels::Streamed(stream.clone(), parts))
     })
 }
 

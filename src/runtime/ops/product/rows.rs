@@ -9,9 +9,9 @@ use super::{Panels, Product, Weights, quantize};
 
 impl Product {
     /// Bytes of panels that are read each time they are used.
-    pub(in crate::runtime::ops) fn passing(&self) -> usize {
+    pub(in crate::runtime::ops) fn streamed_bytes(&self) -> usize {
         match self.packed.get().map(|packed| (&packed.panels, packed)) {
-            Some((Panels::Passing(_, parts), packed)) => {
+            Some((Panels::Streamed(_, parts), packed)) => {
                 let bytes = |(columns, _): &(_, _)| packed.weights.part_bytes(columns);
                 parts.iter().map(bytes).sum()
             }
@@ -19,7 +19,7 @@ impl Product {
         }
     }
 
-    /// What [`passing`](Self::passing) may be at most.
+    /// What [`streamed_bytes`](Self::streamed_bytes) may be at most.
     pub(in crate::runtime::ops) fn panels(&self, int8: bool) -> usize {
         /// Panels are padded to no more columns, and to no more steps.
         const MULTIPLE: [usize; 2] = [32, 8];
@@ -32,10 +32,10 @@ impl Product {
     /// Reads the panels that pass, to have them more than once.
     pub(in crate::runtime::ops) fn hold(&self) -> TractResult<Option<Memory>> {
         let packed = self.packed.get().context("the weights are not there yet")?;
-        let Panels::Passing(stream, parts) = &packed.panels else {
+        let Panels::Streamed(stream, parts) = &packed.panels else {
             return Ok(None);
         };
-        let mut all = Memory::zeroed(self.passing());
+        let mut all = Memory::zeroed(self.streamed_bytes());
         let mut rest = &mut all[..];
         for (columns, part) in parts {
             let (now, later) = rest.split_at_mut(packed.weights.part_bytes(columns));

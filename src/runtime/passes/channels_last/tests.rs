@@ -3,9 +3,9 @@ use super::super::testing::{self, noise, random, same_after};
 use super::*;
 
 /// The pass behind the one that makes an operator of images.
-fn both(model: &mut ModelProto, setting: &mut Setting) -> Result<(), String> {
-    super::super::upsample::run(model, setting)?;
-    run(model, setting)
+fn both(model: &mut ModelProto, context: &mut PassContext) -> Result<(), String> {
+    super::super::upsample::run(model, context)?;
+    run(model, context)
 }
 
 const DOUBLED: &str = "u = Resize(x, , scales) mode=nearest coordinate_transformation_mode=asymmetric nearest_mode=floor";

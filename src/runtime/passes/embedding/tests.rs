@@ -35,8 +35,8 @@ fn external(folder: &Path, kind: DataType, bytes: &[u8]) -> TensorProto {
 
 /// What the network gives for these ids after all passes, and how many of its nodes are look-ups of ours.
 fn looked_up(folder: &Path, mut network: ModelProto, ids: &Tensor) -> (Vec<f32>, usize) {
-    let mut setting = Setting::new(folder);
-    run(&mut network, &mut setting).expect("it runs");
+    let mut context = PassContext::new(folder);
+    run(&mut network, &mut context).expect("it runs");
     let ours = {
         let graph = network.graph.as_ref().expect("a graph");
         kinds(graph)
@@ -44,9 +44,9 @@ fn looked_up(folder: &Path, mut network: ModelProto, ids: &Tensor) -> (Vec<f32>,
             .filter(|kind| **kind == "EaselEmbedding")
             .count()
     };
-    super::super::external_data::run(&mut network, &mut setting).expect("it runs");
-    super::super::widen_f16::run(&mut network, &mut setting).expect("it runs");
-    super::super::dequantize::run(&mut network, &mut setting).expect("it runs");
+    super::super::external_data::run(&mut network, &mut context).expect("it runs");
+    super::super::widen_f16::run(&mut network, &mut context).expect("it runs");
+    super::super::dequantize::run(&mut network, &mut context).expect("it runs");
     let output = evaluate(&network, std::slice::from_ref(ids));
     let plain = output.try_as_plain_ram().expect("plain");
     (plain.as_slice::<f32>().expect("f32").to_vec(), ours)
@@ -137,7 +137,7 @@ fn ids_beyond_the_table_and_tables_cut_short_are_errors() {
         let table = external(folder.path(), DataType::Int8, &raw);
         let text = "t = DequantizeLinear(table, s) axis=0\ny = Gather(t, ids)";
         let mut network = model(text, vec![table, float_tensor("s", &[], &[0.5])], &["y"]);
-        run(&mut network, &mut Setting::new(folder.path())).expect("it runs");
+        run(&mut network, &mut PassContext::new(folder.path())).expect("it runs");
         network
     };
     for wrong in [700, -701, i64::MAX, i64::MIN] {
@@ -168,7 +168,7 @@ fn small_tables_and_other_axes_are_left() {
         let table = external(folder.path(), DataType::Float, &floats);
         let small = float_tensor("small", &[2, 2], &noise(4, 1));
         let mut network = model(text, vec![table, small], &["y"]);
-        run(&mut network, &mut Setting::new(folder.path())).expect("it runs");
+        run(&mut network, &mut PassContext::new(folder.path())).expect("it runs");
         assert_eq!(kinds(network.graph.as_ref().expect("a graph")), ["Gather"]);
     }
 }

@@ -15,11 +15,11 @@ fn bytes_tensor(name: &str, dims: &[i64], kind: DataType, bytes: &[u8]) -> Tenso
 /// What a network's nodes and weights are after the pass.
 fn after(text: &str, constants: Vec<TensorProto>) -> Result<(Vec<String>, Vec<Weight>), String> {
     let mut model = model(text, constants, &["y"]);
-    let mut setting = Setting::new(std::path::Path::new(""));
-    run(&mut model, &mut setting)?;
+    let mut context = PassContext::new(std::path::Path::new(""));
+    run(&mut model, &mut context)?;
     let graph = model.graph.expect("a graph");
     let kinds = kinds(&graph).into_iter().map(String::from).collect();
-    Ok((kinds, setting.weights))
+    Ok((kinds, context.weights))
 }
 
 #[test]

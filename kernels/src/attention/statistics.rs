@@ -7,7 +7,7 @@ use crate::vector::Vectorized;
 
 /// What is common to the keys and values of each picture and head.
 #[derive(Debug)]
-pub(super) struct Survey {
+pub(super) struct Statistics {
     features: usize,
     /// The mean of the keys, if they are [centred](Arithmetic::CENTERED), and the largest magnitude of a value, if these are
     /// [bounded](Arithmetic::BOUNDED): one picture and head after the other.
@@ -23,7 +23,7 @@ pub(super) struct Common<'a> {
     pub(super) largest: f32,
 }
 
-impl Survey {
+impl Statistics {
     /// Looks at all tokens, if it matters.
     pub(super) fn new<A: Arithmetic<T, L>, const T: usize, const L: usize>(
         arithmetic: A,

@@ -2,10 +2,11 @@
 
 use super::machine::{Machine, State};
 use super::storage::{self, Reading};
-use super::{bandwidth, milliseconds, page};
+use super::{bandwidth, format, milliseconds};
 use crate::engine::EngineArguments;
+use crate::report::{kernel, peak_within, print};
 use crate::watch::Root;
-use crate::{failure::Failure, interrupt, report};
+use crate::{failure::Failure, interrupt};
 use easel::{
     BenchRequest, Benchmark, CancelToken, Component, LoadOptions, PaintRequest, Pipeline, Timings,
 };
@@ -24,7 +25,7 @@ const PROMPT: &str = "a red house under a blue sky";
 
 /// All that was found.
 #[derive(Debug, Serialize)]
-pub(super) struct Survey {
+pub(super) struct Report {
     pub(super) easel: &'static str,
     pub(super) kernel: &'static str,
     pub(super) threads: usize,
@@ -41,7 +42,7 @@ pub(super) struct Survey {
     pub(super) networks: Vec<Network>,
     pub(super) storage: Option<Reading>,
     pub(super) memory_mb_per_s: f64,
-    /// Of the whole survey.
+    /// Of the whole report.
     pub(super) seconds: f64,
 }
 
@@ -75,19 +76,23 @@ pub(super) struct Network {
 pub(super) fn run(engine: &EngineArguments, json: bool) -> Result<(), Failure> {
     let model = engine.model()?;
     let cancel = interrupt::cancel_on_signal()?;
-    let survey = survey(engine, &model, &cancel)?;
+    let report = measure(engine, &model, &cancel)?;
     let text = if json {
-        serde_json::to_string(&survey)
+        serde_json::to_string(&report)
             .map_err(|error| Failure::Failed(format!("report: {error}")))?
     } else {
-        page::markdown(&survey)
+        format::markdown(&report)
     };
-    report::print(&text, "the report is lost; send it where it can be written")
+    print(&text, "the report is lost; send it where it can be written")
 }
 
-fn survey(engine: &EngineArguments, model: &Path, cancel: &CancelToken) -> Result<Survey, Failure> {
+fn measure(
+    engine: &EngineArguments,
+    model: &Path,
+    cancel: &CancelToken,
+) -> Result<Report, Failure> {
     let begun = Instant::now();
-    let kernel = report::kernel()?;
+    let kernel = kernel()?;
     let options = engine.options();
     let cores = available_parallelism().map_or(1, usize::from);
     let threads = options.threads.unwrap_or(cores);
@@ -116,7 +121,7 @@ fn survey(engine: &EngineArguments, model: &Path, cancel: &CancelToken) -> Resul
             &painting.timings,
         ));
     }
-    let peak_rss_mib = report::peak_within(engine.memory);
+    let peak_rss_mib = peak_within(engine.memory);
     let guided = pictures.first().is_some_and(|first| first.guidance > 1.0);
     let mut networks = Vec::new();
     for component in Component::all_in(model) {
@@ -141,7 +146,7 @@ fn survey(engine: &EngineArguments, model: &Path, cancel: &CancelToken) -> Resul
     let after = State::read(&root);
     say("timing memory");
     let memory_mb_per_s = bandwidth::triad(cores);
-    Ok(Survey {
+    Ok(Report {
         easel: env!("CARGO_PKG_VERSION"),
         kernel,
         threads,
