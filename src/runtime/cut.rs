@@ -1,4 +1,4 @@
-//! A decoder cut into sections, so that a picture can go through it in tiles and come out as if it had not.
+//! An autoencoder cut into sections, so that a picture can go through it in tiles and come out as if it had not.
 //!
 //! A group normalization needs the mean and variance of the whole picture before its first pixel: tiles that go through the network
 //! one after the other cannot know them. Here all tiles go through one section of the network before any goes through the next, and a
@@ -13,32 +13,38 @@
 //! one are kept for the whole picture; of those that a norm reads, the moments are gathered on the way. What reads a value only to make
 //! something else of it (the 1×1 convolution beside a residual block that changes the number of channels) runs with its norm, so that
 //! the value need not be kept any longer.
+//!
+//! An encoder is the same the other way round: its sections take the picture to its last down-sampling, and the rest, with the attention,
+//! runs over the whole.
 
 use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::{
-    GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, tensor_proto::DataType,
-    type_proto,
+    GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto,
+    tensor_proto::DataType, type_proto,
 };
 
-use super::ops::CHANNELS_FIRST;
+use super::ops::{CHANNELS_FIRST, CHANNELS_LAST};
 use super::passes::{int, ints};
 
-/// A network cut into a head and sections.
+/// A network cut into a head, sections, and what is behind them.
 #[derive(Debug)]
 pub(super) struct Cut {
     /// The value of the network that the head makes: value 0, `[1, h, w, c]`.
     pub(super) head: String,
     pub(super) sections: Vec<Section>,
-    /// All values that cross, by number, in the order in which they are made; the last is the picture, `[1, 3, h, w]`.
+    /// All values that cross, by number, in the order in which they are made. The last of a decoder is the picture, `[1, 3, h, w]`;
+    /// that of an encoder is what the rest reads, `[1, h, w, c]`.
     pub(super) values: Vec<Value>,
+    /// Of an encoder: from the last value to the latents.
+    pub(super) rest: Option<ModelProto>,
 }
 
 /// A value that crosses from one section to a later one, or leaves the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Value {
     name: String,
-    /// Its pixels for one of the head's, each way.
+    /// Its pixels for a latent, each way.
     pub(crate) scale: usize,
     pub(crate) channels: usize,
     /// The groups of the norm that reads it.
@@ -57,22 +63,29 @@ pub(crate) struct Section {
     pub(crate) moments: Vec<usize>,
     /// Values that it makes.
     pub(crate) outputs: Vec<usize>,
-    /// The smallest scale among its inputs: tiles begin and end on such pixels.
+    /// The smallest scale of what it reads and makes: tiles begin and end on such pixels.
     pub(crate) unit: usize,
     /// How far its outputs see, in such pixels: so much at a tile's edges inside the picture is wrong.
     pub(crate) reach: usize,
 }
 
-/// Cuts a network that the passes have been over. `None` if there is nothing to gain, as no norm stands behind an up-sampling, or
-/// if something in it is not known to work on tiles.
+/// Cuts a network that the passes have been over. `None` if there is nothing to gain, as no norm stands behind an up-sampling or before
+/// a down-sampling, or if something in it is not known to work on tiles.
 pub(super) fn cut(model: &ModelProto) -> Option<Cut> {
     let graph = model.graph.as_ref()?;
     let [output] = &graph.output[..] else {
         return None;
     };
-    let tail = tail(graph);
+    let (tail, end) = match tail(graph) {
+        tail if !tail.is_empty() => (tail, output.name.as_str()),
+        _ => {
+            let front = front(graph);
+            let end = front.last()?.output[0].as_str();
+            (front, end)
+        }
+    };
     let made: HashSet<&str> = tail.iter().map(|node| node.output[0].as_str()).collect();
-    if !made.contains(output.name.as_str()) || !tail.iter().any(|node| is_norm(node)) {
+    if !made.contains(end) || !tail.iter().any(|node| is_norm(node)) {
         return None;
     }
     let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
@@ -87,7 +100,11 @@ pub(super) fn cut(model: &ModelProto) -> Option<Cut> {
     let [head] = &heads[..] else { return None };
     let reads: Vec<Vec<String>> = tail.iter().map(read).collect();
     let places = places(&tail, &reads, head)?;
-    let values = values(&tail, &reads, &places, head, &output.name)?;
+    let values = values(&tail, &reads, &places, head, end)?;
+    let rest = match end == output.name {
+        true => None,
+        false => Some(rest(model, &made, head, end)?),
+    };
     let count = places.values().max()? + 1;
     let sections = (0..count).map(|number| {
         let nodes = tail.iter().zip(&reads);
@@ -98,6 +115,7 @@ pub(super) fn cut(model: &ModelProto) -> Option<Cut> {
         head: head.clone(),
         sections: sections.collect::<Option<_>>()?,
         values,
+        rest,
     })
 }
 
@@ -117,6 +135,73 @@ fn tail(graph: &GraphProto) -> Vec<&NodeProto> {
         }
     }
     tail
+}
+
+/// The nodes that come before a down-sampling, which is the last, in order; not the one that brings the picture's channels behind its
+/// pixels.
+fn front(graph: &GraphProto) -> Vec<&NodeProto> {
+    let mut wanted: HashSet<&str> = HashSet::new();
+    let mut front = Vec::new();
+    for node in graph
+        .node
+        .iter()
+        .rev()
+        .filter(|node| node.op_type != CHANNELS_LAST)
+    {
+        let wants = node
+            .output
+            .iter()
+            .any(|name| wanted.contains(name.as_str()));
+        if wants || stride(node).is_some_and(|stride| stride > 1) {
+            wanted.extend(node.input.iter().map(String::as_str));
+            front.push(node);
+        }
+    }
+    front.reverse();
+    front
+}
+
+/// What is behind the sections, as a network by itself. It may read nothing else of what was `made` before, nor the `head`.
+fn rest(model: &ModelProto, made: &HashSet<&str>, head: &str, end: &str) -> Option<ModelProto> {
+    let whole = model.graph.as_ref()?;
+    // The head is all that the first value is made of.
+    let mut before: HashSet<&str> = HashSet::from([head]);
+    for node in whole.node.iter().rev() {
+        if node
+            .output
+            .iter()
+            .any(|name| before.contains(name.as_str()))
+        {
+            before.extend(node.input.iter().map(String::as_str));
+        }
+    }
+    let is_made = |node: &NodeProto, names: &HashSet<&str>| {
+        node.output.iter().any(|name| names.contains(name.as_str()))
+    };
+    let nodes = whole.node.iter();
+    let nodes: Vec<&NodeProto> = nodes
+        .filter(|node| !is_made(node, made) && !is_made(node, &before))
+        .collect();
+    let constants: HashSet<&str> = whole.initializer.iter().map(|t| t.name.as_str()).collect();
+    let mut reads = nodes.iter().flat_map(|node| &node.input);
+    let foreign = |name: &String| {
+        let name = name.as_str();
+        name != end && !constants.contains(name) && (made.contains(name) || before.contains(name))
+    };
+    if reads.any(foreign) {
+        return None;
+    }
+    let graph = GraphProto {
+        input: vec![named(end.to_owned(), DataType::Float)],
+        output: whole.output.clone(),
+        initializer: read_by(whole, nodes.iter().copied()),
+        node: nodes.into_iter().cloned().collect(),
+        ..GraphProto::default()
+    };
+    Some(ModelProto {
+        graph: Some(graph),
+        ..model_without_graph(model)
+    })
 }
 
 /// By a value's name, the section that makes it: the first in which all that is read for it is there.
@@ -192,9 +277,12 @@ fn values(
             last,
         });
     }
-    // Their scales and channels, from the head's, which has as many as the first convolution takes.
+    // Their scales and channels, from the head's, which has as many as the first convolution takes. How often a picture is halved is
+    // known at its end.
     let convolution = tail.iter().find(|node| node.op_type == "EaselConv2d")?;
-    let mut shapes = HashMap::from([(head, (1, number(convolution, "depth")?))]);
+    let mut strides = tail.iter().map(|node| stride(node).unwrap_or(1));
+    let start = strides.try_fold(1_usize, usize::checked_mul)?;
+    let mut shapes = HashMap::from([(head, (start, number(convolution, "depth")?))]);
     for (node, reads) in tail.iter().zip(reads) {
         let mut read = reads.iter().map(|name| shapes[name.as_str()]);
         let (scale, channels) = read.next()?;
@@ -205,10 +293,19 @@ fn values(
             "EaselConv2d" => number(node, "columns")?,
             _ => channels,
         };
-        shapes.insert(&node.output[0], (scale * factor(node)?, channels));
+        let (larger, smaller) = factor(node)?;
+        if !scale.is_multiple_of(smaller) {
+            return None;
+        }
+        shapes.insert(&node.output[0], (scale * larger / smaller, channels));
     }
+    let coarsest = shapes.values().map(|(scale, _)| *scale).min()?;
     for value in &mut found {
         (value.scale, value.channels) = shapes[value.name.as_str()];
+        if !value.scale.is_multiple_of(coarsest) {
+            return None;
+        }
+        value.scale /= coarsest;
     }
     // The picture is the last, and nobody in the network reads it.
     let is_picture = |value: &Value| value.name == output && value.last == usize::MAX;
@@ -220,11 +317,21 @@ fn number(node: &NodeProto, name: &str) -> Option<usize> {
     usize::try_from(*ints(node, name)?.first()?).ok()
 }
 
-/// How many pixels the node makes of one, each way; `None` if it is not one that works on tiles.
-fn factor(node: &NodeProto) -> Option<usize> {
+/// How many pixels the node makes of how many, each way; `None` if it is not one that works on tiles.
+fn factor(node: &NodeProto) -> Option<(usize, usize)> {
     match node.op_type.as_str() {
-        "EaselUpsample" => number(node, "factor"),
-        _ => padding(node).map(|_| 1),
+        "EaselUpsample" => Some((number(node, "factor")?, 1)),
+        _ => padding(node).map(|_| (1, stride(node).unwrap_or(1))),
+    }
+}
+
+/// Pixels of a convolution's image for one that it makes, each way; `None` if it is none, or has two such numbers.
+fn stride(node: &NodeProto) -> Option<usize> {
+    match ints(node, "strides") {
+        Some(&[down, right]) if node.op_type == "EaselConv2d" && down == right && down > 0 => {
+            usize::try_from(down).ok()
+        }
+        _ => None,
     }
 }
 
@@ -240,13 +347,26 @@ fn padding(node: &NodeProto) -> Option<usize> {
             let (kernel, dilations) = (kernel?, dilations?);
             let reach = kernel.iter().zip(&dilations).map(|(k, d)| (k - 1) * d);
             let reach: Vec<usize> = reach.collect();
-            let (&[down, right], pads) = (&reach[..], list("pads")?) else {
+            let (&[down, right], &[top, left, bottom, end]) = (&reach[..], &list("pads")?[..])
+            else {
                 return None;
             };
-            let same = [down, right, down, right].map(|reach| reach / 2);
-            let even = down % 2 == 0 && right % 2 == 0;
-            let plain = list("strides")?.iter().all(|stride| *stride == 1);
-            (even && plain && pads == same).then_some(down.max(right) / 2)
+            match stride(node)? {
+                1 => {
+                    let same = [down, right].map(|reach| reach / 2);
+                    let even = down % 2 == 0 && right % 2 == 0;
+                    let fits = [top, left] == same && [bottom, end] == same;
+                    (even && fits).then_some(down.max(right) / 2)
+                }
+                // As many windows as there are whole steps: the last may lack no more than a step.
+                stride => {
+                    let fits = |reach: usize, padding: usize| {
+                        (reach + 1).saturating_sub(stride) <= padding && padding <= reach
+                    };
+                    let fit = fits(down, top + bottom) && fits(right, left + end);
+                    fit.then_some(top.max(left).max(bottom).max(end))
+                }
+            }
         }
         // Channels come first again in the picture alone: `Section::new` sees to it.
         "EaselUpsample" | "EaselGroupNorm" | "EaselActivation" | CHANNELS_FIRST | "Add" | "Sub"
@@ -289,7 +409,8 @@ impl Section {
         if moments.iter().any(|number| !inputs.contains(number)) {
             return None;
         }
-        let unit = inputs.iter().map(|number| values[*number].scale).min()?;
+        let crossing = inputs.iter().chain(&outputs);
+        let unit = crossing.map(|number| values[*number].scale).min()?;
         // How far each value sees, in its own pixels.
         let mut seen: HashMap<&str, usize> = HashMap::new();
         let mut graph = GraphProto::default();
@@ -298,7 +419,9 @@ impl Section {
                 .iter()
                 .filter_map(|name| seen.get(name.as_str()))
                 .max();
-            let reach = (before.copied().unwrap_or(0) + padding(node)?) * factor(node)?;
+            let (larger, smaller) = factor(node)?;
+            let reach = (before.copied().unwrap_or(0) + padding(node)?) * larger;
+            let reach = reach.div_ceil(smaller);
             seen.insert(&node.output[0], reach);
             let picture = values
                 .last()
@@ -318,20 +441,6 @@ impl Section {
             seen[value.name.as_str()].div_ceil(value.scale / unit)
         });
         let reach = reach.max()?;
-        let named = |name: String, element: DataType| {
-            let tensor = type_proto::Tensor {
-                elem_type: element as i32,
-                shape: None, // when it is built
-            };
-            ValueInfoProto {
-                name,
-                r#type: Some(TypeProto {
-                    value: Some(type_proto::Value::TensorType(tensor)),
-                    ..TypeProto::default()
-                }),
-                ..ValueInfoProto::default()
-            }
-        };
         let float = |name| named(name, DataType::Float);
         let name = |number: &usize| values[*number].name.clone();
         graph.input = inputs.iter().map(name).map(float).collect();
@@ -341,11 +450,7 @@ impl Section {
         let moments_read = moments_read.map(|name| named(name, DataType::Double));
         graph.input.extend(moments_read);
         graph.output = outputs.iter().map(name).map(float).collect();
-        let constants = whole.initializer.iter().filter(|tensor| {
-            let mut reads = nodes.iter().flat_map(|(node, _)| &node.input);
-            reads.any(|name| *name == tensor.name)
-        });
-        graph.initializer = constants.cloned().collect();
+        graph.initializer = read_by(whole, nodes.iter().map(|(node, _)| **node));
         Some(Self {
             model: ModelProto {
                 graph: Some(graph),
@@ -358,6 +463,32 @@ impl Section {
             reach,
         })
     }
+}
+
+/// An input of a network.
+fn named(name: String, element: DataType) -> ValueInfoProto {
+    let tensor = type_proto::Tensor {
+        elem_type: element as i32,
+        shape: None, // when it is built
+    };
+    ValueInfoProto {
+        name,
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(tensor)),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    }
+}
+
+/// The constants that these nodes read.
+fn read_by<'n>(whole: &GraphProto, nodes: impl Iterator<Item = &'n NodeProto>) -> Vec<TensorProto> {
+    let reads: HashSet<&str> = nodes
+        .flat_map(|node| node.input.iter().map(String::as_str))
+        .collect();
+    let constants = whole.initializer.iter();
+    let read = constants.filter(|tensor| reads.contains(tensor.name.as_str()));
+    read.cloned().collect()
 }
 
 /// The name of a value's moments.

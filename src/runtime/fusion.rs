@@ -232,7 +232,7 @@ mod tests {
                 &workers,
                 shapes,
                 &Wanted::default(),
-                Precision::Activations16,
+                Precision::Activations16 { scale: 1 },
             )
             .and_then(|prepared| prepared.load(&workers, Residency::Whole, None))
             .expect("it builds");

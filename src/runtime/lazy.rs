@@ -100,7 +100,7 @@ impl LazyNetwork {
         Ok(&self.loaded.as_ref().expect("loaded above").plan)
     }
 
-    /// The network in sections for latents of this shape, not loaded; `None` if it is not to be cut.
+    /// The network in sections for an input of this shape, not loaded; `None` if it is not to be cut.
     pub(crate) fn sections(
         &self,
         workers: &Workers,
@@ -139,6 +139,11 @@ impl LazyNetwork {
             .sections
             .as_ref()
             .map(|sections| (&loaded.plan, sections)))
+    }
+
+    /// How its weights are there.
+    pub(crate) fn residency(&self) -> Residency {
+        self.residency
     }
 
     /// Bytes that the process may take while the network runs.

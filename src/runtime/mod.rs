@@ -95,8 +95,11 @@ pub(crate) struct InputSpec {
 pub(crate) enum Precision {
     /// 8 bits: errors average out, over steps and tokens.
     Activations8,
-    /// 16 bits where images are small, as a decoder's: its output is what people see.
-    Activations16,
+    /// 16 bits where images are small, as an autoencoder's: what it makes is what people see.
+    Activations16 {
+        /// Pixels of the network's input for a latent, each way.
+        scale: usize,
+    },
 }
 
 /// One output as the file declares it.
@@ -216,7 +219,10 @@ impl Network {
         let aim = Arc::new(Aim {
             inputs: elements.zip(shapes.iter().cloned()).collect(),
             wanted: wanted.clone(),
-            pixels16: (precision == Precision::Activations16).then(|| pixels16(&shapes[0])),
+            pixels16: match precision {
+                Precision::Activations8 => None,
+                Precision::Activations16 { scale } => Some(pixels16(&shapes[0]) / (scale * scale)),
+            },
             limits: workers.limits(),
         });
         let prepared = |model, source| Prepared {
@@ -254,7 +260,7 @@ impl Network {
             }
         }
         // For the cache, and for who may cut the network into sections.
-        let wanted = cache.is_some() || precision == Precision::Activations16;
+        let wanted = cache.is_some() || precision != Precision::Activations8;
         let path = self.path.clone();
         let made = self.within(workers, move || {
             let mut proto = proto;
@@ -430,7 +436,7 @@ fn is_finite(tensor: &Tensor) -> bool {
     })
 }
 
-/// Pixels of images up to which [`Precision::Activations16`] quantizes to 16 bits: twice as high and wide as the input `[n, c, h, w]`.
+/// Pixels of images up to which [`Precision::Activations16`] quantizes to 16 bits: twice as high and wide as latents `[n, c, h, w]`.
 fn pixels16(input: &[usize]) -> usize {
     match input {
         [_, _, height, width] => 2 * 2 * height * width,

@@ -1,4 +1,4 @@
-//! A network [cut](super::cut) into sections, each of which is built when its turn comes.
+//! An autoencoder [cut](super::cut) into sections, each of which is built when its turn comes.
 
 use easel_kernels::norm::Moments;
 use tract_core::prelude::{Datum as _, IntoTensor as _, Tensor, tract_ndarray};
@@ -14,10 +14,12 @@ pub(crate) struct Sections {
     whole: Prepared,
     head: Prepared,
     cut: Cut,
+    /// Height and width of what the head makes.
+    size: [usize; 2],
 }
 
 impl Sections {
-    /// Of a network for latents of this shape, `[1, c, h, w]`.
+    /// Of a network for latents, or a picture, of this shape: `[1, c, h, w]`.
     pub(super) fn of(whole: Prepared, shape: &[usize]) -> Result<Option<Self>, RuntimeError> {
         let proto = whole.graph()?;
         let Some(cut) = cut::cut(&proto) else {
@@ -45,19 +47,49 @@ impl Sections {
         let same = matches!((made, shape), (Some(&[1, h, w, c]), &[1, _, height, width])
             if [h, w, c] == [height, width, cut.values[0].channels]);
         let head = whole.part(head);
-        Ok(same.then_some(Self { whole, head, cut }))
+        let size = [shape[2], shape[3]];
+        Ok(same.then_some(Self {
+            whole,
+            head,
+            cut,
+            size,
+        }))
     }
 
     pub(crate) fn sections(&self) -> &[Section] {
         &self.cut.sections
     }
 
-    /// What crosses from one to another, the head's first, the picture last.
+    /// What crosses from one to another, the head's first, the end of the sections last.
     pub(crate) fn values(&self) -> &[Value] {
         &self.cut.values
     }
 
-    /// What the head, which takes the latents and makes value 0, needs to run.
+    /// Whether it is a decoder, whose last section makes the picture.
+    pub(crate) fn ends_in_picture(&self) -> bool {
+        self.cut.rest.is_none()
+    }
+
+    /// Of an encoder, what takes the last value, `[1, h, w, c]`, to the latents.
+    pub(crate) fn rest(&self) -> Result<Option<Prepared>, RuntimeError> {
+        let Some(proto) = self.cut.rest.clone() else {
+            return Ok(None);
+        };
+        let [first, .., last] = &self.cut.values[..] else {
+            return Ok(None);
+        };
+        let [height, width] = self.size.map(|side| side * last.scale / first.scale);
+        let aim = Aim {
+            inputs: vec![(f32::datum_type(), vec![1, height, width, last.channels])],
+            wanted: Wanted::default(),
+            pixels16: Some(pixels16(&[1, 1, height, width])),
+            limits: self.whole.limits,
+        };
+        let model = self.whole.within(move || import(proto, &aim))?;
+        Ok(Some(self.whole.part(model)))
+    }
+
+    /// What the head, which makes value 0, needs to run.
     pub(crate) fn head_needs(&self) -> Result<Needs, RuntimeError> {
         self.head.needs()
     }

@@ -13,6 +13,7 @@ mod graph;
 mod group_norm;
 mod identities;
 mod layer_norm;
+mod padding;
 mod split_dequantize;
 mod standard;
 #[cfg(test)]
@@ -55,11 +56,13 @@ impl PassContext {
 }
 
 /// In order; each works on what the one before it left.
-const PASSES: [(&str, Pass); 16] = [
+const PASSES: [(&str, Pass); 17] = [
     // So that patterns find constants in one place.
     ("constants", constants::run),
     // Looks at structure alone, and knows the standard's operators.
     ("crop upsampled", crop_upsampled::run),
+    // It changes convolutions, which are ours later.
+    ("padding", padding::run),
     // It makes weights of the kind that the next pass knows.
     ("dynamic int8", dynamic_int8::run),
     // First of those that look at values: what becomes ours here is never copied.

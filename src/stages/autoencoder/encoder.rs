@@ -4,9 +4,12 @@ use std::path::Path;
 
 use tract_core::prelude::Tensor;
 
+use super::alternatives::Subject;
+use super::in_sections;
+use super::sections::SectionRunner;
 use crate::component::Component;
 use crate::latents::Latents;
-use crate::memory::{Alternative, Alternatives};
+use crate::memory::Alternatives;
 use crate::runtime::{LazyNetwork, Network, Precision, RuntimeError, Workers, values};
 use crate::tiling::{Tile, Tiling};
 use crate::watched::CancelToken;
@@ -32,7 +35,13 @@ impl Encoder {
             return Err(network.error("takes more than a picture: easel cannot feed it"));
         }
         Ok(Self {
-            network: LazyNetwork::new(network, Vec::new(), Precision::Fine),
+            network: LazyNetwork::new(
+                network,
+                Vec::new(),
+                Precision::Activations16 {
+                    scale: factor as usize,
+                },
+            ),
             factor: factor as usize,
             channels,
         })
@@ -60,31 +69,21 @@ impl Encoder {
         workers: &'a Workers,
         [height, width]: [usize; 2],
     ) -> Alternatives<'a, E> {
-        let tiles: Vec<Tile> = Tile::from_large_to_small(height, width)
-            .filter(|tile| !matches!(tile, Tile::Side(_)))
-            .collect();
-        let alternative = move |number: usize| {
-            let Some(&tile) = tiles.get(number) else {
-                return Ok(None);
-            };
-            let tiling = Tiling::new(height, width, tile);
-            let mut needs = self.network.needs(workers, &self.shapes(&tiling))?;
-            // The picture, and that of a tile.
-            let pixels = (height * width + tiling.shape()[0] * tiling.shape()[1])
-                * self.factor
-                * self.factor;
-            needs.graph += 3 * pixels * size_of::<f32>();
-            Ok(Some(Alternative {
-                needs,
-                passes: 1,
-                tile,
-                tiles: Some((tiling.shape(), tiling.count())),
-            }))
+        let factor = self.factor;
+        let subject = Subject {
+            network: &self.network,
+            workers,
+            latents: [height, width],
+            factor,
+            channels: 3,
+            scale: factor,
         };
-        Alternatives {
-            component: Component::VAE_ENCODER,
-            number: Box::new(alternative),
-        }
+        // The picture, and that of a tile.
+        subject.alternatives(move |tiling| {
+            let [rows, columns] = tiling.shape();
+            let pixels = (height * width + rows * columns) * factor * factor;
+            3 * pixels * size_of::<f32>()
+        })
     }
 
     /// Encodes `planes`, `[3, height, width]` in [-1, 1], of so many latents each way. `proceed` is asked before each tile; its error
@@ -97,7 +96,13 @@ impl Encoder {
         tile: Tile,
         proceed: &mut dyn FnMut() -> Result<(), E>,
     ) -> Result<Latents, E> {
+        let sides = [height, width];
         let tiling = Tiling::new(height, width, tile);
+        if let Some(side) = in_sections(&tiling, tile)
+            && let Some(means) = self.encode_in_sections(workers, planes, sides, side, proceed)?
+        {
+            return Ok(self.latents(means, sides));
+        }
         let mut latents = Latents::zeros(self.channels, height, width);
         let (down, across) = (tiling.rows.shares(), tiling.columns.shares());
         let [tile_height, tile_width] = tiling.shape();
@@ -123,6 +128,35 @@ impl Encoder {
         Ok(latents)
     }
 
+    /// The means of a picture that goes through the network section by section; `None` if the network cannot be cut.
+    fn encode_in_sections<E: From<RuntimeError>>(
+        &mut self,
+        workers: &Workers,
+        planes: &[f32],
+        sides: [usize; 2],
+        side: usize,
+        proceed: &mut dyn FnMut() -> Result<(), E>,
+    ) -> Result<Option<Vec<f32>>, E> {
+        let [height, width] = sides.map(|side| side * self.factor);
+        let shape = [1, 3, height, width];
+        let input = self.tensor(&shape, planes)?;
+        let (residency, limit) = (self.network.residency(), self.network.limit());
+        let Some((head, sections)) = self.network.load_sections(workers, &shape)? else {
+            return Ok(None);
+        };
+        proceed()?;
+        let runner = SectionRunner::new(sections, sides, side, self.factor)?;
+        let made = head.run(workers, vec![input])?;
+        head.free_scratch(); // until the next picture
+        let border = runner.border(workers, limit, made, &mut |_| proceed())?;
+        let rest = sections.rest()?;
+        let rest = rest.ok_or_else(|| sections.error("is no encoder"))?;
+        let (rest, _) = rest.load(workers, residency, limit)?;
+        proceed()?;
+        let output = rest.run(workers, vec![border])?;
+        Ok(Some(self.means(&output, sides)?))
+    }
+
     /// The means, `[channels, height, width]`.
     fn encode_part(
         &mut self,
@@ -130,14 +164,29 @@ impl Encoder {
         planes: Vec<f32>,
         [height, width]: [usize; 2],
     ) -> Result<Vec<f32>, RuntimeError> {
-        let network = self.network.network();
+        let sides = [height, width];
         let shape = [1, 3, height * self.factor, width * self.factor];
-        let input = Tensor::from_shape(&shape, &planes)
-            .and_then(|tensor| Ok(tensor.cast_to_dt(network.inputs()[0].element)?.into_owned()))
-            .map_err(|error| network.error(error.to_string()))?;
+        let input = self.tensor(&shape, &planes)?;
         drop(planes);
         let plan = self.network.load(workers, &[shape.to_vec()])?;
         let output = plan.run(workers, vec![input])?;
+        self.means(&output, sides)
+    }
+
+    /// Planes as the network's input.
+    fn tensor(&self, shape: &[usize], planes: &[f32]) -> Result<Tensor, RuntimeError> {
+        let network = self.network.network();
+        Tensor::from_shape(shape, planes)
+            .and_then(|tensor| Ok(tensor.cast_to_dt(network.inputs()[0].element)?.into_owned()))
+            .map_err(|error| network.error(error.to_string()))
+    }
+
+    /// Of what the network made, the means.
+    fn means(
+        &self,
+        output: &Tensor,
+        [height, width]: [usize; 2],
+    ) -> Result<Vec<f32>, RuntimeError> {
         // Mean and log variance, one behind the other; small autoencoders know no variance.
         let fits = |channels| output.shape() == [1, channels, height, width];
         if !fits(2 * self.channels) && !fits(self.channels) {
@@ -147,13 +196,16 @@ impl Encoder {
                 2 * self.channels,
             )));
         }
-        Ok(values(&output)[..self.channels * height * width].to_vec())
+        Ok(values(output)[..self.channels * height * width].to_vec())
     }
 
-    /// Of the network's input.
-    fn shapes(&self, tiling: &Tiling) -> [Vec<usize>; 1] {
-        let [height, width] = tiling.shape().map(|side| side * self.factor);
-        [vec![1, 3, height, width]]
+    fn latents(&self, data: Vec<f32>, [height, width]: [usize; 2]) -> Latents {
+        Latents {
+            channels: self.channels,
+            height,
+            width,
+            data,
+        }
     }
 }
 

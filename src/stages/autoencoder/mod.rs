@@ -1,5 +1,6 @@
-//! Latents become the picture, at once or in tiles.
+//! Latents become the picture, at once or in tiles; and the other way round.
 
+mod alternatives;
 mod canvas;
 mod compact_image;
 mod encoder;
@@ -7,18 +8,18 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-use std::cell::OnceCell;
 use std::path::Path;
 
 use tract_core::prelude::{DatumType, Tensor, TractResult};
 
 use crate::component::Component;
 use crate::latents::Latents;
-use crate::memory::{Alternative, Alternatives};
+use crate::memory::Alternatives;
 use crate::picture::Picture;
 use crate::runtime::{LazyNetwork, Network, Precision, RuntimeError, Workers, values};
 use crate::tiling::{Tile, Tiling};
 use crate::watched::CancelToken;
+use alternatives::Subject;
 use canvas::Canvas;
 pub(crate) use encoder::Encoder;
 use sections::SectionRunner;
@@ -39,7 +40,7 @@ impl Decoder {
             return Err(network.error("takes more than latents: easel cannot feed it"));
         }
         Ok(Self {
-            network: LazyNetwork::new(network, Vec::new(), Precision::Activations16),
+            network: LazyNetwork::new(network, Vec::new(), Precision::Activations16 { scale: 1 }),
             factor: factor as usize,
         })
     }
@@ -60,50 +61,21 @@ impl Decoder {
         workers: &'a Workers,
         latents: &'a Latents,
     ) -> Alternatives<'a, E> {
-        // Nobody who has room for the whole asks whether the network can be cut.
-        let sections = OnceCell::new();
-        let tiles: Vec<Tile> = Tile::from_large_to_small(latents.height, latents.width).collect();
-        let alternative = move |number: usize| {
-            let Some(&tile) = tiles.get(number) else {
-                return Ok(None);
-            };
-            let sections = match (tile, sections.get()) {
-                (Tile::Whole, _) => &None,
-                (_, Some(sections)) => sections,
-                (_, None) => {
-                    let found = self.network.sections(workers, &latents.shape())?;
-                    sections.get_or_init(|| found)
-                }
-            };
-            if matches!(tile, Tile::Apart(_)) && sections.is_none() {
-                return Ok(None); // as the tiles before
-            }
-            let tiling = Tiling::new(latents.height, latents.width, tile);
-            let mut needs = match (tile, sections) {
-                (Tile::Side(side), Some(sections)) => {
-                    let sides = [latents.height, latents.width];
-                    SectionRunner::new(sections, sides, side, self.factor)?.needs()?
-                }
-                _ => self
-                    .network
-                    .needs(workers, &shapes(latents.channels, &tiling))?,
-            };
-            let (rows, width) = (tiling.shape()[0] * self.factor, latents.width * self.factor);
-            let picture = 3 * latents.height * self.factor * width;
-            // The picture, the rows in progress and those decoded last, as f32.
-            needs.graph += picture + 2 * 3 * rows * width * size_of::<f32>();
-            let tiles = (tiling.shape(), tiling.count());
-            Ok(Some(Alternative {
-                needs,
-                passes: 1,
-                tile,
-                tiles: Some(tiles),
-            }))
+        let factor = self.factor;
+        let subject = Subject {
+            network: &self.network,
+            workers,
+            latents: [latents.height, latents.width],
+            factor,
+            channels: latents.channels,
+            scale: 1,
         };
-        Alternatives {
-            component: Component::VAE_DECODER,
-            number: Box::new(alternative),
-        }
+        subject.alternatives(move |tiling| {
+            let (rows, width) = (tiling.shape()[0] * factor, latents.width * factor);
+            let picture = 3 * latents.height * factor * width;
+            // The picture, the rows in progress and those decoded last, as f32.
+            picture + 2 * 3 * rows * width * size_of::<f32>()
+        })
     }
 
     /// Loads the network for such tiles of such latents, unless it is there already.
@@ -147,7 +119,7 @@ impl Decoder {
                 let input = tensor(latents, element).map_err(|error| sections.error(error))?;
                 let made = head.run(workers, vec![input])?;
                 head.free_scratch(); // until the next picture
-                return runner.run(workers, limit, made, &mut |done| proceed(done, count));
+                return runner.picture(workers, limit, made, &mut |done| proceed(done, count));
             }
         }
         self.decode_tiles(workers, latents, &tiling, proceed)

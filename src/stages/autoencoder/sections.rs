@@ -38,11 +38,14 @@ impl<'a> SectionRunner<'a> {
         side: usize,
         factor: usize,
     ) -> Result<Self, RuntimeError> {
-        let picture = sections.values().last().expect("a network makes something");
-        let found = (picture.scale, picture.channels);
+        let picture = match sections.ends_in_picture() {
+            true => sections.values().last(),
+            false => sections.values().first(),
+        };
+        let found = picture.map_or((0, 0), |picture| (picture.scale, picture.channels));
         if found != (factor, 3) {
             return Err(sections.error(format!(
-                "picture has {} channels and {} pixels for a latent, expected 3 and {factor}: its config.json is of another decoder",
+                "picture has {} channels and {} pixels for a latent, expected 3 and {factor}: its config.json is of another model",
                 found.1, found.0
             )));
         }
@@ -55,15 +58,12 @@ impl<'a> SectionRunner<'a> {
 
     /// The tiles of a section, in its units. What a section computes wrong at a tile's edges is not used.
     fn tiling(&self, section: &Section) -> Tiling {
-        let last = self.sections.values().len() - 1;
         // Of an overlap each tile takes half. In the picture half of it fades, a quarter on each side is thrown away.
-        let overlap = if section.outputs.contains(&last) {
-            4
-        } else {
-            2
-        } * section.reach;
+        let fades = section.outputs.iter().any(|made| self.is_picture(*made));
+        let overlap = if fades { 4 } else { 2 } * section.reach;
         // Coarse images have more channels, but far less is kept of them: their tiles are larger than those of the picture.
-        let picture = self.sections.values()[last].scale;
+        let values = self.sections.values().iter();
+        let picture = values.map(|value| value.scale).max().unwrap_or(1);
         let side = (self.side * (section.unit * picture).isqrt()).max(2 * overlap);
         let [height, width] = self.latents.map(|latents| latents * section.unit);
         Tiling::with_overlap(height, width, Tile::Side(side), overlap)
@@ -75,9 +75,22 @@ impl<'a> SectionRunner<'a> {
         sections.map(|section| self.tiling(section).count()).sum()
     }
 
-    /// What the head and the sections need to run.
+    /// Whether a value is a decoder's picture.
+    fn is_picture(&self, number: usize) -> bool {
+        self.sections.ends_in_picture() && number + 1 == self.sections.values().len()
+    }
+
+    /// What the head, the sections and the rest need to run.
     pub(super) fn needs(&self) -> Result<Needs, RuntimeError> {
         let mut all = self.sections.head_needs()?;
+        if let Some(rest) = self.sections.rest()? {
+            let rest = rest.needs()?;
+            let border = self.kept_whole(self.sections.values().len() - 1);
+            all.graph += rest.graph;
+            all.sizes = rest.sizes;
+            let activations = rest.activations.iter().map(|bytes| border + bytes);
+            all.activations.extend(activations);
+        }
         for (number, section) in self.sections.sections().iter().enumerate() {
             let tiling = self.tiling(section);
             let prepared = self.sections.section(number, tiling.shape())?;
@@ -88,6 +101,13 @@ impl<'a> SectionRunner<'a> {
             all.activations.extend(activations);
         }
         Ok(all)
+    }
+
+    /// Bytes of a value, all of it.
+    fn kept_whole(&self, number: usize) -> usize {
+        let value = &self.sections.values()[number];
+        let [height, width] = self.latents.map(|side| side * value.scale);
+        CompactImage::row_bytes(width, value.channels) * height
     }
 
     /// Bytes of what is kept while a section runs, at the fullest moment.
@@ -116,24 +136,55 @@ impl<'a> SectionRunner<'a> {
                     let gone = if all[made].last == number { top } else { 0 };
                     bytes(made, self.latents[0] * section.unit - gone, section.unit)
                 });
-                let made = section.outputs.iter().filter(|made| **made + 1 < all.len());
+                let made = section
+                    .outputs
+                    .iter()
+                    .filter(|made| !self.is_picture(**made));
                 let made = made.map(|made| bytes(*made, share.end, section.unit));
                 there.chain(made).sum()
             });
         moments.max().unwrap_or(0)
     }
 
-    /// From what the head made to the picture. `proceed` is asked before each tile, with how many are done.
-    pub(super) fn run<E: From<RuntimeError>>(
+    /// From what a decoder's head made to the picture. `proceed` is asked before each tile, with how many are done.
+    pub(super) fn picture<E: From<RuntimeError>>(
         &self,
         workers: &Workers,
         limit: Option<usize>,
         head: Tensor,
         proceed: &mut dyn FnMut(usize) -> Result<(), E>,
     ) -> Result<Picture, E> {
+        let (_, canvas) = self.run(workers, limit, head, proceed)?;
+        let canvas = canvas.expect("the last section makes the picture");
+        Ok(canvas.into_picture())
+    }
+
+    /// From a picture as an encoder's head made it to what its rest reads.
+    pub(super) fn border<E: From<RuntimeError>>(
+        &self,
+        workers: &Workers,
+        limit: Option<usize>,
+        head: Tensor,
+        proceed: &mut dyn FnMut(usize) -> Result<(), E>,
+    ) -> Result<Tensor, E> {
+        let (images, _) = self.run(workers, limit, head, proceed)?;
+        let last = self.sections.values().len() - 1;
+        let scale = self.sections.values()[last].scale;
+        let whole = self.latents.map(|side| 0..side * scale);
+        let tensor = images.read(last, whole);
+        Ok(tensor.map_err(|error| self.sections.error(error))?)
+    }
+
+    fn run<E: From<RuntimeError>>(
+        &self,
+        workers: &Workers,
+        limit: Option<usize>,
+        head: Tensor,
+        proceed: &mut dyn FnMut(usize) -> Result<(), E>,
+    ) -> Result<(Images<'a>, Option<Canvas>), E> {
         let all = self.sections.values();
         let mut images = Images::new(self, workers, limit)?;
-        let whole = self.latents.map(|side| 0..side);
+        let whole = self.latents.map(|side| 0..side * all[0].scale);
         images.begin(0);
         images.put(0, &head, &whole, &whole);
         drop(head);
@@ -144,7 +195,7 @@ impl<'a> SectionRunner<'a> {
             let plan = self.sections.section(number, tiling.shape())?;
             let (plan, _) = plan.load(workers, Residency::Whole, limit)?;
             for made in &section.outputs {
-                if *made + 1 == all.len() {
+                if self.is_picture(*made) {
                     canvas = Some(Canvas::new(&tiling, all[*made].scale / section.unit));
                 } else {
                     images.begin(*made);
@@ -159,7 +210,7 @@ impl<'a> SectionRunner<'a> {
                     let share = [shares[0][row].clone(), shares[1][column].clone()];
                     let outputs = plan.run_all(workers, images.inputs(section, &tile)?)?;
                     for (&made, output) in section.outputs.iter().zip(&outputs) {
-                        if made + 1 == all.len() {
+                        if self.is_picture(made) {
                             let canvas = canvas.as_mut().expect("begun above");
                             canvas.put([row, column], values(output));
                         } else {
@@ -173,8 +224,7 @@ impl<'a> SectionRunner<'a> {
                 images.release(number, tiling.rows.origins.get(row + 1).copied());
             }
         }
-        let canvas = canvas.expect("the last section makes the picture");
-        Ok(canvas.into_picture())
+        Ok((images, canvas))
     }
 }
 

@@ -10,6 +10,8 @@ use crate::model_dir::ModelDir;
 use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::{CancelToken, LoadOptions, PaintRequest, Pipeline};
 
+mod encoder;
+
 /// dB, that tiles may differ from the whole.
 const LIMIT: f64 = 45.0;
 
