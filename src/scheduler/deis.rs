@@ -110,19 +110,18 @@ impl Sampler for Deis {
         self.history.clear();
     }
 
-    fn step(&mut self, step: Step<'_>) {
+    fn step(&mut self, mut step: Step<'_>) {
+        let level = self.path.level(step.index, self.prediction);
+        step.predict_clean(level, self.prediction);
         let Step {
             index,
-            output,
             sample,
             denoised,
             ..
         } = step;
-        let level = self.path.level(index, self.prediction);
         let (from, to) = (self.path.points[index], self.path.points[index + 1]);
         self.noise.clear();
-        for ((x, clean), output) in sample.iter().zip(denoised).zip(output) {
-            *clean = level.clean(self.prediction, *x, *output);
+        for (x, clean) in sample.iter().zip(&*denoised) {
             self.noise.push((x - from.alpha * *clean) / from.sigma);
         }
         self.history.push(&self.noise);

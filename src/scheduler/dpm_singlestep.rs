@@ -3,7 +3,7 @@
 
 use super::Run;
 use super::dpm_schedule::{Path, SINGLESTEP};
-use super::dpm_solver::{Algorithm, Stride, heun};
+use super::dpm_weights::{Algorithm, Stride, Weights, heun};
 use super::error::SchedulerError;
 use super::history::History;
 use super::options::Options;
@@ -78,18 +78,16 @@ impl Sampler for Singlestep {
         self.algorithm == Algorithm::Sde
     }
 
-    fn step(&mut self, step: Step<'_>) {
+    fn step(&mut self, mut step: Step<'_>) {
+        let level = self.path.level(step.index, self.prediction);
+        step.predict_clean(level, self.prediction);
         let Step {
             index,
-            output,
             sample,
             denoised,
             noise,
+            ..
         } = step;
-        let level = self.path.level(index, self.prediction);
-        for ((x, clean), output) in sample.iter().zip(&mut *denoised).zip(output) {
-            *clean = level.clean(self.prediction, *x, *output);
-        }
         self.history.push(denoised);
         // A run that begins in the middle may begin in the middle of a group.
         let order = self.orders[index].min(self.history.len());
@@ -107,11 +105,12 @@ impl Sampler for Singlestep {
             order,
             heun,
         };
-        let weights = self.algorithm.weights(&match (order, self.heun) {
+        let stride = match (order, self.heun) {
             // The midpoint's third order is the second order's other formula, with another difference.
             (3, false) => stride(2, true),
             (order, heun) => stride(order, heun),
-        });
+        };
+        let weights = Weights::new(self.algorithm, &stride);
         // Where in the group's length its later evaluations are.
         let place = |at: usize| (self.path.points[at].lambda - begin.lambda) / h;
         for (i, x) in sample.iter_mut().enumerate() {
@@ -130,14 +129,7 @@ impl Sampler for Singlestep {
                     )
                 }
             };
-            let mut next = weights.sample * self.first[i] + weights.d0 * d0;
-            if order > 1 {
-                next = next + weights.d1 * d1 + weights.d2 * d2;
-            }
-            if self.algorithm == Algorithm::Sde {
-                next += weights.noise * noise[i];
-            }
-            *x = next;
+            *x = weights.mix(self.first[i], [d0, d1, d2], noise[i]);
         }
     }
 }

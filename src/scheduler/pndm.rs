@@ -150,18 +150,14 @@ impl Sampler for Pndm {
         self.history.clear();
     }
 
-    fn step(&mut self, step: Step<'_>) {
+    fn step(&mut self, mut step: Step<'_>) {
+        step.predict_clean(Level::new(self.alphas[step.index]), self.prediction);
         let Step {
             index,
             output,
             sample,
-            denoised,
             ..
         } = step;
-        let level = Level::new(self.alphas[index]);
-        for ((x, clean), output) in sample.iter().zip(denoised).zip(output) {
-            *clean = level.clean(self.prediction, *x, *output);
-        }
         let now = self.moves[index];
         if matches!(now.stage, Stage::Multistep | Stage::Rk(0)) {
             self.history.push(output);

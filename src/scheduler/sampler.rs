@@ -1,5 +1,7 @@
 //! What tells one sampling method from another.
 
+use super::prediction::{Level, Prediction};
+
 /// A method's own part of a [`Scheduler`](super::Scheduler), which has checked the call, drawn the
 /// noise and keeps the schedule.
 pub(super) trait Sampler: Send {
@@ -26,4 +28,13 @@ pub(super) struct Step<'a> {
     pub(super) denoised: &'a mut [f32],
     /// Standard normals where [`Sampler::draws`] says so, otherwise zeros.
     pub(super) noise: &'a [f32],
+}
+
+impl Step<'_> {
+    /// Fills `denoised` with what the output says of the sample, which is at this level.
+    pub(super) fn predict_clean(&mut self, level: Level, prediction: Prediction) {
+        for ((x, clean), output) in self.sample.iter().zip(&mut *self.denoised).zip(self.output) {
+            *clean = level.clean(prediction, *x, *output);
+        }
+    }
 }

@@ -237,7 +237,9 @@ impl Sampler for UniPc {
         self.history.clear();
     }
 
-    fn step(&mut self, step: Step<'_>) {
+    fn step(&mut self, mut step: Step<'_>) {
+        let level = self.path.level(step.index, self.prediction);
+        step.predict_clean(level, self.prediction);
         let Step {
             index,
             output,
@@ -245,15 +247,13 @@ impl Sampler for UniPc {
             denoised,
             ..
         } = step;
-        let level = self.path.level(index, self.prediction);
         self.predicted.clear();
-        for ((x, clean), output) in sample.iter().zip(&mut *denoised).zip(output) {
-            *clean = level.clean(self.prediction, *x, *output);
-            self.predicted.push(if self.predict_x0 {
-                *clean
-            } else {
-                level.epsilon(self.prediction, *x, *output)
-            });
+        if self.predict_x0 {
+            self.predicted.extend_from_slice(denoised);
+        } else {
+            let pairs = sample.iter().zip(output);
+            let noise = pairs.map(|(x, output)| level.epsilon(self.prediction, *x, *output));
+            self.predicted.extend(noise);
         }
         if self.corrects(index) {
             let weights = self.weights(index - 1, self.last_order, true);

@@ -1,13 +1,13 @@
 //! How much memory a network's file takes once it is decoded, counted before it is.
 //!
 //! A message of no fields is two bytes in the file and hundreds in memory: what is small enough to be read may be too large to be
-//! decoded. The wire format is that of [`inline`](super::inline); which field is which message is onnx.proto's.
+//! decoded. Which [field](super::wire) is which message is onnx.proto's.
 
 use std::io;
 
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto};
 
-use super::inline::invalid;
+use super::wire::{self, FIXED_32, FIXED_64, LENGTH, VARINT, invalid, number_and_kind};
 
 /// Bytes that a network may take without the weights that stay in files. The largest known take 30 MiB.
 const LARGEST: u64 = 512 << 20;
@@ -98,22 +98,23 @@ impl Census {
             let Some(tag) = varint(&mut bytes) else {
                 return Ok(());
             };
-            let value = match tag & 7 {
-                0 => varint(&mut bytes).map(|_| &[][..]),
-                1 => bytes.split_off(..8),
-                2 => varint(&mut bytes).and_then(|length| {
+            let (field, kind) = number_and_kind(tag);
+            let value = match kind {
+                VARINT => varint(&mut bytes).map(|_| &[][..]),
+                FIXED_64 => bytes.split_off(..8),
+                LENGTH => varint(&mut bytes).and_then(|length| {
                     let length = usize::try_from(length).ok()?;
                     bytes.split_off(..length)
                 }),
-                5 => bytes.split_off(..4),
+                FIXED_32 => bytes.split_off(..4),
                 _ => return Err(invalid("a field of an unknown kind")),
             };
             let Some(value) = value else {
                 return Ok(());
             };
             let length = value.len() as u64;
-            match message.field(tag >> 3) {
-                _ if tag & 7 != 2 => self.take(2 * size_of::<u64>() as u64)?,
+            match message.field(field) {
+                _ if kind != LENGTH => self.take(2 * size_of::<u64>() as u64)?,
                 Field::Message(Message::Other) => {
                     // At most messages of two bytes, each of two texts.
                     self.take(Message::Other.bytes() * (1 + length / 2))?;
@@ -128,15 +129,8 @@ impl Census {
 }
 
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = bytes.split_off_first()?;
-        value |= u64::from(byte & 0x7f) << shift;
-        if *byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
+    let mut next = || bytes.split_off_first().copied();
+    wire::varint(|| next().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())).ok()
 }
 
 #[cfg(test)]

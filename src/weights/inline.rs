@@ -2,21 +2,20 @@
 //!
 //! Exporters keep weights in files of their own only when they must, from 2 GB on. Here those inside the network's file are passed over
 //! as it is read: what comes out says of each where it is, as if it were in a file beside it that happens to be the same.
-//!
-//! Protocol buffers' wire format (protobuf.dev/programming-guides/encoding): a message is a sequence of fields, each a tag (number · 8 +
-//! kind) and a value; of those with a length only three matter on the way to the weights, the others are copied.
+//! Of the [fields](super::wire) with a length only three matter on the way to the weights, the others are copied.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read as _};
 use std::path::Path;
 
-use super::census;
+use super::wire::{
+    FIXED_32, FIXED_64, LENGTH, VARINT, invalid, number_and_kind, varint, write_bytes, write_number,
+};
+use super::{calls, census};
 use crate::files::open_file;
 use prost::Message as _;
 use prost::encoding::encode_varint;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto, tensor_proto::DataLocation};
-
-use super::calls;
 
 /// `ModelProto.graph`, `GraphProto.initializer`, `TensorProto.raw_data`, `.external_data`, `.data_location` (onnx.proto).
 const GRAPH: u64 = 7;
@@ -24,12 +23,6 @@ const INITIALIZER: u64 = 5;
 const RAW_DATA: u64 = 9;
 const EXTERNAL_DATA: u64 = 13;
 const DATA_LOCATION: u64 = 14;
-
-/// Kinds of values: a number, 8 bytes, bytes with their length, 4 bytes.
-const VARINT: u64 = 0;
-const FIXED_64: u64 = 1;
-const LENGTH: u64 = 2;
-const FIXED_32: u64 = 5;
 
 /// Data of fewer bytes stays where it is.
 const LARGE: u64 = 1 << 10;
@@ -83,7 +76,7 @@ impl Reader {
         let mut data = None;
         while self.at < end {
             let tag = self.varint()?;
-            let (field, kind) = (tag >> 3, tag & 7);
+            let (field, kind) = number_and_kind(tag);
             if field == 0 {
                 return Err(invalid("a field without a number"));
             }
@@ -109,7 +102,7 @@ impl Reader {
             };
             if let Some(inner) = inner {
                 let message = self.message(self.at + length, inner)?;
-                bytes_field(field, &message, &mut out);
+                write_bytes(field, &message, &mut out);
             } else if (level, field) == (Level::Initializer, RAW_DATA) && length >= LARGE {
                 data = Some((self.at, length));
                 self.skip(length)?;
@@ -141,24 +134,18 @@ impl Reader {
                 key: key.to_owned(),
                 value,
             };
-            bytes_field(EXTERNAL_DATA, &entry.encode_to_vec(), out);
+            write_bytes(EXTERNAL_DATA, &entry.encode_to_vec(), out);
         }
-        encode_varint(DATA_LOCATION << 3 | VARINT, out);
-        encode_varint(DataLocation::External as u64, out);
+        write_number(DATA_LOCATION, DataLocation::External as u64, out);
     }
 
     fn varint(&mut self) -> io::Result<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
+        varint(|| {
             let mut byte = [0];
             self.file.read_exact(&mut byte)?;
             self.at += 1;
-            value |= u64::from(byte[0] & 0x7f) << shift;
-            if byte[0] < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(invalid("a number of more than 64 bits"))
+            Ok(byte[0])
+        })
     }
 
     /// Copies so many bytes, of a message that ends at `end`.
@@ -190,16 +177,6 @@ impl Reader {
         self.at += length;
         Ok(())
     }
-}
-
-fn bytes_field(field: u64, bytes: &[u8], out: &mut Vec<u8>) {
-    encode_varint(field << 3 | LENGTH, out);
-    encode_varint(bytes.len() as u64, out);
-    out.extend_from_slice(bytes);
-}
-
-pub(super) fn invalid(problem: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, problem.to_owned())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod inline;
 mod pack;
 mod source;
 mod stream;
+mod wire;
 
 pub(crate) use blocked::Blocked;
 pub(crate) use inline::read_network;

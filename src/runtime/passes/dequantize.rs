@@ -6,13 +6,13 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-use super::PassContext;
+use super::{PassContext, graph};
 
 pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
-    let constants = super::constants(&graph.initializer);
+    let constants = graph::by_name(&graph.initializer);
     let mut made = Vec::new();
     let mut gone = HashSet::new();
     for (index, node) in graph.node.iter().enumerate() {

@@ -36,7 +36,7 @@ impl<'g> View<'g> {
         Self {
             makers,
             readers,
-            constants: super::constants(&graph.initializer),
+            constants: by_name(&graph.initializer),
             outputs: graph.output.iter().map(|o| o.name.as_str()).collect(),
             singles: RefCell::default(),
         }
@@ -352,6 +352,12 @@ pub(super) fn other<'n>(node: &'n NodeProto, value: &str) -> Option<&'n str> {
         [a, b] if b == value => Some(a),
         _ => None,
     }
+}
+
+/// Constants by name.
+pub(super) fn by_name(initializers: &[TensorProto]) -> HashMap<&str, &TensorProto> {
+    let named = initializers.iter().map(|t| (t.name.as_str(), t));
+    named.collect()
 }
 
 /// An attribute that is an integer.

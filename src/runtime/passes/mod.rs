@@ -22,11 +22,10 @@ mod upsample;
 mod weights;
 mod widen_f16;
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use tract_core::prelude::{Datum as _, DatumType};
-use tract_onnx::pb::{ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
+use tract_onnx::pb::{ModelProto, NodeProto, tensor_proto::DataType};
 
 use crate::weights::TensorSource;
 pub(super) use graph::{check, int, ints, opset};
@@ -102,12 +101,6 @@ pub(super) fn run(model: &mut ModelProto, path: &Path) -> Result<Vec<Weight>, St
     Ok(context.weights)
 }
 
-/// Initializers by name.
-fn constants(initializers: &[TensorProto]) -> HashMap<&str, &TensorProto> {
-    let named = initializers.iter().map(|t| (t.name.as_str(), t));
-    named.collect()
-}
-
 /// A node named after its one output, no attributes.
 pub(super) fn node(op: &str, input: &[&str], output: &str) -> NodeProto {
     NodeProto {
@@ -133,6 +126,8 @@ pub(crate) fn element_type(onnx: i32) -> Option<DatumType> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use prost::Message as _;
 
     use super::*;

@@ -11,14 +11,14 @@ use tract_onnx::pb::{
     tensor_proto::DataType,
 };
 
-use super::PassContext;
 use super::dequantize::integers;
+use super::{PassContext, graph};
 
 pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
-    let constants = super::constants(&graph.initializer);
+    let constants = graph::by_name(&graph.initializer);
     let mut made = Vec::new();
     let mut nodes = Vec::with_capacity(graph.node.len());
     for node in std::mem::take(&mut graph.node) {

@@ -9,14 +9,14 @@ use tract_onnx::pb::{
     AttributeProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
 };
 
-use super::PassContext;
+use super::{PassContext, graph};
 use crate::runtime::ops;
 
 pub(super) fn run(model: &mut ModelProto, context: &mut PassContext) -> Result<(), String> {
     let Some(graph) = &mut model.graph else {
         return Ok(());
     };
-    let constants = super::constants(&graph.initializer);
+    let constants = graph::by_name(&graph.initializer);
     for node in &mut graph.node {
         let Some(factor) = factor(&constants, node, context)? else {
             continue;

@@ -15,7 +15,7 @@ use tract_onnx::pb::{
 
 use super::writer::{Writer, attributes_without, needed, result};
 use crate::runtime::passes::graph::{
-    float_tensor, floats, int, ints, ints_attribute, text_attribute,
+    by_name, float_tensor, floats, int, ints, ints_attribute, text_attribute,
 };
 use crate::weights::{BLOCKED, Blocked};
 
@@ -38,7 +38,7 @@ pub(super) fn restore_weights(graph: &mut GraphProto) -> Result<(), String> {
             channels.insert(value, count);
         }
     }
-    let constants: HashMap<&str, &TensorProto> = super::super::super::constants(&graph.initializer);
+    let constants: HashMap<&str, &TensorProto> = by_name(&graph.initializer);
     let mut found = Vec::new();
     for node in &convolutions {
         let weights = node
