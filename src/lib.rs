@@ -43,7 +43,7 @@ pub mod noise;
 mod picture;
 mod pipeline;
 mod preview;
-mod process_memory;
+pub mod process_memory;
 mod progress;
 pub mod prompt;
 mod request;

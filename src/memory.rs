@@ -19,8 +19,6 @@ use crate::runtime::{Needs, Residency};
 use crate::tiling::Tile;
 use crate::weights::CHUNK;
 
-/// Beyond what was reckoned: the allocator's rounding, stacks, code that is touched for the first time.
-const MARGIN: usize = 16 << 20;
 /// What of the program is touched to make a graph: measured.
 const CODE: usize = 24 << 20;
 /// What reading ahead is given beyond the two chunks that it needs, if there is room.
@@ -149,6 +147,12 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
+    /// Bytes that a plan keeps free for what was not reckoned: the allocator's rounding, stacks, code that is touched for the first
+    /// time.
+    pub const MARGIN: usize = 16 << 20;
+    /// The least bytes through which weights are streamed: a chunk that is used and one that is read.
+    pub const LEAST_READ_AHEAD: usize = 2 * CHUNK;
+
     /// Bytes at the fullest moment.
     #[must_use]
     pub fn peak(&self) -> usize {
@@ -156,7 +160,7 @@ impl MemoryPlan {
             .stages
             .iter()
             .map(|stage| stage.largest() + self.beside(stage));
-        self.base + peaks.max().unwrap_or(0) + MARGIN
+        self.base + peaks.max().unwrap_or(0) + Self::MARGIN
     }
 
     /// Bytes of graphs and weights while this network runs, its own among them.
@@ -265,7 +269,9 @@ pub(crate) fn plan<E: From<TooSmall>>(
     cache: bool,
     phases: &mut [Phase<'_, E>],
 ) -> Result<MemoryPlan, E> {
-    let room = budget.map_or(usize::MAX, |budget| budget.saturating_sub(base + MARGIN));
+    let room = budget.map_or(usize::MAX, |budget| {
+        budget.saturating_sub(base + MemoryPlan::MARGIN)
+    });
     let mut stages = Vec::new();
     let mut too_small: Option<TooSmall> = None;
     for (number, phase) in phases.iter_mut().enumerate() {
@@ -273,7 +279,10 @@ pub(crate) fn plan<E: From<TooSmall>>(
             Ok(chosen) => stages.extend(chosen),
             Err((component, least)) => {
                 // Another start of the program may take a little more.
-                let smallest_mib = (base + MARGIN).saturating_add(least).div_ceil(MIB) + 1;
+                let smallest_mib = (base + MemoryPlan::MARGIN)
+                    .saturating_add(least)
+                    .div_ceil(MIB)
+                    + 1;
                 let worst = too_small.as_ref().map_or(0, |other| other.smallest_mib);
                 if worst < smallest_mib {
                     too_small = Some(TooSmall {
@@ -363,14 +372,14 @@ fn fit(all: &[&Needs], room: usize, cache: bool) -> Result<Vec<Residency>, usize
     let graphs = sum(&|needs| needs.graph);
     let fixed = sum(&|needs| needs.graph + needs.sizes.columns).saturating_add(largest);
     // A graph is made before there are weights and tensors. That takes twice the graph, and code that is freed afterwards.
-    let making = (2 * graphs + CODE).saturating_sub(MARGIN);
+    let making = (2 * graphs + CODE).saturating_sub(MemoryPlan::MARGIN);
     let panels = sum(&|needs| needs.sizes.panels);
     let whole = fixed.saturating_add(panels).max(making);
     if whole <= room {
         return Ok(vec![Residency::Whole; all.len()]);
     }
     // A chunk that is used and one that is read.
-    let ahead = |needs: &Needs| 2 * needs.sizes.chunk.max(CHUNK);
+    let ahead = |needs: &Needs| (2 * needs.sizes.chunk).max(MemoryPlan::LEAST_READ_AHEAD);
     let least = fixed.saturating_add(sum(&ahead)).max(making);
     if !cache || least >= whole {
         return Err(whole);
@@ -396,7 +405,7 @@ fn fit(all: &[&Needs], room: usize, cache: bool) -> Result<Vec<Residency>, usize
 
 /// Bytes at which the heap gives back what is free, so that the process takes no more than `budget`.
 pub(crate) fn limit(budget: usize) -> usize {
-    budget.saturating_sub(MARGIN)
+    budget.saturating_sub(MemoryPlan::MARGIN)
 }
 
 /// Bytes that the process takes after it freed all that it is done with or can have again.

@@ -17,7 +17,6 @@ pub mod jobs;
 pub mod kiosk;
 #[cfg(test)]
 mod manual;
-mod memory;
 mod model_lookup;
 pub mod mqtt;
 mod paint;

@@ -1,6 +1,7 @@
 //! What the commands that run a model say alike.
 
-use crate::{failure::Failure, memory};
+use crate::failure::Failure;
+use easel::process_memory;
 use std::io::Write as _;
 
 /// The kernels that networks run on: the fastest for this CPU, or those that `EASEL_KERNEL` names.
@@ -13,7 +14,7 @@ pub(crate) fn kernel() -> Result<&'static str, Failure> {
 
 /// The process's peak resident set; warns when it is over the budget.
 pub(crate) fn peak_within(budget_mib: Option<u32>) -> Option<u64> {
-    let peak = memory::peak_rss_mib();
+    let peak = process_memory::peak().map(|bytes| (bytes as u64).div_ceil(1 << 20));
     if let (Some(budget), Some(peak)) = (budget_mib, peak)
         && peak > u64::from(budget)
     {

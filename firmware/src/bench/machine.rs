@@ -1,8 +1,8 @@
 //! What board this is and how it is, without a word about whose it is: no host name, user, serial number or address is read.
 
 use crate::cpu;
-use crate::memory::field_kib;
 use crate::watch::Root;
+use easel::process_memory::field;
 use serde::Serialize;
 use std::path::Path;
 use std::thread::available_parallelism;
@@ -48,7 +48,7 @@ impl Machine {
             governor: root
                 .read(&format!("{frequency}/scaling_governor"))
                 .and_then(|text| plain(&text)),
-            memory_mib: field_kib(root.join("proc/meminfo"), "MemTotal:").map(|kib| kib / 1024),
+            memory_mib: field(root.join("proc/meminfo"), "MemTotal").map(|bytes| bytes >> 20),
             os: os.and_then(|name| plain(name.trim_matches(['"', '\'']))),
             linux: root
                 .read("proc/sys/kernel/osrelease")

@@ -2,18 +2,18 @@
 
 use super::finding::Finding;
 use super::subject::Subject;
-use crate::memory::{available_mib, total_mib};
+use easel::process_memory::{available, field};
 use std::sync::PoisonError;
 
 pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     let budget = subject.config.model.memory_mib.map(|mib| mib as u64);
     // The daemon has already taken what it takes.
     let (machine, what) = if subject.is_served {
-        (total_mib(), "MiB in all")
+        (field("/proc/meminfo", "MemTotal"), "MiB in all")
     } else {
-        (available_mib(), "MiB available")
+        (available().map(|bytes| bytes as u64), "MiB available")
     };
-    let Some(machine) = machine else {
+    let Some(machine) = machine.map(|bytes| bytes >> 20) else {
         let found = "not known on this system";
         return vec![match budget {
             None => Finding::ok(found),

@@ -7,9 +7,8 @@ use crate::jobs::{
     Cancel, HistoryError, Job, JobId, JournalError, NewJob, Order, Outcome, Painted, Pushed,
     Rejection, Reply, Source, Status,
 };
-use crate::memory;
 use crate::mqtt::{Problem, Ticket};
-use easel::Painting;
+use easel::{Painting, process_memory};
 use std::time::{Instant, SystemTime};
 
 /// Prompts of the group that wait without room, at most: more are not handed over.
@@ -131,7 +130,8 @@ impl House {
     pub(super) fn size_refusal(&self, order: &Order) -> Option<String> {
         let model = self.at.model.as_ref()?;
         let budget = self.config.model.memory_mib.map(|mib| (mib as u64) << 20);
-        let available = memory::within_reach().into_iter().chain(budget).min();
+        let available = process_memory::all().map(|bytes| bytes as u64);
+        let available = available.into_iter().chain(budget).min();
         size::size_refusal(model, self.at.needs, order.size?, available)
     }
 

@@ -4,10 +4,6 @@ use easel::{Component, LARGEST_SIDE, MemoryPlan, ModelDefaults};
 
 /// A side may be so many times the model's own. Beyond, a model repeats itself, and attention takes hours.
 const MOST_TIMES: u32 = 8;
-/// What the library's plan keeps free for what it did not reckon.
-const MARGIN: u64 = 16 << 20;
-/// With a budget, weights are read through so much.
-const READ_AHEAD: u64 = 4 << 20;
 /// Of a finished picture: three `f32` for the decoder's canvas, and the bytes of it in three copies on the way to the
 /// panel, the history and the broker; when the networks' tensors are gone.
 const BYTES_A_PIXEL: u64 = 3 * 4 + 3 * 3;
@@ -31,13 +27,13 @@ impl Needs {
         let tensors = growing.map(|stage| bytes(stage.largest())).max();
         let stays: u64 = if within_budget {
             let graphs = plan.stages.iter().map(|stage| bytes(stage.graph)).max();
-            graphs.unwrap_or(0) + READ_AHEAD
+            graphs.unwrap_or(0) + bytes(MemoryPlan::LEAST_READ_AHEAD)
         } else {
             plan.stages.iter().map(|stage| bytes(stage.kept())).sum()
         };
         let pixels = u64::from(width) * u64::from(height);
         Self {
-            fixed: bytes(plan.base) + MARGIN + stays,
+            fixed: bytes(plan.base + MemoryPlan::MARGIN) + stays,
             per_pixel: (tensors.unwrap_or(0) / pixels.max(1)).max(BYTES_A_PIXEL),
         }
     }

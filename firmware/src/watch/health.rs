@@ -1,6 +1,6 @@
 //! How the board is: what the kernel says, read when asked. All of it is optional, since every board lacks something.
 
-use crate::memory::field_kib;
+use easel::process_memory::field;
 use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
 
@@ -117,14 +117,14 @@ impl Root {
         let throttling = self.throttling();
         let alarm = self.undervoltage_alarm();
         let by_firmware = throttling.map(|throttling| throttling.0 & 1 == 1);
-        let mib = |file: &str, name| field_kib(self.0.join(file), name).map(|kib| kib / 1024);
+        let mib = |file: &str, name| field(self.0.join(file), name).map(|bytes| bytes >> 20);
         Health {
             temperature_c: self.temperature_c(),
             undervoltage: alarm.into_iter().chain(by_firmware).reduce(|a, b| a || b),
             throttling,
             clock_held: self.clock_held(),
-            rss_mib: mib("proc/self/status", "VmRSS:"),
-            available_mib: mib("proc/meminfo", "MemAvailable:"),
+            rss_mib: mib("proc/self/status", "VmRSS"),
+            available_mib: mib("proc/meminfo", "MemAvailable"),
             disk_free_mib: disk_free_mib(pictures),
             uptime_s: self
                 .first_word("proc/uptime")

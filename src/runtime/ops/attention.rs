@@ -18,7 +18,7 @@ pub(in crate::runtime) struct Attention {
     mask: bool,
     /// Whether a query that the mask leaves no key gets zeros, not the mean of all values.
     guarded: bool,
-    /// Whether bfloat16 products are exact enough.
+    /// Whether products of int8 or bfloat16 are exact enough: the network has int8 weights.
     pub(in crate::runtime) low_precision: bool,
 }
 
