@@ -65,7 +65,7 @@ pub use error::Error;
 pub use files::write_atomically;
 pub use latents::{Latents, NpyError};
 pub use memory::{MemoryPlan, StagePlan, TooSmall};
-pub use model_dir::{ModelDefaults, ModelDirError, not_a_model};
+pub use model_dir::{ModelDefaults, ModelDirError, ModelParts, not_a_model};
 pub use picture::{Parameters, Picture, PictureError, PictureFileError, UnreadablePicture};
 pub use pipeline::{LoadOptions, Painting, Pipeline, Timings};
 pub use progress::{Progress, Stage};

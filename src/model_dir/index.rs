@@ -9,7 +9,7 @@ use crate::text::excerpt;
 const PAINTED: &str = "easel paints Stable Diffusion 1.x, 2.x and XL type models";
 
 /// Parts that painting from text alone does without.
-const UNUSED: [&str; 5] = [
+pub(super) const UNUSED: [&str; 5] = [
     "vae_encoder",
     "safety_checker",
     "feature_extractor",

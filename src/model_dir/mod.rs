@@ -2,6 +2,7 @@
 
 mod easel_json;
 mod index;
+mod parts;
 mod recognise;
 mod vae;
 
@@ -19,6 +20,7 @@ use crate::text::message;
 use easel_json::EaselJson;
 use vae::Vae;
 
+pub use parts::ModelParts;
 pub use recognise::not_a_model;
 
 /// A model directory that cannot be used.

@@ -3,7 +3,9 @@
 use super::finding::Finding;
 use super::subject::{Model, Subject};
 use crate::model_lookup;
-use easel::{LoadOptions, Pipeline};
+use easel::{Component, Error, LoadOptions, ModelParts, Pipeline};
+use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Mutex;
 
 /// Loads the tokenizer, the configurations and what the networks declare; their weights are read when painting.
@@ -18,10 +20,13 @@ pub(super) fn loads(subject: &Subject) -> Vec<Finding> {
         Some(dir) => model_lookup::named(dir, &format!("model.dir of {}", subject.file.display())),
         None => model_lookup::find(None),
     };
-    let loaded = found.and_then(|dir| Ok((Pipeline::load(&dir, &options)?, dir)));
-    let (pipeline, dir) = match loaded {
-        Ok(loaded) => loaded,
+    let dir = match found {
+        Ok(dir) => dir,
         Err(failure) => return vec![Finding::of_line(failure.text())],
+    };
+    let pipeline = match Pipeline::load(&dir, &options) {
+        Ok(pipeline) => pipeline,
+        Err(error) => return vec![does_not_load(&dir, &error)],
     };
     let defaults = pipeline.defaults().clone();
     let (width, height) = defaults.size;
@@ -41,6 +46,46 @@ pub(super) fn loads(subject: &Subject) -> Vec<Finding> {
         pipeline,
     });
     vec![Finding::ok(text)]
+}
+
+/// Why, and of a model that is whole but of a kind that easel does not paint with also what it is, and what can be done with it.
+fn does_not_load(dir: &Path, error: &Error) -> Finding {
+    let finding = Finding::of_line(&error.to_string());
+    let parts = ModelParts::read(dir).ok();
+    let parts = parts.filter(|parts| error.is_foreign_model() && !parts.networks.is_empty());
+    let Some(parts) = parts else {
+        return finding;
+    };
+    let mut found = format!("{}; it has", finding.found);
+    // Writing to a string does not fail.
+    let _ = match (&parts.class, parts.family) {
+        (Some(class), Some(family)) => write!(found, " class {class} ({family}),"),
+        (Some(class), None) => write!(found, " class {class},"),
+        (None, _) => write!(found, " no class,"),
+    };
+    let networks: Vec<&str> = parts.networks.iter().map(Component::name).collect();
+    let _ = write!(found, " networks {}", some_of(&networks));
+    if !parts.missing.is_empty() {
+        let missing: Vec<&str> = parts.missing.iter().map(String::as_str).collect();
+        let _ = write!(found, ", and lacks {}", some_of(&missing));
+    }
+    let mut fix = finding.fix.unwrap_or_default();
+    if parts.measurable {
+        let dir = dir.display();
+        let _ = write!(
+            fix,
+            "; its networks can be planned and timed: easel plan --model {dir} --component {first}, easel bench --model {dir} --component {first}",
+            first = networks[0]
+        );
+    }
+    Finding::fail(found, fix)
+}
+
+/// Names for a message. A strange model may have thousands.
+fn some_of(names: &[&str]) -> String {
+    const MOST: usize = 12;
+    let more = if names.len() > MOST { " …" } else { "" };
+    names[..names.len().min(MOST)].join(", ") + more
 }
 
 /// Whether the model paints what the panel shows.

@@ -186,6 +186,70 @@ fn a_damaged_network_is_found() {
     assert!(stdout(&output).contains("unet/model.onnx"), "{output:?}");
 }
 
+/// Examines a copy of the tiny model that `change` was made to; what is said of the model.
+fn examined_model(change: impl FnOnce(&Path)) -> (Workplace, String) {
+    let place = Workplace::new()
+        .with_tiny()
+        .with("frame.toml", board("model", "", "width = 32\nheight = 32"));
+    change(&place.path("model"));
+    let output = place.run(&["doctor", "--board", "frame.toml", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let report = json_line(&output);
+    let mut checks = report["checks"].as_array().expect("a list").iter();
+    let model = checks.find(|check| check["check"] == "model");
+    let model = model.expect("it is there");
+    assert_eq!(model["verdict"], "fail");
+    let said = format!(
+        "{} | {}",
+        model["found"].as_str().expect("text"),
+        model["fix"].as_str().expect("text")
+    );
+    (place, said)
+}
+
+#[test]
+fn a_model_of_another_family_is_described_and_its_networks_can_be_looked_at() {
+    let (place, said) = examined_model(|model| {
+        let index = model.join("model_index.json");
+        let text = std::fs::read_to_string(&index).expect("the model has it");
+        let text = text
+            .replace("StableDiffusionPipeline", "StableDiffusion3Pipeline")
+            .replace("\"unet\"", "\"transformer\"");
+        std::fs::write(&index, text).expect("it can be written");
+    });
+    for part in [
+        "another family, Stable Diffusion 3; it has class StableDiffusion3Pipeline (Stable Diffusion 3), networks text_encoder, ",
+        "unet, vae_decoder, and lacks transformer/model.onnx | ",
+        "easel plan --model model --component text_encoder",
+        "easel bench --model model --component text_encoder",
+    ] {
+        assert!(said.contains(part), "{said} has no {part}");
+    }
+    for command in ["plan", "bench"] {
+        let call = [command, "--model", "model", "--component", "text_encoder"];
+        let output = place.run(&call);
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+#[test]
+fn a_denoiser_that_asks_for_something_unknown_is_described() {
+    let (_, said) = examined_model(|model| {
+        for file in ["model.onnx", "model.onnx_data"] {
+            let from = model.join("vae_decoder").join(file);
+            std::fs::copy(from, model.join("unet").join(file)).expect("it can be copied");
+        }
+    });
+    for part in [
+        "asks for input `latent_sample`",
+        "class StableDiffusionPipeline, networks text_encoder, ",
+        "unet, vae_decoder | ",
+        "easel plan --model model --component text_encoder",
+    ] {
+        assert!(said.contains(part), "{said} has no {part}");
+    }
+}
+
 #[test]
 fn a_wrong_configuration_is_a_wrong_call() {
     let place = Workplace::new()
