@@ -142,7 +142,8 @@ impl Pipeline {
         Self::load_until(dir, options, &CancelToken::new())
     }
 
-    /// [`load`](Self::load), which ends soon after `cancel`: a damaged model may take long to be found so.
+    /// [`load`](Self::load), which ends soon after `cancel`: a damaged model may take long to be found so. A load that comes to its
+    /// end before it notices is one.
     ///
     /// # Errors
     /// As [`load`](Self::load); [`Error::Cancelled`].
@@ -175,7 +176,9 @@ impl Pipeline {
         cancel: &CancelToken,
     ) -> Result<Self, Error> {
         let start = Instant::now();
+        check(cancel)?;
         let model = ModelDir::read(dir, choose)?;
+        check(cancel)?;
         let (offers, needed) = model.family.offers();
         let denoiser = Denoiser::open(dir, &model.family.denoiser(), offers, needed, cancel)?;
         if model.family.embeds_guidance() && !denoiser.takes(EMBEDDED_GUIDANCE) {
@@ -185,16 +188,19 @@ impl Pipeline {
             return Err(denoiser.network().network().refusal(problem).into());
         }
         let texts = model.family.texts().iter().map(|source| {
+            check(cancel)?;
             let (tokenizer, encoder) = (source.tokenizer, &source.encoder);
             Ok(Text {
                 tokenizer: Tokenizer::load_from(dir, tokenizer, encoder.name())?,
                 encoder: TextEncoder::open(dir, encoder, source.hidden, source.pooled, cancel)?,
             })
         });
+        let texts = texts.collect::<Result<_, Error>>()?;
+        check(cancel)?;
         let mut pipeline = Self {
             dir: dir.to_owned(),
             workers: options.workers(),
-            texts: texts.collect::<Result<_, Error>>()?,
+            texts,
             encoder: None,
             denoiser,
             decoder: Decoder::open(dir, model.defaults.vae_factor, cancel)?,
@@ -311,4 +317,38 @@ fn check(cancel: &CancelToken) -> Result<(), Error> {
         return Err(Error::Cancelled);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::family::Family;
+
+    static CANCELLED_IN_BETWEEN: LazyLock<CancelToken> = LazyLock::new(CancelToken::new);
+
+    /// As [`family::of`], which a load asks before it opens a network; somebody cancels at that moment.
+    fn choose_and_cancel(index: &Config, denoiser: &Config) -> Result<Box<dyn Family>, String> {
+        CANCELLED_IN_BETWEEN.cancel();
+        family::of(index, denoiser)
+    }
+
+    #[test]
+    fn a_load_that_nobody_wants_any_more_ends() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
+        let options = LoadOptions::default();
+        let cancel = CancelToken::new();
+        cancel.cancel();
+        // Before anything is looked at.
+        for dir in [&dir, Path::new("nowhere")] {
+            let loaded = Pipeline::load_until(dir, &options, &cancel);
+            assert!(matches!(loaded, Err(Error::Cancelled)));
+        }
+        let cancel = &CANCELLED_IN_BETWEEN;
+        let loaded = Pipeline::load_as(&dir, &options, choose_and_cancel, cancel);
+        assert!(matches!(loaded, Err(Error::Cancelled)));
+        Pipeline::load(&dir, &options).expect("the default model loads");
+    }
 }
