@@ -113,6 +113,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "tiny-turbo": replace(_TINY_21, scheduler=_EULER_TURBO),
     "tiny-lcm": replace(_TINY, unet=dict(_UNET_TINY_1, time_cond_proj_dim=32), scheduler=_LCM,
                         pipeline="LatentConsistencyModelPipeline"),
+    "tiny-inpaint": replace(_TINY, unet=dict(_UNET_TINY_1, in_channels=9), pipeline="StableDiffusionInpaintPipeline"),
+    "tiny-pix2pix": replace(_TINY, unet=dict(_UNET_TINY_1, in_channels=8), pipeline="StableDiffusionInstructPix2PixPipeline"),
     "tiny-sdxs": replace(_TINY_TAESD, unet=dict(_THREE_LEVELS, **_ONE_BLOCK_MIDDLE), scheduler=_EULER_TURBO),
     "tiny-bksdm": replace(_TINY, unet=dict(_THREE_LEVELS, **_NO_MIDDLE)),
     "tiny-one-level": replace(_TINY, unet=dict(

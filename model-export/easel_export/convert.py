@@ -41,11 +41,15 @@ def export_checkpoint(source: str, out: Path, request: Request) -> None:
     components = checkpoint.components()
     runs, calls = painting.recorded(components)
     pictures = painting.paint(checkpoint, scene, runs)
+    for component in components:
+        if not calls[component.name].inputs:  # nothing was encoded on the way; a picture is what an encoder is given
+            for picture in pictures.split(1):
+                runs[component.name](picture * 2 - 1)
 
     layout.copy_parts(checkpoint.source, out)
     choices: dict[str, sensitivity.Choice] = {}
     for component in tqdm(components, desc="exporting", unit="component"):
-        layers = quantize.candidates(quantize.decoder_side(component.module))
+        layers = quantize.candidates(quantize.part_of(component.module, component.children))
         storage: dict[str, str] = {}
         if request.precision == "int8":
             inputs = calls[component.name].inputs

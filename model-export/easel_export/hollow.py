@@ -34,7 +34,7 @@ def export_source(source: Source, out: Path, precision: str, size: int | None, p
     for part in tqdm(wanted, desc="exporting", unit="component"):
         module = build(part.origin, source.configs[part.origin], part.classes)
         component = part.component(module, source.shape())
-        storage = {layer: kinds[precision] for layer in quantize.candidates(quantize.decoder_side(module))} \
+        storage = {layer: kinds[precision] for layer in quantize.candidates(quantize.part_of(module, component.children))} \
             if precision in kinds else {}
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
             traced = export.trace(component, Path(scratch), weights=False)

@@ -45,10 +45,16 @@ class Component:
     draw: Callable[[Shape, torch.Generator], tuple[Tensor, ...]]  # random inputs
     read: tuple[int, ...] = (0,)  # the outputs that a pipeline reads; others are measured nowhere
     call: type = field(default=object)  # the stand-in's class
+    children: tuple[str, ...] = ()  # those of `module` that do the work, where it does more than this network
+    channels: int | None = None  # so many of an output's channels are read, if not all
 
-    def stand_in(self, run: Run) -> Any:
-        """What a pipeline takes for `module`, computed by `run`."""
-        return self.call(self, run)
+    def stand_in(self, run: Run, rest: Any = None) -> Any:
+        """What a pipeline takes for `module`, computed by `run`; what it does not do, `rest` does, or the module."""
+        return self.call(self, run, self.module if rest is None else rest)
+
+    def wanted(self, outputs: tuple[Tensor, ...]) -> list[Tensor]:
+        """Of all `outputs`, what a pipeline reads."""
+        return [outputs[at][:, : self.channels] for at in self.read]
 
     def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """torch's own answer."""
@@ -57,13 +63,13 @@ class Component:
 
 
 class StandIn:
-    """In a pipeline, a network whose work is done elsewhere. Whatever else it is asked, the module answers."""
+    """In a pipeline, a network whose work is done elsewhere. Whatever else it is asked, `rest` answers."""
 
-    def __init__(self, component: Component, run: Run) -> None:
-        self._component, self._run = component, run
+    def __init__(self, component: Component, run: Run, rest: Any) -> None:
+        self._component, self._run, self._rest = component, run, rest
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._component.module, name)
+        return getattr(self._rest, name)
 
 
 class _Forward(nn.Module):
@@ -200,7 +206,7 @@ class _VaeDecoder(_Forward):
         return self.m.decode(latent_sample, return_dict=False)[0]
 
 
-class _VaeStandIn(StandIn):
+class _DecoderStandIn(StandIn):
     def decode(self, latents: Tensor, **_: Any) -> tuple[Tensor, ...]:
         return self._run(latents)
 
@@ -216,4 +222,47 @@ def vae_decoder(module: nn.Module, shape: Shape) -> Component:
         "vae_decoder", module, _VaeDecoder(module),
         {"latent_sample": {0: "batch_size", 2: "latent_height", 3: "latent_width"}},
         {"sample": {0: "batch_size", 2: "height", 3: "width"}},
-        draw(one, torch.Generator().manual_seed(0)), draw, call=_VaeStandIn)
+        draw(one, torch.Generator().manual_seed(0)), draw, call=_DecoderStandIn, children=("post_quant_conv", "decoder"))
+
+
+class _KlEncoder(_Forward):
+    """Mean and logarithm of the variance of a picture's latents."""
+
+    def forward(self, sample: Tensor) -> Tensor:
+        return self.m.encode(sample, return_dict=False)[0].parameters
+
+
+class _TinyEncoder(_Forward):
+    def forward(self, sample: Tensor) -> Tensor:
+        return self.m.encode(sample, return_dict=False)[0]
+
+
+class _EncoderStandIn(StandIn):
+    def encode(self, sample: Tensor, **_: Any) -> Any:
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKLOutput, DiagonalGaussianDistribution
+        from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
+
+        answer = self._run(sample)[0]
+        if "latent_sample" in self._component.outputs:
+            return AutoencoderTinyOutput(latents=answer)
+        return AutoencoderKLOutput(latent_dist=DiagonalGaussianDistribution(answer))
+
+
+def vae_encoder(module: nn.Module, shape: Shape) -> Component:
+    """The encoder's half: `AutoencoderKL` gives a mean and, behind it, a log variance; `AutoencoderTiny` the latents alone."""
+    config = module.config
+    tiny = type(module).__name__ == "AutoencoderTiny"
+    name, channels = ("latent_sample", None) if tiny else ("latent_parameters", config.latent_channels)
+    blocks = config.encoder_block_out_channels if tiny else config.block_out_channels
+    factor = 2 ** (len(blocks) - 1)
+
+    def draw(shape: Shape, generator: torch.Generator) -> tuple[Tensor, ...]:
+        size = (shape.batch, config.in_channels, factor * shape.rows, factor * shape.columns)
+        return (torch.rand(size, generator=generator) * 2 - 1,)
+
+    one = Shape(shape.rows, shape.columns, shape.tokens, batch=1)
+    return Component(
+        "vae_encoder", module, (_TinyEncoder if tiny else _KlEncoder)(module),
+        {"sample": {0: "batch_size", 2: "height", 3: "width"}},
+        {name: {0: "batch_size", 2: "latent_height", 3: "latent_width"}},
+        draw(one, torch.Generator().manual_seed(0)), draw, call=_EncoderStandIn, children=("encoder", "quant_conv"), channels=channels)

@@ -6,6 +6,7 @@ With stand-ins that write down what they are asked, it gives calibration inputs;
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,17 +55,47 @@ def scene(checkpoint: Checkpoint, prompts: int, size: tuple[int, int], steps: in
 def paint(checkpoint: Checkpoint, scene: Scene, runs: dict[str, Run] | None = None) -> Tensor:
     """Pictures [b, 3, h, w] in 0..1; the networks named in `runs` are computed by those."""
     pipeline = checkpoint.pipeline
-    stand_ins = {}
-    if runs:
-        origins = {part.name: part.origin for part in checkpoint.source.family.parts}
-        stand_ins = {origins[c.name]: c.stand_in(runs[c.name]) for c in checkpoint.components() if c.name in runs}
+    origins = {part.name: part.origin for part in checkpoint.source.family.parts}
+    stand_ins: dict[str, Any] = {}
+    for component in checkpoint.components() if runs else ():
+        if component.name in runs:  # an autoencoder is two networks
+            origin = origins[component.name]
+            stand_ins[origin] = component.stand_in(runs[component.name], stand_ins.get(origin))
     # A fresh scheduler: multi-step ones carry state between runs.
     stand_ins["scheduler"] = type(pipeline.scheduler).from_config(pipeline.scheduler.config)
     with _exchanged(pipeline, stand_ins):
         return pipeline(
             list(scene.prompts), height=scene.height, width=scene.width, num_inference_steps=scene.steps,
             guidance_scale=scene.guidance, generator=torch.Generator().manual_seed(scene.seed), output_type="pt",
+            **conditions(pipeline, scene),
         ).images
+
+
+def conditions(pipeline: Any, scene: Scene) -> dict[str, Any]:
+    """What a pipeline wants to see beside the text: a picture for each prompt, and which part of it to paint anew."""
+    known = inspect.signature(pipeline.__call__).parameters
+    if "image" not in known:
+        return {}
+    pictures = drawn(len(scene.prompts), scene.height, scene.width)
+    if "mask_image" not in known:
+        return {"image": pictures}
+    # The right half and a little more: the edge is where two latents meet, and within one.
+    mask = torch.zeros(len(pictures), 1, scene.height, scene.width)
+    mask[..., scene.width // 2 - 1 :] = 1
+    return {"image": pictures, "mask_image": mask, "strength": 1.0}
+
+
+def drawn(count: int, height: int, width: int) -> Tensor:
+    """Pictures [count, 3, height, width] in 0..1: gradients, and a disc on each; smooth and with an edge, as photographs are."""
+    y = torch.linspace(-1, 1, height)[:, None].expand(height, width)
+    x = torch.linspace(-1, 1, width)[None].expand(height, width)
+    made = []
+    for number in range(count):
+        ground = torch.stack([0.5 + 0.4 * torch.sin((1 + number) * x + 2 * channel + (2 + channel) * y) for channel in range(3)])
+        disc = (x - 0.3 + 0.2 * number) ** 2 + (y + 0.1 * number) ** 2 < 0.15 + 0.05 * number
+        color = torch.tensor([0.9, 0.3, 0.2]).roll(number)[:, None, None]
+        made.append(torch.where(disc, color, ground))
+    return torch.stack(made)
 
 
 @contextlib.contextmanager
@@ -99,7 +130,8 @@ def recorded(components: list[Component]) -> tuple[dict[str, Run], dict[str, Cal
 
 def read(component: Component, answers: list[tuple[Tensor, ...]]) -> list[Tensor]:
     """Of each output that a pipeline reads, the values of all `answers`, flat."""
-    return [torch.cat([answer[at].flatten() for answer in answers]) for at in component.read]
+    wanted = [component.wanted(answer) for answer in answers]
+    return [torch.cat([value.flatten() for value in column]) for column in zip(*wanted, strict=True)]
 
 
 def relative_error(got: list[Tensor], want: list[Tensor]) -> float:

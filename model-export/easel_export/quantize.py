@@ -51,16 +51,16 @@ def candidates(module: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def decoder_side(module: nn.Module) -> nn.Module:
-    """`module` without the half that is not exported: an autoencoder's encoder."""
-    if not hasattr(module, "decoder"):
+def part_of(module: nn.Module, children: tuple[str, ...]) -> nn.Module:
+    """`module` with those of `children` that it has alone: an autoencoder without its other half. All of it, if none is named."""
+    if not children:
         return module
     # Same names as in the whole, as the tracer sees them.
-    half = nn.Module()
-    for name in ("post_quant_conv", "decoder"):
+    part = nn.Module()
+    for name in children:
         if isinstance(getattr(module, name, None), nn.Module):
-            half.add_module(name, getattr(module, name))
-    return half
+            part.add_module(name, getattr(module, name))
+    return part
 
 
 def round_weights(module: nn.Module, storage: dict[str, str]) -> None:

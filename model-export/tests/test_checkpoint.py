@@ -50,7 +50,8 @@ def test_other_families_are_refused_by_name(source: Path, change: dict, words: l
 @pytest.mark.parametrize(
     ("part", "key", "value", "words"),
     [
-        ("unet", "in_channels", 9, "inpainting"),
+        ("unet", "in_channels", 5, "in_channels is 5.*inpainting"),
+        ("unet", "out_channels", 8, "out_channels is 8"),
         ("unet", "addition_embed_type", "text_time", "addition_embed_type"),
         ("unet", "class_embed_type", "projection", "class_embed_type"),
         ("unet", "cross_attention_dim", 999, "hidden_size"),
@@ -62,6 +63,18 @@ def test_parts_that_do_not_fit_are_refused(source: Path, tmp_path: Path, part: s
     (broken / part / "config.json").write_text(json.dumps(config))
     with pytest.raises(UsageError, match=words):
         open_source(str(broken))
+
+
+@pytest.mark.parametrize(("kind", "channels", "pipeline"), [
+    ("tiny", 9, "StableDiffusionInpaintPipeline"), ("tiny", 8, "StableDiffusionInstructPix2PixPipeline"),
+    ("tiny-lcm", 9, "StableDiffusionInpaintPipeline"), ("tiny-sdxl", 9, "StableDiffusionXLInpaintPipeline"),
+])
+def test_unets_that_see_a_picture_have_pipelines_of_their_own(kind: str, channels: int, pipeline: str, tmp_path: Path) -> None:
+    build_hollow(kind, tmp_path)
+    path = tmp_path / "unet" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"in_channels": channels}))
+    source = open_source(str(tmp_path))
+    assert source.family.pipeline(source.configs) == pipeline
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,13 @@ XL = {
     "text_encoder_2": (["input_ids"], ["text_embeds", "last_hidden_state", *LAYERS]),
     "unet": (["sample", "timestep", "encoder_hidden_states", "text_embeds", "time_ids"], ["out_sample"]),
     "vae_decoder": (["latent_sample"], ["sample"]),
+    "vae_encoder": (["sample"], ["latent_parameters"]),
 }
 LCM = {
     "text_encoder": (["input_ids"], TEXT),
     "unet": (["sample", "timestep", "encoder_hidden_states", "timestep_cond"], ["out_sample"]),
     "vae_decoder": (["latent_sample"], ["sample"]),
+    "vae_encoder": (["sample"], ["latent_parameters"]),
 }
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from easel_export import checkpoint as checkpoints
 from easel_export.painting import paint, recorded, scene
-from easel_export.quantize import MIN_WEIGHTS, candidates, decoder_side
+from easel_export.quantize import MIN_WEIGHTS, candidates, part_of
 from easel_export.sensitivity import Replay, choose, estimate, measure, replay, singles
 
 
@@ -61,7 +61,7 @@ def test_the_estimate_is_what_trying_each_layer_gives(source: Path, part: str) -
     runs, calls = recorded(components)
     paint(checkpoint, scene(checkpoint, 2, (16, 16), 2, 4.0), runs)
     component = next(c for c in components if c.name == part)
-    layers = candidates(decoder_side(component.module))
+    layers = candidates(part_of(component.module, component.children))
     run = replay(component, calls[part].inputs)
     with torch.no_grad():
         reference = [torch.cat([answers[0].flatten() for answers in run()])]

@@ -81,18 +81,27 @@ def halvings(unet: dict[str, Any]) -> int:
     return 2 ** (len(unet.get("block_out_channels", (320, 640, 1280, 1280))) - 1)
 
 
-def require_text_to_image(configs: Configs, extra: tuple[str, ...]) -> None:
-    """Refuses a U-Net that also wants pictures, or one of the options `extra`, whose inputs are not known."""
+def pictures_in(configs: Configs) -> str:
+    """What a U-Net sees beside the latents, as the name of its pipeline has it: nothing, `Inpaint` or `InstructPix2Pix`."""
+    channels = configs["vae"].get("latent_channels", 4)
+    # A mask and what is left of the picture; the whole picture.
+    return {2 * channels + 1: "Inpaint", 2 * channels: "InstructPix2Pix"}.get(configs["unet"].get("in_channels", 4), "")
+
+
+def require_known_inputs(configs: Configs, extra: tuple[str, ...]) -> None:
+    """Refuses a U-Net with one of the options `extra`, whose inputs are not known, or with channels that nobody fills."""
     unet, vae = configs["unet"], configs["vae"]
     for option in extra:
         if unet.get(option) is not None:
             raise UsageError(f"unet/config.json: {option}={unet[option]!r} needs an input that easel does not have; not supported")
     channels = vae.get("latent_channels", 4)
-    for key in ("in_channels", "out_channels"):
-        if unet.get(key, 4) != channels:
-            raise UsageError(
-                f"unet/config.json: {key} is {unet.get(key, 4)}, the VAE has {channels} latent channels; "
-                "inpainting and image-conditioned U-Nets are not supported")
+    given, answered = unet.get("in_channels", 4), unet.get("out_channels", 4)
+    if given != channels and not pictures_in(configs):
+        raise UsageError(
+            f"unet/config.json: in_channels is {given}, the VAE has {channels} latent channels; known are {channels}, "
+            f"{2 * channels} (InstructPix2Pix) and {2 * channels + 1} (inpainting), not depth maps or upscaling")
+    if answered != channels:
+        raise UsageError(f"unet/config.json: out_channels is {answered}, the VAE has {channels} latent channels; not supported")
 
 
 def require_text_width(configs: Configs, *encoders: str) -> None:

@@ -1,20 +1,22 @@
-"""Stable Diffusion 1.x and 2.x, and what has their networks: SD-Turbo, BK-SDM, SDXS, latent consistency models."""
+"""Stable Diffusion 1.x and 2.x, and what has their networks: SD-Turbo, BK-SDM, SDXS, latent consistency models, inpainting,
+InstructPix2Pix."""
 
 from __future__ import annotations
 
-from ..networks import text_encoder, unet, vae_decoder
-from .family import AUTOENCODERS, UNETS, Configs, Family, Part, require_text_to_image, require_text_width
+from ..networks import text_encoder, unet, vae_decoder, vae_encoder
+from .family import AUTOENCODERS, UNETS, Configs, Family, Part, pictures_in, require_known_inputs, require_text_width
 
 
 def pipeline(configs: Configs) -> str:
-    """A U-Net that takes the guidance as an input has a pipeline of its own."""
+    """A U-Net that takes a picture or the guidance as an input has a pipeline of its own."""
+    seen = pictures_in(configs)
     embedded = configs["unet"].get("time_cond_proj_dim") is not None
-    return "LatentConsistencyModelPipeline" if embedded else "StableDiffusionPipeline"
+    return "LatentConsistencyModelPipeline" if embedded and not seen else f"StableDiffusion{seen}Pipeline"
 
 
 def validate(configs: Configs) -> None:
-    """One text encoder, nothing beside the text."""
-    require_text_to_image(configs, ("addition_embed_type", "class_embed_type", "encoder_hid_dim"))
+    """One text encoder; beside the text, a picture at most."""
+    require_known_inputs(configs, ("addition_embed_type", "class_embed_type", "encoder_hid_dim"))
     require_text_width(configs, "text_encoder")
 
 
@@ -24,6 +26,7 @@ FAMILY = Family(
         Part("text_encoder", "text_encoder", ("CLIPTextModel",), lambda m, s: text_encoder("text_encoder", m, s, False)),
         Part("unet", "unet", UNETS, unet),
         Part("vae_decoder", "vae", AUTOENCODERS, vae_decoder),
+        Part("vae_encoder", "vae", AUTOENCODERS, vae_encoder),
     ),
     tokenizers=("tokenizer",),
     pipeline=pipeline,

@@ -1,4 +1,4 @@
-"""Stable Diffusion XL, and what has its networks: SDXL-Turbo, SSD-1B, Segmind-Vega.
+"""Stable Diffusion XL, and what has its networks: SDXL-Turbo, SSD-1B, Segmind-Vega, inpainting.
 
 Two text encoders see the prompt. Their last but one hidden states, side by side, are attended to; the second one's projected
 text and six numbers about the picture's size are added to the timestep.
@@ -7,8 +7,8 @@ text and six numbers about the picture's size are added to the timestep.
 from __future__ import annotations
 
 from .. import UsageError
-from ..networks import TIME_IDS, text_encoder, unet, vae_decoder
-from .family import AUTOENCODERS, UNETS, Configs, Family, Part, require_text_to_image, require_text_width
+from ..networks import TIME_IDS, text_encoder, unet, vae_decoder, vae_encoder
+from .family import AUTOENCODERS, UNETS, Configs, Family, Part, pictures_in, require_known_inputs, require_text_width
 
 
 def validate(configs: Configs) -> None:
@@ -17,7 +17,7 @@ def validate(configs: Configs) -> None:
     if config.get("addition_embed_type") != "text_time":
         raise UsageError(
             f"unet/config.json: addition_embed_type is {config.get('addition_embed_type')!r}, of this family it is 'text_time'")
-    require_text_to_image(configs, ("class_embed_type", "encoder_hid_dim"))
+    require_known_inputs(configs, ("class_embed_type", "encoder_hid_dim"))
     require_text_width(configs, "text_encoder", "text_encoder_2")
     if "text_encoder_2" in configs:
         pooled = configs["text_encoder_2"].get("projection_dim", 512)
@@ -37,9 +37,10 @@ FAMILY = Family(
              lambda m, s: text_encoder("text_encoder_2", m, s, True)),
         Part("unet", "unet", UNETS, unet),
         Part("vae_decoder", "vae", AUTOENCODERS, vae_decoder),
+        Part("vae_encoder", "vae", AUTOENCODERS, vae_encoder),
     ),
     tokenizers=("tokenizer", "tokenizer_2"),
-    pipeline=lambda configs: "StableDiffusionXLPipeline",
+    pipeline=lambda configs: f"StableDiffusionXL{pictures_in(configs)}Pipeline",
     validate=validate,
     guidance=5.0,
 )

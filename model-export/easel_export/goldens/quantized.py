@@ -51,7 +51,8 @@ class Recorded(CalibrationDataReader):
 
 def variants(checkpoint: Checkpoint, plain: Models) -> Iterator[tuple[str, Models]]:
     """Name and networks: `quantize_dynamic`, and `quantize_static` as QDQ; of everything, and of the text encoder and the
-    first convolutions, whose result is less a matter of chance."""
+    first convolutions, whose result is less a matter of chance. For texts alone: there is no encoder among them."""
+    plain = {name: plain[name] for name in DYNAMIC}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for name, model in plain.items():

@@ -32,6 +32,7 @@ def variants(plain: Models) -> Iterator[tuple[str, Models]]:
         "text_encoder": fused(plain["text_encoder"], "clip"),
         "unet": fused(plain["unet"], "bert"),
         "vae_decoder": optimized(plain["vae_decoder"], "extended"),
+        "vae_encoder": optimized(plain["vae_encoder"], "extended"),
     }
     yield "disordered", {name: disordered(model) for name, model in plain.items()}
     yield "functions", {name: with_functions(model) for name, model in plain.items()}
@@ -142,7 +143,7 @@ def bfloat16(model: onnx.ModelProto) -> onnx.ModelProto:
 def save_as_diffusers(base: Path, out: Path, models: Models) -> None:
     """The layout of diffusers' own conversion script: no configurations of networks, weights in `weights.pb`, ids of 32 bits, axes of
     all inputs but the text's width dynamic, a timestep for each of the batch."""
-    ignore = shutil.ignore_patterns("model.onnx*", "easel.json", "config.json", "SHA256SUMS")
+    ignore = shutil.ignore_patterns("model.onnx*", "easel.json", "config.json", "SHA256SUMS", "vae_encoder")
     shutil.copytree(base, out, ignore=ignore)
     index = json.loads((out / "model_index.json").read_text())
     index["_class_name"] = "OnnxStableDiffusionPipeline"

@@ -39,7 +39,7 @@ def write(source: Path, folder: Path) -> None:
         save(base, folder / name, models)
     for name, models in tools.variants(plain):
         save(base, folder / name, models)
-    tools.save_as_diffusers(base, folder / "diffusers-onnx", plain | {"unet": trace(each_timestep(parts["unet"]))})
+    tools.save_as_diffusers(base, folder / "diffusers-onnx", as_diffusers(parts))
     rounded = [("bfloat16", {name: tools.bfloat16(model) for name, model in plain.items()})]
     for name, models in [*rounded, *quantized.variants(checkpoint, plain)]:
         save(base, folder / name, models)
@@ -54,8 +54,12 @@ def write_diffusers(source: Path, out: Path) -> None:
     parts = {part.name: part for part in checkpoint.components()}
     with tempfile.TemporaryDirectory() as scratch:
         layout.copy_parts(checkpoint.source, Path(scratch))
-        models = {name: trace(each_timestep(part) if name == "unet" else part) for name, part in parts.items()}
-        tools.save_as_diffusers(Path(scratch), out, models)
+        tools.save_as_diffusers(Path(scratch), out, as_diffusers(parts))
+
+
+def as_diffusers(parts: dict[str, Component]) -> Models:
+    """What diffusers' own conversion script traces, but for the encoder, which draws there what nobody can draw again."""
+    return {name: trace(each_timestep(part) if name == "unet" else part) for name, part in parts.items() if name != "vae_encoder"}
 
 
 def write_inline(source: Path, folder: Path) -> None:
@@ -105,6 +109,8 @@ def trace(part: Component, opset: int = 17) -> onnx.ModelProto:
 def fixed(part: Component) -> Component:
     """No dynamic axes: the golden pictures' size, batch 1."""
     rows, columns = pictures.LATENT[2:]
+    if part.name == "vae_encoder":  # which is given pixels
+        rows, columns = 2 * rows, 2 * columns
     example = tuple(
         value if value.ndim == 0 else value[:1, :, :1, :1].repeat(1, 1, rows, columns) if value.ndim == 4 else value[:1]
         for value in part.example)
@@ -163,8 +169,9 @@ def converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
 
 
 def save(base: Path, out: Path, models: Models) -> None:
-    """A model directory of `models` and all that is no network from `base`."""
-    shutil.copytree(base, out, ignore=shutil.ignore_patterns("model.onnx*", "easel.json", "SHA256SUMS"))
+    """A model directory of `models` and all that is no network from `base`. Without an encoder, it is for texts alone."""
+    ignored = ["model.onnx*", "easel.json", "SHA256SUMS", *{"vae_encoder"}.difference(models)]
+    shutil.copytree(base, out, ignore=shutil.ignore_patterns(*ignored))
     for name, model in models.items():
         path = out / name / "model.onnx"
         if out.name == "scattered":
