@@ -17,10 +17,11 @@ from easel_export.checkpoint import load
 from easel_export.cli import main
 from easel_export.export import DATA_FILE, PAGE_ALIGN, PAGE_FROM
 from easel_export.graph import module_path
-from easel_export.painting import paint, psnr, scene
-from easel_export.check import ort_runs
+from easel_export.goldens import pictures_in
+from easel_export.painting import drawn, paint, psnr, scene
+from easel_export.check import ort_run, ort_runs
 
-PARTS = ("text_encoder", "unet", "vae_decoder")
+PARTS = ("text_encoder", "unet", "vae_decoder", "vae_encoder")
 
 
 def _graph(directory: Path, part: str, weights: bool = False) -> onnx.GraphProto:
@@ -49,7 +50,7 @@ def test_names_and_axes_are_optimums(exported: dict[str, Path]) -> None:
     def names(values: list) -> dict[str, list]:
         return {v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
 
-    text, unet, vae = (_graph(exported["int8"], part) for part in PARTS)
+    text, unet, decoder, encoder = (_graph(exported["int8"], part) for part in PARTS)
     assert names(text.input) == {"input_ids": ["batch_size", "sequence_length"]}
     assert list(names(text.output)) == ["last_hidden_state", "pooler_output"]
     assert names(unet.input) == {
@@ -58,7 +59,9 @@ def test_names_and_axes_are_optimums(exported: dict[str, Path]) -> None:
         "encoder_hidden_states": ["batch_size", "sequence_length", 32],
     }
     assert list(names(unet.output)) == ["out_sample"]
-    assert list(names(vae.input)) == ["latent_sample"] and list(names(vae.output)) == ["sample"]
+    assert list(names(decoder.input)) == ["latent_sample"] and list(names(decoder.output)) == ["sample"]
+    assert names(encoder.input) == {"sample": ["batch_size", 3, "height", "width"]}
+    assert names(encoder.output) == {"latent_parameters": ["batch_size", 8, "latent_height", "latent_width"]}
 
 
 def test_large_weights_are_external_aligned_and_in_order_of_use(exported: dict[str, Path]) -> None:
@@ -140,6 +143,28 @@ def test_other_architectures_paint_like_torch(kind: str, tmp_path: Path) -> None
     want = paint(checkpoint, fixed)
     got = paint(checkpoint, fixed, ort_runs(tmp_path / "out", list(PARTS)))
     assert want.std() > 1e-3 and psnr(got, want) > 60
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["tiny", "tiny-taesd"])
+def test_an_encoder_begins_pictures_like_torchs(kind: str, tmp_path: Path) -> None:
+    assert main(["--random", kind, "--out", str(tmp_path / "source")]) == 0
+    call = ["--source", str(tmp_path / "source"), "--component", "vae_encoder", "--precision", "fp32"]
+    assert main([*call, "--out", str(tmp_path / "out")]) == 0
+    checkpoint = load(str(tmp_path / "source"))
+    pipeline = pictures_in.adapted(checkpoint.pipeline, pictures_in.Case(kind, "any", image="any"))
+    call = dict(prompt="a tree", image=drawn(1, 24, 40), strength=0.3, num_inference_steps=4, output_type="pt")
+    want = pipeline(**call, generator=torch.Generator().manual_seed(1)).images
+    encoder = next(part for part in checkpoint.components() if part.name == "vae_encoder")
+    pipeline.vae = encoder.stand_in(ort_run(tmp_path / "out" / "vae_encoder" / "model.onnx"))
+    assert psnr(pipeline(**call, generator=torch.Generator().manual_seed(1)).images, want) > 60 and want.std() > 1e-3
+
+
+def test_of_an_encoder_the_mean_is_measured(source: Path) -> None:
+    encoder = next(part for part in load(str(source)).components() if part.name == "vae_encoder")
+    answer = encoder.run(*encoder.example)
+    assert [value.shape[1] for value in answer] == [8]
+    assert len(encoder.wanted(answer)) == 1 and torch.equal(encoder.wanted(answer)[0], answer[0][:, :4])
 
 
 def test_a_deviating_file_fails_the_self_check(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

@@ -3,7 +3,8 @@
 A case is recorded in `families.json`, its latents and its picture lie beside those of `pictures.py`, and the noise is the same.
 `scheduler` null is the model's own, as its `scheduler_config.json` has it. `negative` null is none given, which Stable Diffusion XL
 tells from an empty one: the unconditional half is then zeros. `export` names the directory in `test-models/KIND` that the case is
-painted with, if only that one is meant.
+painted with, if only that one is meant. `clip_skip` is diffusers': so many of the text encoder's last layers are left out.
+`image`, `strength`, `mask` and `image_guidance` are of cases that begin with a picture, which are in `pictures_in.py`.
 
 | kind | what it is for |
 |---|---|
@@ -17,8 +18,9 @@ painted with, if only that one is meant.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,11 @@ class Case:
     eta: float | None = None  # of TCD: the share of fresh noise
     latent: tuple[int, int] = LATENT[2:]
     export: str | None = None
+    clip_skip: int = 0
+    image: str | None = None  # a file beside `families.json`
+    strength: float | None = None
+    mask: str | None = None  # the same; white is painted anew
+    image_guidance: float | None = None  # of InstructPix2Pix
 
     def record(self) -> dict[str, Any]:
         """For `families.json`."""
@@ -113,28 +120,41 @@ def paint(pipeline: Any, case: Case) -> tuple[np.ndarray, Image.Image]:
     rows, columns = case.latent
     draws = torch.from_numpy(noise())[..., :rows, :columns].contiguous()
     steps: list[torch.Tensor] = []
-
-    def watch(_pipeline: Any, _index: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
-        steps.append(values["latents"].clone())
-        return {}
-
-    options = dict(num_inference_steps=case.steps, guidance_scale=case.guidance, latents=draws[:1].clone(), callback_on_step_end=watch)
+    options = dict(
+        num_inference_steps=case.steps, guidance_scale=case.guidance, latents=draws[:1].clone(), clip_skip=case.clip_skip or None,
+        callback_on_step_end=watcher(steps))
     known = inspect.signature(pipeline.__call__).parameters
     if "negative_prompt" in known:  # latent consistency knows none
         options |= dict(negative_prompt=case.negative, guidance_rescale=case.rescale, eta=case.eta or 0.0)
     if "original_size" in known:  # told to Stable Diffusion XL's U-Net
         factor = pipeline.vae_scale_factor
         options |= dict(height=rows * factor, width=columns * factor)
+    with scheduled(pipeline, case), injected(iter(draws[1:])), torch.no_grad():
+        picture = pipeline(case.prompt, **options).images[0]
+    return torch.cat(steps).numpy(), picture
+
+
+def watcher(steps: list[torch.Tensor]) -> Callable[..., dict[str, Any]]:
+    """What adds the latents to `steps` at the end of each step."""
+
+    def watch(_pipeline: Any, _index: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
+        steps.append(values["latents"].clone())
+        return {}
+
+    return watch
+
+
+@contextlib.contextmanager
+def scheduled(pipeline: Any, case: Case) -> Iterator[None]:
+    """Within it, `pipeline` has the scheduler of `case`."""
     stored = pipeline.scheduler
     if case.scheduler:
         name, override = SCHEDULERS[case.scheduler]
         pipeline.scheduler = getattr(diffusers, name).from_config(stored.config, **override)
     try:
-        with injected(iter(draws[1:])), torch.no_grad():
-            picture = pipeline(case.prompt, **options).images[0]
+        yield
     finally:
         pipeline.scheduler = stored
-    return torch.cat(steps).numpy(), picture
 
 
 def paint_onnx(directory: Path, case: Case) -> tuple[np.ndarray, Image.Image]:
@@ -164,8 +184,9 @@ def all_pictures(kind: str, pipeline: Any, onnx: Path) -> Iterator[tuple[Case, n
             yield case, *(paint_onnx(onnx, case) if case.export == "diffusers-onnx" else paint(pipeline, case))
 
 
-def refuse_equal(painted: dict[tuple[str, str], np.ndarray]) -> None:
-    """Stops where two cases that are there to differ do not."""
-    for kind, one, other in APART:
-        change = relative_error(painted[kind, one], painted[kind, other])
+def refuse_equal(painted: dict[tuple[str, str], np.ndarray], apart: list[tuple[str, str, str]]) -> None:
+    """Stops where two cases that are there to differ do not; of different numbers of steps, the last ones."""
+    for kind, one, other in apart:
+        count = min(len(painted[kind, one]), len(painted[kind, other]))
+        change = relative_error(painted[kind, one][-count:], painted[kind, other][-count:])
         assert change > 0.01, f"{kind}: {one} and {other} are {change:.1e} apart only"

@@ -6,7 +6,8 @@
 
 The models have random weights, the same bits on every machine, and real structure: down, mid and up blocks,
 cross-attention, group norms, mid-block attention in the VAE. `index.json` names the cases that `tiny`, `tiny-sd21` and `tiny-taesd`
-have in common and the weights' SHA-256, `families.json` the same of the others, one by one (`families.py` has the table of kinds);
+have in common and the weights' SHA-256, `families.json` the same of the others, one by one (`families.py` has the table of kinds,
+`pictures_in.py` the cases that begin with a picture);
 `noise.npy` [draws, 4, 8, 12] is the initial noise and what stochastic schedulers take, one draw a step;
 `KIND/CASE.npy` [steps, 4, h, w] the latents after each step and `KIND/CASE.png` the picture.
 
@@ -40,19 +41,29 @@ from PIL import Image
 
 from easel_export import cli, random_checkpoint
 from easel_export.architectures import ARCHITECTURES
-from easel_export.goldens import families, pictures, unets, variants, weights
+from easel_export.goldens import families, pictures, pictures_in, unets, variants, weights
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODELS = REPOSITORY / "test-models"
 GOLDENS = REPOSITORY / "tests" / "goldens" / "pipelines"
 KINDS = ("tiny", "tiny-sd21", "tiny-taesd")
-ALL_KINDS = tuple(dict.fromkeys(KINDS + families.KINDS))
 # AutoencoderTiny is not exported by optimum; of the rest one of each layout is enough.
-BY_OPTIMUM = ("tiny", "tiny-sd21", "tiny-sdxl", "tiny-lcm")
+BY_OPTIMUM = ("tiny", "tiny-sd21", "tiny-sdxl", "tiny-lcm", "tiny-inpaint")
 # Of the rest, those whose networks have what no other has.
-INT8 = (*KINDS, "tiny-lcm", "tiny-sdxs", "tiny-bksdm", "tiny-sdxl", "tiny-ssd1b")
+INT8 = (*KINDS, "tiny-lcm", "tiny-sdxs", "tiny-bksdm", "tiny-sdxl", "tiny-ssd1b", "tiny-inpaint")
 # Another machine may sum in another order: float32 rounding, amplified by the networks and six steps.
 SAME_LATENTS, SAME_PIXELS = 1e-4, 1
+
+
+def recorded_cases() -> list[families.Case]:
+    """Those of `families.json`, kind after kind."""
+    every = [*families.cases(), *pictures_in.cases()]
+    kinds = list(dict.fromkeys(case.kind for case in every))
+    return sorted(every, key=lambda case: kinds.index(case.kind))
+
+
+FAMILY_KINDS = tuple(dict.fromkeys(case.kind for case in recorded_cases()))
+ALL_KINDS = tuple(dict.fromkeys(KINDS + FAMILY_KINDS))
 
 
 def checkpoint(kind: str, directory: Path) -> tuple[Any, str]:
@@ -91,6 +102,8 @@ def painted(kind: str) -> Iterator[tuple[str, np.ndarray, Image.Image]]:
             variants.write_diffusers(source, onnx)
         for case, steps, picture in families.all_pictures(kind, pipeline, onnx):
             yield case.name, steps, picture
+        for case, steps, picture in pictures_in.all_pictures(kind, pipeline):
+            yield case.name, steps, picture
 
 
 def write() -> None:
@@ -98,6 +111,7 @@ def write() -> None:
     GOLDENS.mkdir(parents=True, exist_ok=True)
     if not same_noise():
         np.save(GOLDENS / "noise.npy", pictures.noise())
+    pictures_in.write()
     digests, latents = {}, {}
     for kind in ALL_KINDS:
         (GOLDENS / kind).mkdir(exist_ok=True)
@@ -116,20 +130,21 @@ def write() -> None:
         for other in ("ddim-unguided", "euler-negative"):
             change = pictures.relative_error(latents[kind, other], latents[kind, other.split("-")[0]])
             assert change > 0.01, f"{kind}: {other} changes the latents by {change:.1e} only"
-    families.refuse_equal(latents)
+    families.refuse_equal(latents, [*families.APART, *pictures_in.APART])
     record("index.json", {kind: digests[kind] for kind in KINDS}, [case.record() for case in pictures.cases()],
            steps=pictures.STEPS, prompt=pictures.PROMPT)
-    record("families.json", {kind: digests[kind] for kind in families.KINDS}, [case.record() for case in families.cases()])
+    record("families.json", {kind: digests[kind] for kind in FAMILY_KINDS}, [case.record() for case in recorded_cases()])
 
 
 def check(kinds: tuple[str, ...] = ALL_KINDS) -> list[str]:
     """Paints the golden data again; what differs from the committed files, a line each."""
     problems = []
-    for name, module in (("index.json", pictures), ("families.json", families)):
-        if read(name)["cases"] != [case.record() for case in module.cases()]:
+    for name, cases in (("index.json", pictures.cases()), ("families.json", recorded_cases())):
+        if read(name)["cases"] != [case.record() for case in cases]:
             problems.append(f"{name}: other cases")
     if not same_noise():
         problems.append("noise.npy: another noise")
+    problems += pictures_in.check()
     for kind in kinds:
         found = painted(kind)
         if next(found)[0] != recorded_digest(kind):
