@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import ExportError, UsageError, families
+from . import ExportError, UsageError, controlnet, families
+from .adapters import Adapters
 from .families import Configs, Family
 from .networks import Component, Shape
 
@@ -24,6 +25,11 @@ class Source:
     family: Family
     configs: Configs
     manifest: dict[str, Any]  # the source's `easel.json`, empty without one
+    adapters: Adapters = Adapters()
+
+    def folder(self, origin: str) -> Path:
+        """Where the network `origin` is: an added one in a checkpoint of its own."""
+        return self.adapters.folders().get(origin, self.directory / origin)
 
     def vae_factor(self) -> int:
         """Pixels per latent cell."""
@@ -61,7 +67,13 @@ class Checkpoint:
     def components(self) -> list[Component]:
         """The networks to export."""
         shape = self.source.shape()
-        return [part.component(getattr(self.pipeline, part.origin), shape) for part in self.source.family.parts]
+        return [part.component(self.network(part.origin), shape) for part in self.source.family.parts]
+
+    def network(self, origin: str) -> Any:
+        """The pipeline's network of the folder `origin`; ControlNets are several in one place."""
+        if not origin.startswith(controlnet.FOLDER):
+            return getattr(self.pipeline, origin)
+        return dict(zip(self.source.adapters.folders(), self.pipeline.controlnet.nets))[origin]
 
 
 def resolve(source: str) -> tuple[Path, str]:
@@ -113,18 +125,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def open_source(source: str, components: tuple[str, ...] = ()) -> Source:
-    """Looks at `source`, a diffusers directory or a hub id: that it is of a known family, and that its parts fit each other.
+def open_source(source: str, components: tuple[str, ...] = (), adapters: Adapters = Adapters()) -> Source:
+    """Looks at `source`, a diffusers directory or a hub id: that it is of a known family, and that its parts and `adapters` fit
+    each other.
 
     With `components`, only those have to be there, and what says how large their pictures are.
     """
     directory, name = resolve(source)
     index = read_json(directory / "model_index.json")
-    family = families.recognise(index, ("scheduler", "unet", "vae") if components else None)
+    family = adapters.extend(families.recognise(index, ("scheduler", "unet", "vae") if components else None))
     configs = {"scheduler": read_json(directory / "scheduler" / "scheduler_config.json")}
     needed = {family.part(name).origin for name in components} | {"unet", "vae"}
     for part in family.parts:
-        path = directory / part.origin / "config.json"
+        path = adapters.folders().get(part.origin, directory / part.origin) / "config.json"
         if not components or part.origin in needed or path.exists():
             configs[part.origin] = read_json(path)
             found = configs[part.origin].get("_class_name")
@@ -132,22 +145,23 @@ def open_source(source: str, components: tuple[str, ...] = ()) -> Source:
                 raise UsageError(f"{part.origin}/config.json: is a {found}, only {' or '.join(part.classes)} is supported")
     family.validate(configs)
     manifest = directory / "easel.json"
-    return Source(directory, name, family, configs, read_json(manifest) if manifest.exists() else {})
+    return Source(directory, name, family, configs, read_json(manifest) if manifest.exists() else {}, adapters)
 
 
-def load(source: str) -> Checkpoint:
-    """Loads `source`, a diffusers directory or a hub id, with all its weights."""
-    opened = open_source(source)
+def load(source: str, adapters: Adapters = Adapters()) -> Checkpoint:
+    """Loads `source`, a diffusers directory or a hub id, and `adapters`, with all their weights."""
+    opened = open_source(source, adapters=adapters)
     import diffusers
     import torch
 
     try:
         pipeline = getattr(diffusers, opened.family.pipeline(opened.configs)).from_pretrained(
             opened.directory, torch_dtype=torch.float32, local_files_only=True,
-            **{name: None for name in ("safety_checker", "feature_extractor", "image_encoder")})
+            **{name: None for name in ("safety_checker", "feature_extractor", "image_encoder")}, **adapters.modules())
     except Exception as error:  # loaders raise whatever their file formats raise
         raise ExportError(f"{opened.directory}: cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     pipeline.set_progress_bar_config(disable=True)
+    loaded = Checkpoint(opened, pipeline)
     for part in opened.family.parts:
-        getattr(pipeline, part.origin).eval().requires_grad_(False)
-    return Checkpoint(opened, pipeline)
+        loaded.network(part.origin).eval().requires_grad_(False)
+    return loaded

@@ -23,6 +23,10 @@ RANDOM_KINDS = (
 )
 
 
+# In an adapter's place, one of random weights.
+RANDOM = "random"
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:  # one line, without the usage block
         raise UsageError(f"{message}; see python -m easel_export --help")
@@ -51,6 +55,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--size", type=int, metavar="N", help="default picture size in pixels, N x N (other sizes work, too)")
     p.add_argument("--force", action="store_true", help="replace --out when it already is a model directory")
     p.add_argument("--seed", type=int, default=0, help="of --random's weights (default 0)")
+    added = p.add_argument_group("adapters")
+    added.add_argument("--controlnet", action="append", default=[], metavar="DIR",
+                       help="a diffusers ControlNet checkpoint whose network is exported, too, and whose answers the U-Net adds; "
+                            "may be given again; with --random, the word random makes one")
     int8 = p.add_argument_group("int8")
     int8.add_argument("--target-error", type=float, default=0.02, metavar="E",
                       help="relative output error a component may have; sensitive layers stay float32 for it (default 0.02)")
@@ -101,6 +109,7 @@ def _run(options: argparse.Namespace) -> None:
             _export(options, options.source, fresh)
         elif options.precision is None:
             random_checkpoint.build(options.random, fresh, options.seed)
+            _random_adapters(options, fresh)
         else:
             with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
                 source = Path(scratch) / f"random-{options.random}"
@@ -109,6 +118,7 @@ def _run(options: argparse.Namespace) -> None:
                     weights = random_checkpoint.build_hollow(options.random, source, options.seed)
                 else:
                     random_checkpoint.build(options.random, source, options.seed)
+                _random_adapters(options, source)
                 _export(options, str(source), fresh, weights)
         checksums.write(fresh)
     print(f"wrote {options.out}")
@@ -127,22 +137,38 @@ def _refuse_wrong(options: argparse.Namespace) -> None:
         raise UsageError(f"{'--component' if options.component else '--unmeasured'}: is for exports; add --precision")
     if not options.target_error >= 0 or not 0 <= options.max_float <= 1:
         raise UsageError("--target-error must be at least 0, --max-float between 0 and 1")
+    if RANDOM in options.controlnet and options.random is None:
+        raise UsageError(f"--controlnet {RANDOM}: is for --random; name a diffusers ControlNet checkpoint")
+    if options.precision is None and set(options.controlnet) - {RANDOM}:
+        raise UsageError("--controlnet: is for exports; add --precision")
     if options.size is not None and not 1 <= options.size <= 8192:
         raise UsageError(f"--size {options.size}: must be between 1 and 8192 pixels")
+
+
+def _random_adapters(options: argparse.Namespace, checkpoint: Path) -> None:
+    """Makes the adapters that are to be random, and names where they are."""
+    from . import random_adapters
+
+    hollow = options.unmeasured and options.precision is not None
+    for number, given in enumerate(options.controlnet):
+        if given == RANDOM:
+            options.controlnet[number] = random_adapters.add_controlnet(checkpoint, number, options.seed, hollow)
 
 
 def _export(options: argparse.Namespace, source: str, out: Path, weights: Any = None) -> None:
     """Exports `source`; `weights` are those of a source that has none in its files."""
     from . import checkpoint, convert, hollow
+    from .adapters import Adapters
 
+    adapters = Adapters(tuple(Path(path).expanduser() for path in options.controlnet))
     if options.unmeasured:
         components = tuple(dict.fromkeys(options.component))
-        opened = checkpoint.open_source(source, components)
-        weights = weights or hollow.safetensors(opened.directory)
+        opened = checkpoint.open_source(source, components, adapters)
+        weights = weights or hollow.safetensors(opened)
         hollow.export_source(opened, out, options.precision, options.size, weights, components)
     else:
         convert.export_checkpoint(
-            source, out, convert.Request(options.precision, options.size, options.target_error, options.max_float))
+            source, out, convert.Request(options.precision, options.size, options.target_error, options.max_float, adapters))
 
 
 def quiet() -> None:

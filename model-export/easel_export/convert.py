@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from . import check, export, hollow, layout, manifest, painting, quantize, sensitivity
 from . import checkpoint as checkpoints
+from .adapters import Adapters
 from .checkpoint import Checkpoint
 
 # Above it, calibration and self-check run on small latents, or they take hours.
@@ -31,11 +32,12 @@ class Request:
     size: int | None = None  # pixels, None = the checkpoint's own
     target_error: float = 0.02
     max_float: float = 0.1
+    adapters: Adapters = Adapters()
 
 
 def export_checkpoint(source: str, out: Path, request: Request) -> None:
     """Exports `source` into the empty directory `out`: the whole way, stage by stage."""
-    checkpoint = checkpoints.load(source)
+    checkpoint = checkpoints.load(source, request.adapters)
     content = manifest.describe(checkpoint.source, request.precision, request.size)
     scene = calibration(checkpoint, content["defaults"])
     components = checkpoint.components()

@@ -85,18 +85,18 @@ def own(module: nn.Module) -> export.Weights:
     return lambda name: state[name.removeprefix("m.")].detach().numpy()
 
 
-def safetensors(directory: Path) -> Parameters:
+def safetensors(source: Source) -> Parameters:
     """The weights of a checkpoint's folders, read when they are asked for."""
     opened: dict[str, dict[str, Any]] = {}
 
     def value(origin: str, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if origin not in opened:
-            opened[origin] = _open(directory / origin)
+            opened[origin] = _open(source.folder(origin))
         if name not in opened[origin]:
-            raise ExportError(f"{directory / origin}: has no weight `{name}`")
+            raise ExportError(f"{source.folder(origin)}: has no weight `{name}`")
         tensor = opened[origin][name].get_tensor(name)
         if tuple(tensor.shape) != shape:
-            raise ExportError(f"{directory / origin}: `{name}` is {tuple(tensor.shape)}, config.json says {shape}")
+            raise ExportError(f"{source.folder(origin)}: `{name}` is {tuple(tensor.shape)}, config.json says {shape}")
         return tensor.float().numpy()
 
     return value

@@ -47,14 +47,16 @@ class Component:
     call: type = field(default=object)  # the stand-in's class
     children: tuple[str, ...] = ()  # those of `module` that do the work, where it does more than this network
     channels: int | None = None  # so many of an output's channels are read, if not all
+    together: bool = False  # all that is read is measured as one: it is added to numbers of one size
 
     def stand_in(self, run: Run, rest: Any = None) -> Any:
         """What a pipeline takes for `module`, computed by `run`; what it does not do, `rest` does, or the module."""
         return self.call(self, run, self.module if rest is None else rest)
 
     def wanted(self, outputs: tuple[Tensor, ...]) -> list[Tensor]:
-        """Of all `outputs`, what a pipeline reads."""
-        return [outputs[at][:, : self.channels] for at in self.read]
+        """Of all `outputs`, what a pipeline reads: what is measured."""
+        read = [outputs[at][:, : self.channels] for at in self.read]
+        return [torch.cat([output.flatten() for output in read])] if self.together else read
 
     def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """torch's own answer."""

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import controlnet
 from .checkpoint import Checkpoint
 from .networks import Component, Run
 
@@ -61,6 +62,9 @@ def paint(checkpoint: Checkpoint, scene: Scene, runs: dict[str, Run] | None = No
         if component.name in runs:  # an autoencoder is two networks
             origin = origins[component.name]
             stand_ins[origin] = component.stand_in(runs[component.name], stand_ins.get(origin))
+    nets = [stand_ins.pop(name) for name in list(stand_ins) if name.startswith(controlnet.FOLDER)]
+    if nets:
+        stand_ins[controlnet.FOLDER] = controlnet.exchanged(pipeline.controlnet, nets)
     # A fresh scheduler: multi-step ones carry state between runs.
     stand_ins["scheduler"] = type(pipeline.scheduler).from_config(pipeline.scheduler.config)
     with _exchanged(pipeline, stand_ins):
@@ -68,6 +72,7 @@ def paint(checkpoint: Checkpoint, scene: Scene, runs: dict[str, Run] | None = No
             list(scene.prompts), height=scene.height, width=scene.width, num_inference_steps=scene.steps,
             guidance_scale=scene.guidance, generator=torch.Generator().manual_seed(scene.seed), output_type="pt",
             **conditions(pipeline, scene),
+            **checkpoint.source.adapters.inputs(scene.height, scene.width),
         ).images
 
 

@@ -25,6 +25,8 @@ from easel_export.directory import new_directory
         (["--source", "EMPTY", "--out", "OUT", "--precision", "int8"], "model_index.json"),
         (["--random", "sdxl", "--out", "OUT", "--unet-only"], "--precision"),
         (["--random", "tiny", "--out", "OUT", "--precision", "fp32", "--component", "text_encoder_2"], "unet, vae_decoder"),
+        (["--source", "SOURCE", "--out", "OUT", "--precision", "fp32", "--controlnet", "random"], "--random"),
+        (["--random", "tiny", "--out", "OUT", "--controlnet", "SOURCE"], "--precision"),
     ],
 )
 def test_wrong_calls(call: list[str], words: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
