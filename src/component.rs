@@ -20,21 +20,36 @@ impl Component {
     pub const UNET: Self = Self(Cow::Borrowed("unet"));
     /// The denoiser of diffusion transformers.
     pub const TRANSFORMER: Self = Self(Cow::Borrowed("transformer"));
+    /// A prompt picture to tokens, of IP-Adapters.
+    pub const IMAGE_ENCODER: Self = Self(Cow::Borrowed("image_encoder"));
+    /// The first ControlNet.
+    pub const CONTROLNET: Self = Self(Cow::Borrowed("controlnet"));
     /// Pixels to latents.
     pub const VAE_ENCODER: Self = Self(Cow::Borrowed("vae_encoder"));
     /// Latents to pixels.
     pub const VAE_DECODER: Self = Self(Cow::Borrowed("vae_decoder"));
 
     /// In the order in which painting needs them.
-    const IN_ORDER: [Self; 7] = [
+    const IN_ORDER: [Self; 9] = [
+        Self::VAE_ENCODER,
+        Self::IMAGE_ENCODER,
         Self::TEXT_ENCODER,
         Self::TEXT_ENCODER_2,
         Self::TEXT_ENCODER_3,
-        Self::VAE_ENCODER,
+        Self::CONTROLNET,
         Self::UNET,
         Self::TRANSFORMER,
         Self::VAE_DECODER,
     ];
+
+    /// The ControlNet of this number, from 0.
+    #[must_use]
+    pub fn controlnet(number: usize) -> Self {
+        match number {
+            0 => Self::CONTROLNET,
+            _ => Self(Cow::Owned(format!("controlnet_{number}"))),
+        }
+    }
 
     /// The name of its folder.
     #[must_use]

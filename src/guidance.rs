@@ -16,6 +16,21 @@ pub(crate) fn apply(prediction: &mut [f32], unguided: &[f32], scale: f32, rescal
     }
 }
 
+/// For a model that is told a picture and a text: `prediction ← nothing + scale · (prediction − picture) + image_scale · (picture −
+/// nothing)` (Brooks et al., arXiv 2211.09800, equation 3).
+pub(crate) fn apply_both(
+    prediction: &mut [f32],
+    picture: &[f32],
+    nothing: &[f32],
+    scale: f32,
+    image_scale: f32,
+) {
+    let others = picture.iter().zip(nothing);
+    for (guided, (picture, nothing)) in prediction.iter_mut().zip(others) {
+        *guided = nothing + scale * (*guided - picture) + image_scale * (picture - nothing);
+    }
+}
+
 /// Sample standard deviation, as torch's `std`.
 fn deviation(values: &[f32]) -> f64 {
     let count = values.len() as f64;

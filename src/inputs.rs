@@ -36,6 +36,10 @@ pub(crate) enum Dim {
     Height,
     /// Columns of the latents.
     Width,
+    /// Rows of the latents, halved so often, rounded up.
+    HalvedHeight(u32),
+    /// Columns of the latents, halved so often, rounded up.
+    HalvedWidth(u32),
     /// Rows of the picture.
     PixelHeight,
     /// Columns of the picture.
@@ -74,6 +78,8 @@ impl Extents {
             Dim::Sample => channels + self.beside,
             Dim::Height => height,
             Dim::Width => width,
+            Dim::HalvedHeight(times) => height.div_ceil(1 << times),
+            Dim::HalvedWidth(times) => width.div_ceil(1 << times),
             Dim::PixelHeight => height * self.factor,
             Dim::PixelWidth => width * self.factor,
             Dim::Tokens => self.tokens,
@@ -131,6 +137,29 @@ impl Inputs {
             data,
         });
         self
+    }
+
+    /// Adds values to those of a tensor of the same shape, or as one that is not there yet.
+    pub(crate) fn add(&mut self, name: &str, dims: &[usize], values: impl Iterator<Item = f32>) {
+        match self.0.iter_mut().find(|input| input.name == name) {
+            Some(input) if input.dims == dims => {
+                let pairs = input.data.iter_mut().zip(values);
+                pairs.for_each(|(sum, value)| *sum += value);
+            }
+            _ => self.0.push(Input {
+                name: Cow::Owned(name.to_owned()),
+                dims: dims.to_vec(),
+                data: values.collect(),
+            }),
+        }
+    }
+
+    /// Adds all of another.
+    pub(crate) fn join(&mut self, other: Self) {
+        for input in other.0 {
+            self.0.retain(|own| own.name != input.name);
+            self.0.push(input);
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Input> {

@@ -69,7 +69,7 @@ pub use model_dir::{ModelDefaults, ModelDirError, ModelParts, not_a_model};
 pub use picture::{Parameters, Picture, PictureError, PictureFileError, UnreadablePicture};
 pub use pipeline::{LoadOptions, Painting, Pipeline, Timings};
 pub use progress::{Progress, Stage};
-pub use request::{LARGEST_SIDE, LONGEST_PROMPT, PaintRequest, RequestError};
+pub use request::{Control, LARGEST_SIDE, LONGEST_PROMPT, PaintRequest, RequestError};
 pub use runtime::{Kind as NodeKind, RuntimeError};
 pub use scheduler::SchedulerKind;
 pub use text::one_line;

@@ -38,10 +38,61 @@ pub struct PaintRequest {
     pub image: Option<Picture>,
     /// How much of `image` is given up, 0 to 1: the share of the steps that are taken, the last ones. `None`: 0.8, with a mask 1.
     pub strength: Option<f32>,
+    /// How closely to keep to `image`, 1 to 50, for models that change pictures as they are told (InstructPix2Pix: Brooks et al., arXiv
+    /// 2211.09800, section 3.2); others have no use for it. `None`: 1.5.
+    pub image_guidance: Option<f32>,
     /// What of `image` is painted anew: white. Black stays; in between, half-white and more is painted.
     pub mask: Option<Picture>,
+    /// Pictures for the model's ControlNets, in their order.
+    pub controls: Vec<Control>,
+    /// Whether the ControlNets have the say where the prompt has none (*guess mode*).
+    pub control_guess: bool,
+    /// A picture to paint like, of models with an IP-Adapter.
+    pub ip_image: Option<Picture>,
+    /// How much of `ip_image`, 0 to 2. `None`: 1.
+    pub ip_scale: Option<f32>,
     /// Whether the pixels of `image` come back where the mask is black. Otherwise they went through the autoencoder.
     pub paste: bool,
+}
+
+/// A picture that a ControlNet follows, prepared as that network was trained: edges, a pose, a pattern.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Control {
+    /// It is brought to the size that is painted.
+    pub picture: Picture,
+    /// How much it counts, 0 to 2; 1 as trained.
+    pub scale: f32,
+    /// The share of the steps before it counts, 0 to 1.
+    pub start: f32,
+    /// The share of the steps after which it does not count, 0 to 1.
+    pub end: f32,
+}
+
+impl Control {
+    /// Counts as trained, in all steps.
+    #[must_use]
+    pub fn new(picture: Picture) -> Self {
+        Self {
+            picture,
+            scale: 1.0,
+            start: 0.0,
+            end: 1.0,
+        }
+    }
+
+    fn check(&self) -> Result<(), RequestError> {
+        if !(0.0..=2.0).contains(&self.scale) {
+            return Err(RequestError::ControlScale(self.scale));
+        }
+        let within = |share: f32| (0.0..=1.0).contains(&share);
+        if !within(self.start) || !within(self.end) || self.start >= self.end {
+            return Err(RequestError::ControlEnds(self.start, self.end));
+        }
+        match self.picture.is_whole() {
+            true => Ok(()),
+            false => Err(RequestError::Pixels("control")),
+        }
+    }
 }
 
 /// Of a picture without a mask (diffusers' `StableDiffusionImg2ImgPipeline`).
@@ -65,7 +116,12 @@ impl PaintRequest {
             latents: None,
             image: None,
             strength: None,
+            image_guidance: None,
             mask: None,
+            controls: Vec::new(),
+            control_guess: false,
+            ip_image: None,
+            ip_scale: None,
             paste: true,
         }
     }
@@ -120,6 +176,11 @@ impl PaintRequest {
         {
             return Err(RequestError::Strength(strength));
         }
+        if let Some(guidance) = self.image_guidance
+            && !(1.0..=50.0).contains(&guidance)
+        {
+            return Err(RequestError::ImageGuidance(guidance));
+        }
         if self.image.is_none() {
             if self.mask.is_some() {
                 return Err(RequestError::NoImage("mask"));
@@ -128,7 +189,20 @@ impl PaintRequest {
                 return Err(RequestError::NoImage("strength"));
             }
         }
-        for (what, picture) in [("image", &self.image), ("mask", &self.mask)] {
+        self.controls.iter().try_for_each(Control::check)?;
+        if let Some(scale) = self.ip_scale {
+            if self.ip_image.is_none() {
+                return Err(RequestError::NoPromptPicture);
+            }
+            if !(0.0..=2.0).contains(&scale) {
+                return Err(RequestError::ImageScale(scale));
+            }
+        }
+        for (what, picture) in [
+            ("image", &self.image),
+            ("mask", &self.mask),
+            ("prompt picture", &self.ip_image),
+        ] {
             if let Some(picture) = picture
                 && !picture.is_whole()
             {
@@ -179,12 +253,54 @@ pub enum RequestError {
     /// Out of range or not a number.
     #[error("strength: {0}: give 0 to 1")]
     Strength(f32),
+    /// Out of range or not a number.
+    #[error("image guidance: {0}: give 1 to 50")]
+    ImageGuidance(f32),
     /// Something that says what to do with a picture, and there is none.
     #[error("{0}: there is no picture to begin with: give one (`--image`)")]
     NoImage(&'static str),
     /// A picture whose bytes do not fit its size.
     #[error("{0}: has no pixels, or not as many as its width and height say")]
     Pixels(&'static str),
+    /// Out of range or not a number.
+    #[error("control scale: {0}: give 0 to 2")]
+    ControlScale(f32),
+    /// Out of range, not numbers, or nothing between them.
+    #[error(
+        "control start and end: {0} and {1}: give shares of the steps, 0 to 1, the start first"
+    )]
+    ControlEnds(f32, f32),
+    /// The denoiser takes nothing from a ControlNet.
+    #[error(
+        "control: this model's U-Net takes nothing from a ControlNet: export it with one, `python -m easel_export --controlnet DIR`"
+    )]
+    NoControl,
+    /// More pictures than ControlNets.
+    #[error(
+        "control: {asked} pictures, and {there} ControlNets in the model: give the folder of each (`--controlnet`)"
+    )]
+    FewControlNets {
+        /// Pictures.
+        asked: usize,
+        /// Networks.
+        there: usize,
+    },
+    /// The model cannot paint like a picture.
+    #[error(
+        "prompt picture: this model has no IP-Adapter: take one that has, or export it with `python -m easel_export --ip-adapter FILE`"
+    )]
+    NoImageAdapter,
+    /// A scale of no picture.
+    #[error("prompt picture scale: there is no picture to paint like: give one (`--ip-image`)")]
+    NoPromptPicture,
+    /// Out of range or not a number.
+    #[error("prompt picture scale: {0}: give 0 to 2")]
+    ImageScale(f32),
+    /// The scale is a part of the file.
+    #[error(
+        "prompt picture scale: this model was exported with a scale that cannot be changed: leave it out, or export the model again"
+    )]
+    FixedImageScale,
     /// The model cannot read pictures.
     #[error(
         "image: this model has no `vae_encoder`, so it cannot begin with a picture: take one that has, or export it again with `python -m easel_export`"

@@ -173,7 +173,7 @@ impl Other {
         }
         let shapes = feed.shapes(&network, &extents, rows)?;
         let told = made_up(&network, &offers, &shapes);
-        let inputs = feed.tensors(&network, &shapes, &told, &[])?;
+        let inputs = feed.tensors::<Inputs>(&network, &shapes, &[], &told, &[])?;
         // As painting does: an encoder may also give what nobody asks for.
         let last = network.outputs().iter();
         let last =

@@ -11,7 +11,9 @@ use crate::component::Component;
 use crate::config::Config;
 use crate::inputs::{Dim, Inputs, Offer};
 use crate::preview::PreviewFactors;
-use crate::stages::{Hidden, TEXT_ENCODER_OFFERS, TextEmbedding};
+use crate::stages::{
+    CONTROL_SCALE, HINT, Hidden, IMAGE_EMBEDS, IMAGE_SCALE, TEXT_ENCODER_OFFERS, TextEmbedding,
+};
 
 /// Noisy latents, scaled as the sampler says.
 pub(crate) const SAMPLE: &str = "sample";
@@ -20,6 +22,12 @@ pub(crate) const TIMESTEP: &str = "timestep";
 pub(crate) const TEXT: &str = "encoder_hidden_states";
 /// The guidance scale as an embedding: of latent consistency models (arXiv 2310.04378, section 4.3).
 pub(crate) const EMBEDDED_GUIDANCE: &str = "timestep_cond";
+
+/// What a denoiser of any family may have been exported to be told, too.
+pub(crate) static ADAPTER_OFFERS: [Offer; 2] = [
+    Offer::each(IMAGE_EMBEDS, &[Dim::Features, Dim::Features]),
+    Offer::shared(IMAGE_SCALE, &[]),
+];
 
 /// A kind of model.
 pub(crate) trait Family: std::fmt::Debug + Send + Sync {
@@ -127,11 +135,10 @@ pub(crate) fn all_offers(component: &Component) -> Vec<Offer> {
         Offer::each("aspect_ratio", &[Dim::Exactly(1)]),
         Offer::each("guidance", &[]),
         // ControlNets and adapters.
-        Offer::each("controlnet_cond", PICTURE),
-        Offer::shared("conditioning_scale", &[]),
-        Offer::each("image_embeds", &[Dim::Exactly(1), Dim::Features]),
-        Offer::shared("ip_adapter_scale", &[]),
+        Offer::each(HINT, PICTURE),
+        Offer::shared(CONTROL_SCALE, &[]),
     ]);
+    offers.extend(ADAPTER_OFFERS.iter().cloned());
     offers
 }
 

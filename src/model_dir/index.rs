@@ -41,7 +41,8 @@ pub(super) fn check_components(index: &Config, family: &dyn Family) -> Result<()
         let Some(class) = value.as_array().and_then(|pair| pair.get(1)?.as_str()) else {
             continue;
         };
-        if !known.contains(&name.as_str()) {
+        let is_known = known.contains(&name.as_str()) || name.starts_with("controlnet");
+        if !is_known {
             let (name, class, family) = (excerpt(name), excerpt(class), family.name());
             return Err(format!(
                 "component `{name}` ({class}) is not known in a {family} model: {PAINTED}"

@@ -92,6 +92,8 @@ pub(crate) enum BesideLatents {
     Nothing,
     /// A mask, and the latents of the picture without what is painted anew: of models for inpainting.
     Masked,
+    /// The latents of the picture to change, not scaled: of InstructPix2Pix.
+    Picture,
 }
 
 impl BesideLatents {
@@ -100,6 +102,7 @@ impl BesideLatents {
         match taken.checked_sub(latents)? {
             0 => Some(Self::Nothing),
             more if more == latents + 1 => Some(Self::Masked),
+            more if more == latents => Some(Self::Picture),
             _ => None,
         }
     }
@@ -109,6 +112,7 @@ impl BesideLatents {
         match self {
             Self::Nothing => 0,
             Self::Masked => latents + 1,
+            Self::Picture => latents,
         }
     }
 }
@@ -225,6 +229,11 @@ impl Geometry {
 }
 
 impl ModelDir {
+    /// Sizes of images that the denoiser works on, each half of the one before.
+    pub(crate) fn levels(&self) -> usize {
+        self.even_latents.trailing_zeros() as usize + 1
+    }
+
     /// Reads `model_index.json`, the components' configurations and, if there is one, `easel.json`.
     /// `choose`: the family, by the index and the denoiser's configuration.
     pub(crate) fn read(path: &Path, choose: ChooseFamily) -> Result<Self, ModelDirError> {

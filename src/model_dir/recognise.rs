@@ -268,7 +268,7 @@ fn lfs_pointer_in(dir: &Path) -> Option<PathBuf> {
 }
 
 /// Families by what their pipelines' classes begin with, behind the `ORT` or `Onnx` of optimum and diffusers.
-const FAMILIES: [(&str, &str); 20] = [
+const FAMILIES: [(&str, &str); 18] = [
     ("StableDiffusion3", "Stable Diffusion 3"),
     ("StableDiffusionUpscale", "Stable Diffusion's upscaler"),
     (
@@ -276,11 +276,6 @@ const FAMILIES: [(&str, &str); 20] = [
         "Stable Diffusion's latent upscaler",
     ),
     ("StableDiffusionDepth2Img", "Stable Diffusion with depth"),
-    ("StableDiffusionInstructPix2Pix", "InstructPix2Pix"),
-    (
-        "StableDiffusionControlNet",
-        "Stable Diffusion with ControlNet",
-    ),
     ("StableVideoDiffusion", "Stable Video Diffusion"),
     ("StableCascade", "Stable Cascade"),
     ("StableUnCLIP", "Stable unCLIP"),
@@ -308,7 +303,6 @@ pub(super) fn other_family(class: &str) -> Option<&'static str> {
 /// What a U-Net is that takes more channels than it gives.
 pub(crate) fn channels_problem(found: usize, latents: usize) -> String {
     let (what, more) = match (found, latents) {
-        (8, 4) => ("is InstructPix2Pix's", "the picture to change"),
         (7, 4) => ("is an upscaler's", "a small picture"),
         (5, 4) => ("is made for pictures with depth", "a map of depths"),
         _ => ("is of another kind", "something more"),

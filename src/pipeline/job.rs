@@ -10,12 +10,17 @@ use crate::request::{PaintRequest, RequestError};
 use crate::scheduler::{Run, Scheduler, SchedulerKind, share_of};
 use crate::tokenizer::TokenIds;
 
+/// As diffusers' `StableDiffusionInstructPix2PixPipeline` has it.
+const IMAGE_GUIDANCE: f32 = 1.5;
+
 /// A request with the model's defaults filled in.
 pub(super) struct Job {
     /// The initial noise, not yet scaled.
     pub(super) latents: Latents,
     pub(super) guidance: f32,
     pub(super) guidance_rescale: f32,
+    /// Of a model that changes pictures as it is told.
+    pub(super) image_guidance: Option<f32>,
     pub(super) scheduler: SchedulerKind,
     pub(super) run: Run,
     /// The share of the steps that are taken, the last ones.
@@ -26,6 +31,9 @@ impl Job {
     /// The evaluation that a run begins with; as many as there are if no step is taken.
     pub(super) fn first(&self, sampler: &Scheduler) -> usize {
         let starts = sampler.starts();
+        if self.image_guidance.is_some() {
+            return 0; // it is told the picture instead
+        }
         // A latent consistency model's steps are spread over the share already.
         if self.run.strength < 1.0 && self.scheduler == SchedulerKind::Lcm {
             return 0;
@@ -110,6 +118,8 @@ impl Pipeline {
             strength: request.strength(),
             guidance: request.guidance.unwrap_or(defaults.guidance),
             guidance_rescale: request.guidance_rescale,
+            image_guidance: (self.model.beside == BesideLatents::Picture)
+                .then(|| request.image_guidance.unwrap_or(IMAGE_GUIDANCE)),
             scheduler: match request.scheduler.or(defaults.scheduler) {
                 Some(kind) => kind,
                 None => self.model.scheduler.default_kind()?,
@@ -119,19 +129,30 @@ impl Pipeline {
 
     /// Refuses a request with a picture that the model cannot read, and one without that it needs.
     fn check_pictures(&self, request: &PaintRequest) -> Result<(), RequestError> {
-        if self.model.beside == BesideLatents::Masked {
-            let missing = match (&request.image, &request.mask) {
-                (None, _) => Some("image"),
-                (_, None) => Some("mask"),
-                _ => None,
-            };
-            if let Some(missing) = missing {
-                return Err(RequestError::NeedsPicture {
-                    missing,
-                    kind: "was made for inpainting",
-                    advice: "a picture and a mask that is white where it is to be painted anew (`--image`, `--mask`)",
-                });
+        let needs = |missing, kind, advice| {
+            Err(RequestError::NeedsPicture {
+                missing,
+                kind,
+                advice,
+            })
+        };
+        let inpaints = || {
+            (
+                "was made for inpainting",
+                "a picture and a mask that is white where it is to be painted anew (`--image`, `--mask`)",
+            )
+        };
+        match (self.model.beside, &request.image, &request.mask) {
+            (BesideLatents::Masked, None, _) => return needs("image", inpaints().0, inpaints().1),
+            (BesideLatents::Masked, _, None) => return needs("mask", inpaints().0, inpaints().1),
+            (BesideLatents::Picture, None, _) => {
+                return needs(
+                    "image",
+                    "changes pictures as it is told",
+                    "the picture to change (`--image`)",
+                );
             }
+            _ => {}
         }
         match request.image {
             Some(_) if !self.takes_pictures() => Err(RequestError::NoEncoder),

@@ -1,5 +1,7 @@
 //! Prompt to picture. Read this second, after the tour in [the crate's documentation](crate).
 
+mod adapters;
+mod denoising;
 mod job;
 mod painting;
 mod planning;
@@ -22,7 +24,7 @@ use crate::progress::Progress;
 use crate::request::PaintRequest;
 use crate::runtime::Workers;
 use crate::scheduler::SchedulerKind;
-use crate::stages::{Decoder, Denoiser, Encoder, TextEncoder};
+use crate::stages::{ControlNet, Decoder, Denoiser, Encoder, ImageEncoder, TextEncoder};
 use crate::tiling::Tile;
 use crate::tokenizer::Tokenizer;
 use crate::watched::{CancelToken, ProgressCounter};
@@ -39,6 +41,8 @@ pub struct LoadOptions {
     /// A folder for what is made of networks, so that the next start is fast and weights need not all be in memory. It takes
     /// as much room as the model, and may be removed at any time. `None`: nothing is kept.
     pub cache: Option<PathBuf>,
+    /// Folders of ControlNets, in the order of a request's pictures for them. None: those in the model.
+    pub controlnets: Vec<PathBuf>,
     /// Bytes a second that the storage seems to give at most, for measurements.
     pub storage_rate: Option<u64>,
     /// Advances with each operator that runs.
@@ -76,6 +80,12 @@ pub struct Pipeline {
     texts: Vec<Text>,
     /// Opened when a picture is to be read.
     encoder: Option<Encoder>,
+    /// As [`LoadOptions::controlnets`].
+    controlnet_dirs: Vec<PathBuf>,
+    /// Opened when there are pictures for them.
+    controlnets: Vec<ControlNet>,
+    /// Opened when there is a prompt picture.
+    image_encoder: Option<ImageEncoder>,
     denoiser: Denoiser,
     decoder: Decoder,
     tile: Tile,
@@ -180,12 +190,16 @@ impl Pipeline {
         let model = ModelDir::read(dir, choose)?;
         check(cancel)?;
         let (offers, needed) = model.family.offers();
-        let denoiser = Denoiser::open(dir, &model.family.denoiser(), offers, needed, cancel)?;
-        if model.family.embeds_guidance() && !denoiser.takes(EMBEDDED_GUIDANCE) {
+        let mut offers = offers.to_vec();
+        offers.extend(family::ADAPTER_OFFERS.iter().cloned());
+        let component = model.family.denoiser();
+        let levels = model.levels();
+        let denoiser = Denoiser::open(dir, &component, &offers, needed, levels, cancel)?;
+        if model.family.embeds_guidance() && !denoiser.step().takes(EMBEDDED_GUIDANCE) {
             let problem = format!(
                 "is to be told the guidance, says its config.json (`time_cond_proj_dim`), and has no input `{EMBEDDED_GUIDANCE}`: export it again"
             );
-            return Err(denoiser.network().network().refusal(problem).into());
+            return Err(denoiser.step().network().network().refusal(problem).into());
         }
         let texts = model.family.texts().iter().map(|source| {
             check(cancel)?;
@@ -202,6 +216,9 @@ impl Pipeline {
             workers: options.workers(),
             texts,
             encoder: None,
+            controlnet_dirs: options.controlnets.clone(),
+            controlnets: Vec::new(),
+            image_encoder: None,
             denoiser,
             decoder: Decoder::open(dir, model.defaults.vae_factor, cancel)?,
             model,
@@ -241,12 +258,16 @@ impl Pipeline {
     pub fn fit_pictures(&self, request: &mut PaintRequest) {
         let size = self.size(request);
         // Whatever else is wrong with it, painting says.
-        if request.image.is_none() || self.model.defaults.latents(Some(size)).is_err() {
+        if self.model.defaults.latents(Some(size)).is_err() {
             return;
         }
         request.size = Some(size);
         let pictures = [&mut request.image, &mut request.mask];
-        for picture in pictures.into_iter().flatten() {
+        let controls = request
+            .controls
+            .iter_mut()
+            .map(|control| &mut control.picture);
+        for picture in pictures.into_iter().flatten().chain(controls) {
             if picture.is_whole()
                 && let Cow::Owned(fitted) = picture.resized(size)
             {
@@ -308,7 +329,7 @@ impl Pipeline {
 
     /// Whether the denoiser is told the guidance scale, so that one pass a step is enough.
     fn embeds_guidance(&self) -> bool {
-        self.denoiser.takes(EMBEDDED_GUIDANCE)
+        self.denoiser.step().takes(EMBEDDED_GUIDANCE)
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
+use super::denoising::Conditions;
 use super::job::{Job, Negative, Prompts};
-use super::source::Source;
 use super::{Painting, Pipeline, Timings, check};
 use crate::error::Error;
-use crate::family::{EMBEDDED_GUIDANCE, PictureFacts, SAMPLE, TEXT, TIMESTEP};
-use crate::guidance;
-use crate::inputs::{Extents, Inputs};
+use crate::family::{EMBEDDED_GUIDANCE, PictureFacts};
+use crate::inputs::Inputs;
 use crate::latents::Latents;
 use crate::noise::NoiseSource;
 use crate::picture::Picture;
@@ -24,13 +23,13 @@ use crate::watched::CancelToken;
 pub(super) struct Painter<'a> {
     pub(super) pipeline: &'a mut Pipeline,
     pub(super) cancel: &'a CancelToken,
-    progress: &'a mut dyn FnMut(&Progress<'_>),
+    pub(super) progress: &'a mut dyn FnMut(&Progress<'_>),
     pub(super) timings: Timings,
     pub(super) warnings: Vec<String>,
     /// The evaluation that the sampler begins with.
-    first: usize,
+    pub(super) first: usize,
     /// Passes that it makes.
-    passes: usize,
+    pub(super) passes: usize,
 }
 
 impl<'a> Painter<'a> {
@@ -60,11 +59,10 @@ impl<'a> Painter<'a> {
         let mut sampler = self.sampler(&job)?;
 
         let prompts = self.plan(request, &job)?;
-        let source = self.encode_source(request, &job)?;
-        let rows = self.condition(&job, &prompts, sampler.init_noise_sigma())?;
-        let latents = self.denoise(&job, &rows, source.as_ref(), &mut sampler, noise)?;
+        let conditions = self.conditions(request, &job, &prompts, sampler.init_noise_sigma())?;
+        let latents = self.denoise(&job, &conditions, &mut sampler, noise)?;
         let mut picture = self.decode(&latents)?;
-        if let Some(source) = source {
+        if let Some(source) = conditions.source {
             source.paste(&mut picture);
         }
 
@@ -110,6 +108,7 @@ impl<'a> Painter<'a> {
         if request.image.is_some() {
             pipeline.open_encoder(self.cancel)?;
         }
+        pipeline.open_adapters(request, self.cancel)?;
         let sizes = pipeline.sizes(&job.latents, &prompts, request);
         pipeline.check_size(&job.latents, &sizes)?;
         pipeline.plan_for(&job.latents, sizes)?;
@@ -117,7 +116,31 @@ impl<'a> Painter<'a> {
         Ok(prompts)
     }
 
-    /// What the denoiser is told all the time, for each row of its batch: the prompt's, and what is steered away from.
+    /// All that the denoiser is told, of pictures and of texts.
+    fn conditions(
+        &mut self,
+        request: &PaintRequest,
+        job: &Job,
+        prompts: &Prompts,
+        sigma: f32,
+    ) -> Result<Conditions, Error> {
+        let source = self.encode_source(request, job)?;
+        let mut rows = self.condition(job, prompts, sigma)?;
+        if let (Some(_), [_, unguided]) = (job.image_guidance, &rows[..]) {
+            // Neither the prompt nor the picture.
+            let nothing = unguided.clone();
+            rows.push(nothing);
+        }
+        let common = self.show_prompt_picture(request, &mut rows)?;
+        Ok(Conditions {
+            rows,
+            common,
+            hints: self.hints(request, job),
+            source,
+        })
+    }
+
+    /// What the denoiser is told of the text, for each row of its batch: the prompt's, and what is steered away from.
     fn condition(
         &mut self,
         job: &Job,
@@ -147,7 +170,7 @@ impl<'a> Painter<'a> {
         let family = &self.pipeline.model.family;
         let rows = rows.iter().map(|texts| family.condition(texts, &facts));
         let rows: Result<Vec<Inputs>, String> = rows.collect();
-        let denoiser = self.pipeline.denoiser.network();
+        let denoiser = self.pipeline.denoiser.step().network();
         let rows = rows.map_err(|problem| denoiser.network().error(problem))?;
         self.timings.text = clock.elapsed();
         Ok(rows)
@@ -164,125 +187,8 @@ impl<'a> Painter<'a> {
         PictureFacts {
             size: (job.latents.width * factor, job.latents.height * factor),
             guidance: job.guidance,
-            guidance_width: self.pipeline.denoiser.width(EMBEDDED_GUIDANCE),
+            guidance_width: self.pipeline.denoiser.step().width(EMBEDDED_GUIDANCE),
         }
-    }
-
-    /// All steps: from noise to latents.
-    fn denoise(
-        &mut self,
-        job: &Job,
-        rows: &[Inputs],
-        source: Option<&Source>,
-        sampler: &mut Scheduler,
-        noise: &mut dyn NoiseSource,
-    ) -> Result<Latents, Error> {
-        check(self.cancel)?;
-        let rows: Vec<&Inputs> = rows.iter().collect();
-        let extents = self.pipeline.extents(&job.latents, tokens(rows[0]));
-        let clock = Instant::now();
-        let at_once = self.pipeline.rows_at_once();
-        let Pipeline {
-            denoiser, workers, ..
-        } = &mut *self.pipeline;
-        let together = rows.len().min(at_once);
-        denoiser.prepare(workers, &extents, together)?;
-        self.timings.load += clock.elapsed();
-
-        let clock = Instant::now();
-        self.report(Stage::Denoise, 0, sampler.init_noise_sigma());
-        let mut latents = self.begin(job, source, sampler)?;
-        let mut denoised = latents.clone();
-        for index in self.first..self.first + self.passes {
-            let mut input = latents.clone();
-            sampler.scale_model_input(index, &mut input.data);
-            if let Some(source) = source {
-                input.data.extend_from_slice(&source.beside);
-            }
-            let prediction =
-                self.predict(job, &extents, input.data, sampler.timesteps()[index], &rows)?;
-            sampler.step(
-                index,
-                &prediction,
-                &mut latents.data,
-                &mut denoised.data,
-                noise,
-            )?;
-            if !latents.is_finite() {
-                let step = index + 1 - self.first;
-                return Err(Error::NotFinite { step });
-            }
-            if let Some(source) = source {
-                source.restore(sampler, index + 1, &job.latents, &mut latents)?;
-            }
-            let report = Progress {
-                latents: Some(&latents),
-                denoised: Some(&denoised),
-                factors: self.pipeline.model.preview.as_ref(),
-                ..self.progress_at(Stage::Denoise, index + 1 - self.first, sampler.sigma(index))
-            };
-            (self.progress)(&report);
-        }
-        let component = self.pipeline.model.family.denoiser();
-        self.pipeline.leave(&component, &mut self.warnings);
-        self.timings.denoise = clock.elapsed();
-        Ok(latents)
-    }
-
-    /// The sample of the first evaluation: noise, or the picture to begin with under noise.
-    fn begin(
-        &self,
-        job: &Job,
-        source: Option<&Source>,
-        sampler: &mut Scheduler,
-    ) -> Result<Latents, Error> {
-        let Some(source) = source.filter(|source| !source.begins_with_noise(job.strength)) else {
-            let mut latents = job.latents.clone();
-            let initial = sampler.init_noise_sigma();
-            latents.data.iter_mut().for_each(|v| *v *= initial);
-            return Ok(latents);
-        };
-        if self.passes == 0 {
-            return Ok(source.clean().clone());
-        }
-        if self.first > 0 {
-            sampler.begin(self.first)?;
-        }
-        source.noisy(sampler, self.first, &job.latents)
-    }
-
-    /// What the model predicts for noisy latents at a time, guided.
-    fn predict(
-        &mut self,
-        job: &Job,
-        extents: &Extents,
-        input: Vec<f32>,
-        timestep: f32,
-        rows: &[&Inputs],
-    ) -> Result<Vec<f32>, Error> {
-        let step = Inputs::default()
-            .with(SAMPLE, &extents.sample(), input)
-            .with(TIMESTEP, &[], vec![timestep]);
-        let at_once = self.pipeline.rows_at_once();
-        let Pipeline {
-            denoiser, workers, ..
-        } = &mut *self.pipeline;
-        let mut predictions = Vec::with_capacity(rows.len());
-        for rows in rows.chunks(at_once) {
-            check(self.cancel)?;
-            predictions.extend(denoiser.predict(workers, extents, &step, rows)?);
-        }
-        let mut predictions = predictions.into_iter();
-        let mut prediction = predictions.next().expect("there is a row for the prompt");
-        if let Some(unguided) = predictions.next() {
-            guidance::apply(
-                &mut prediction,
-                &unguided,
-                job.guidance,
-                job.guidance_rescale,
-            );
-        }
-        Ok(prediction)
     }
 
     /// Latents to pixels.
@@ -318,7 +224,7 @@ impl<'a> Painter<'a> {
         Ok(picture)
     }
 
-    fn progress_at(&self, stage: Stage, step: usize, sigma: f32) -> Progress<'static> {
+    pub(super) fn progress_at(&self, stage: Stage, step: usize, sigma: f32) -> Progress<'static> {
         Progress {
             stage,
             step,
@@ -334,9 +240,4 @@ impl<'a> Painter<'a> {
         let report = self.progress_at(stage, step, sigma);
         (self.progress)(&report);
     }
-}
-
-/// Tokens of text that a row of the batch is told.
-fn tokens(row: &Inputs) -> usize {
-    row.get(TEXT).map_or(0, |text| text.dims[0])
 }

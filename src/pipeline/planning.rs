@@ -8,10 +8,11 @@ use crate::error::Error;
 use crate::inputs::Extents;
 use crate::latents::Latents;
 use crate::memory::{self, Alternatives, MemoryPlan, Phase, TooSmall};
+use crate::model_dir::BesideLatents;
 use crate::process_memory;
 use crate::request::{PaintRequest, RequestError};
-use crate::runtime::{LazyNetwork, Residency};
-use crate::stages::Encoder;
+use crate::runtime::{LazyNetwork, Residency, Workers};
+use crate::stages::{ControlNet, Encoder, ImageEncoder, StepNetwork};
 use crate::tiling::Tile;
 use crate::watched::CancelToken;
 
@@ -29,6 +30,10 @@ pub(super) struct Sizes {
     clip_skip: usize,
     /// Whether there is a picture to begin with.
     image: bool,
+    /// Pictures for ControlNets.
+    controls: usize,
+    /// Whether there is a prompt picture.
+    ip_image: bool,
 }
 
 impl Pipeline {
@@ -36,13 +41,31 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::Memory`] when the budget is too small; a size that the model does not paint; networks that cannot be read.
-    pub fn memory_plan(&self, size: Option<(u32, u32)>) -> Result<MemoryPlan, Error> {
-        let latents = self.model.defaults.latents(size)?;
+    pub fn memory_plan(&mut self, size: Option<(u32, u32)>) -> Result<MemoryPlan, Error> {
+        let request = PaintRequest {
+            size,
+            guidance: Some(2.0),
+            ..PaintRequest::new("a")
+        };
+        self.memory_plan_of(&request)
+    }
+
+    /// The plan for a request; of its pictures it matters that they are there.
+    ///
+    /// # Errors
+    /// As [`memory_plan`](Self::memory_plan); pictures that the model cannot read.
+    pub fn memory_plan_of(&mut self, request: &PaintRequest) -> Result<MemoryPlan, Error> {
+        request.check()?;
+        let latents = self.model.defaults.latents(Some(self.size(request)))?;
+        let guidance = request.guidance.unwrap_or(self.model.defaults.guidance);
         let planned = catch(|| {
-            let request = PaintRequest::new("a");
-            let guidance = 2.0;
-            let prompts = self.prompts(&request, guidance, &mut Vec::new())?;
-            let sizes = self.sizes(&latents, &prompts, &request);
+            let cancel = CancelToken::new();
+            if request.image.is_some() {
+                self.open_encoder(&cancel)?;
+            }
+            self.open_adapters(request, &cancel)?;
+            let prompts = self.prompts(request, guidance, &mut Vec::new())?;
+            let sizes = self.sizes(&latents, &prompts, request);
             self.memory_for(&latents, &sizes, self.budget)
         });
         planned.unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
@@ -99,9 +122,11 @@ impl Pipeline {
         if is_even || self.uneven == Some(latents.shape()) {
             return Ok(());
         }
+        let denoiser = self.denoiser.step();
+        let rows = sizes.rows.min(denoiser.batch());
         let needs = |latents: &Latents| {
             let extents = self.extents(latents, sizes.tokens);
-            self.denoiser.needs(&self.workers, &extents, sizes.rows)
+            denoiser.needs(&self.workers, &extents, rows)
         };
         let Err(problem) = needs(latents) else {
             self.uneven = Some(latents.shape());
@@ -131,9 +156,14 @@ impl Pipeline {
             latents: latents.shape(),
             chunks,
             tokens,
-            rows: prompts.rows().min(self.denoiser.batch()),
+            rows: match (prompts.rows(), self.model.beside) {
+                (2, BesideLatents::Picture) => 3,
+                (rows, _) => rows,
+            },
             clip_skip: request.clip_skip,
             image: request.image.is_some(),
+            controls: request.controls.len(),
+            ip_image: request.ip_image.is_some(),
         }
     }
 
@@ -172,26 +202,73 @@ impl Pipeline {
             let sides = [latents.height, latents.width];
             phases.push(vec![encoder.alternatives(workers, sides)]);
         }
+        if let Some(encoder) = self.image_encoder.as_ref().filter(|_| sizes.ip_image) {
+            phases.push(vec![encoder.alternatives(workers)]);
+        }
         for (text, &length) in self.texts.iter().zip(&sizes.chunks) {
             let component = text.encoder.network().component();
             let needs = move || Ok(text.encoder.needs(workers, length)?);
             phases.push(vec![Alternatives::one(component, needs)]);
         }
-        let denoiser = &self.denoiser;
-        phases.push(vec![denoiser.alternatives(workers, extents, sizes.rows)]);
+        phases.push(self.step_phase(workers, extents, sizes));
         phases.push(vec![self.decoder.alternatives(workers, latents)]);
         let cache = workers.cache().is_some();
         memory::plan(budget, self.base, cache, &mut phases)
     }
 
-    /// Rows that the denoiser computes at once.
-    pub(super) fn rows_at_once(&self) -> usize {
+    /// What runs in every step: the denoiser, and the ControlNets before it.
+    fn step_phase<'a>(
+        &'a self,
+        workers: &'a Workers,
+        extents: Extents,
+        sizes: &Sizes,
+    ) -> Phase<'a, Error> {
+        let denoiser = self.denoiser.step();
+        let names = self.denoiser.residuals().iter().map(|(_, name)| &**name);
+        let names: Vec<&str> = names.collect();
+        // What ControlNets give is kept until the denoiser has it.
+        let residuals = match sizes.controls {
+            0 => 0,
+            _ => denoiser.bytes_of(&extents, &names) * sizes.rows,
+        };
+        let controlnets = self.controlnets.iter().take(sizes.controls);
+        let mut phase: Phase<'a, Error> = controlnets
+            .map(|network| network.step().alternatives(workers, extents, sizes.rows, 0))
+            .collect();
+        phase.push(denoiser.alternatives(workers, extents, sizes.rows, residuals));
+        phase
+    }
+
+    /// Of `rows`, those that the denoiser computes at once.
+    pub(super) fn rows_at_once(&self, rows: usize) -> usize {
+        self.at_once(self.denoiser.step(), rows)
+    }
+
+    /// Of `rows`, those that the ControlNet of this number computes at once.
+    pub(super) fn controlnet_rows_at_once(&self, number: usize, rows: usize) -> usize {
+        self.at_once(self.controlnets[number].step(), rows)
+    }
+
+    fn at_once(&self, network: &StepNetwork, rows: usize) -> usize {
         let plan = self.memory.as_ref().map(|(_, plan)| plan);
-        let stage = plan.and_then(|plan| plan.stage(self.denoiser.network().component()));
+        let stage = plan.and_then(|plan| plan.stage(network.network().component()));
         match stage {
             Some(stage) if stage.passes > 1 => 1,
-            _ => self.denoiser.batch(),
+            // So that all passes are of one shape.
+            _ if rows > network.batch() => 1,
+            _ => network.batch(),
         }
+    }
+
+    /// Width and height of the picture of such latents.
+    pub(super) fn pixels(&self, latents: &Latents) -> (u32, u32) {
+        let factor = self.model.defaults.vae_factor;
+        let side = |latents: usize| {
+            u32::try_from(latents)
+                .unwrap_or(u32::MAX)
+                .saturating_mul(factor)
+        };
+        (side(latents.width), side(latents.height))
     }
 
     /// Opens the network that reads pictures, if it is not open.
@@ -237,24 +314,44 @@ impl Pipeline {
         }
     }
 
+    /// As [`leave`](Self::leave), of all that runs in every step.
+    pub(super) fn leave_denoiser(&mut self, warnings: &mut Vec<String>) {
+        let controlnets = self.controlnets.iter().map(ControlNet::step);
+        let networks = controlnets.chain([self.denoiser.step()]);
+        let components: Vec<Component> = networks
+            .map(|step| step.network().component().clone())
+            .collect();
+        for component in components {
+            self.leave(&component, warnings);
+        }
+    }
+
     pub(super) fn unload(&mut self) {
         self.networks_mut().for_each(LazyNetwork::unload);
     }
 
     /// In the order in which they are needed.
     fn networks(&self) -> impl Iterator<Item = &LazyNetwork> {
-        let encoder = self.encoder.iter().map(Encoder::network);
+        let encoders = self.encoder.iter().map(Encoder::network);
+        let images = self.image_encoder.iter().map(ImageEncoder::network);
         let texts = self.texts.iter().map(|text| text.encoder.network());
-        encoder
-            .chain(texts)
-            .chain([self.denoiser.network(), self.decoder.network()])
+        let controls = self.controlnets.iter().map(ControlNet::step);
+        let steps = controls.chain([self.denoiser.step()]);
+        let before = encoders.chain(images).chain(texts);
+        before
+            .chain(steps.map(StepNetwork::network))
+            .chain([self.decoder.network()])
     }
 
     fn networks_mut(&mut self) -> impl Iterator<Item = &mut LazyNetwork> {
-        let encoder = self.encoder.iter_mut().map(Encoder::network_mut);
+        let encoders = self.encoder.iter_mut().map(Encoder::network_mut);
+        let images = self.image_encoder.iter_mut().map(ImageEncoder::network_mut);
         let texts = self.texts.iter_mut().map(|text| text.encoder.network_mut());
-        encoder
-            .chain(texts)
-            .chain([self.denoiser.network_mut(), self.decoder.network_mut()])
+        let controls = self.controlnets.iter_mut().map(ControlNet::step_mut);
+        let steps = controls.chain([self.denoiser.step_mut()]);
+        let before = encoders.chain(images).chain(texts);
+        before
+            .chain(steps.map(StepNetwork::network_mut))
+            .chain([self.decoder.network_mut()])
     }
 }

@@ -25,7 +25,8 @@ pub(super) struct Source {
     /// `[h, w]`: 1 where latents are painted anew.
     painted: Option<Vec<f32>>,
     /// What the denoiser is told behind the latents, `[c, h, w]`, if it was made for pictures.
-    pub(super) beside: Vec<f32>,
+    beside: Vec<f32>,
+    kind: BesideLatents,
     /// Pixels over which the painted part fades.
     feather: usize,
     paste: bool,
@@ -53,9 +54,12 @@ impl Source {
         latents: &mut Latents,
     ) -> Result<(), Error> {
         // A denoiser that is told what is kept does it by itself.
-        let Some(painted) = self.painted.as_ref().filter(|_| self.beside.is_empty()) else {
+        let Some(painted) = &self.painted else {
             return Ok(());
         };
+        if self.kind != BesideLatents::Nothing {
+            return Ok(());
+        }
         let kept = match next < sampler.timesteps().len() {
             true => self.noisy(sampler, next, noise)?,
             false => self.clean.clone(),
@@ -73,9 +77,21 @@ impl Source {
         &self.clean
     }
 
-    /// Whether all noise is new: a mask at full strength begins with it.
-    pub(super) fn begins_with_noise(&self, strength: f32) -> bool {
-        self.mask.is_some() && strength >= 1.0
+    /// Whether the sampler begins with the picture under noise, and not with noise alone: as a mask at full strength does, and a model
+    /// that is told the picture.
+    pub(super) fn is_under_noise(&self, strength: f32) -> bool {
+        let is_new = self.mask.is_some() && strength >= 1.0;
+        !is_new && self.kind != BesideLatents::Picture
+    }
+
+    /// Adds to a `sample` what the denoiser is told behind the latents in row `number` of its batch.
+    pub(super) fn tell_beside(&self, number: usize, sample: &mut Vec<f32>) {
+        let end = sample.len() + self.beside.len();
+        match (self.kind, number) {
+            // The third row knows neither the prompt nor the picture.
+            (BesideLatents::Picture, 2) => sample.resize(end, 0.0),
+            _ => sample.extend_from_slice(&self.beside),
+        }
     }
 
     /// Puts the source's own pixels back where the mask keeps them.
@@ -100,21 +116,22 @@ impl Painter<'_> {
         self.report(Stage::Encode, 0, 0.0);
         let clock = Instant::now();
         let factor = self.pipeline.model.defaults.vae_factor as usize;
-        let (height, width) = (job.latents.height * factor, job.latents.width * factor);
-        let size = (width as u32, height as u32);
+        let size = self.pipeline.pixels(&job.latents);
         let picture = image.resized(size).into_owned();
         let mask = request.mask.as_ref().map(|mask| Mask::of(mask, size));
         let mut planes = picture.planes(|_, byte| f32::from(byte) / 255.0 * 2.0 - 1.0);
         let mut clean = self.encode(&planes, &job.latents)?;
         let model = &self.pipeline.model;
         let (scale, shift) = (model.scaling_factor, model.shift_factor);
-        let beside = match (model.beside, &mask) {
+        let model_beside = model.beside;
+        let beside = match (model_beside, &mask) {
             (BesideLatents::Masked, Some(mask)) => {
                 mask.blank(&mut planes);
                 let mut kept = self.encode(&planes, &job.latents)?;
                 kept.data.iter_mut().for_each(|v| *v = scale * (*v - shift));
                 [mask.latents(factor), kept.data].concat()
             }
+            (BesideLatents::Picture, _) => clean.data.clone(),
             _ => Vec::new(),
         };
         clean
@@ -132,6 +149,7 @@ impl Painter<'_> {
             painted: mask.as_ref().map(|mask| mask.latents(factor)),
             mask,
             beside,
+            kind: model_beside,
             feather: factor / 4,
             paste: request.paste,
         }))

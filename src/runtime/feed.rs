@@ -1,5 +1,7 @@
 //! From named tensors to what a network declares.
 
+use std::borrow::Borrow;
+
 use tract_core::prelude::{Tensor, TractError};
 
 use super::{InputSpec, Network, RuntimeError};
@@ -110,21 +112,22 @@ impl Feed {
         self.pairs(network).map(shape).collect()
     }
 
-    /// Tensors of these `shapes`: each row is told what is `common` and what is its own. A batch that the rows do not fill repeats the
+    /// Tensors of these `shapes`, but for inputs that are `absent`: each row is told what is `common` and what is its own. A batch that the rows do not fill repeats the
     /// last.
-    pub(crate) fn tensors(
+    pub(crate) fn tensors<R: Borrow<Inputs>>(
         &self,
         network: &Network,
         shapes: &[Vec<usize>],
+        absent: &[String],
         common: &Inputs,
-        rows: &[&Inputs],
+        rows: &[R],
     ) -> Result<Vec<Tensor>, RuntimeError> {
         let tensor = |((input, offer), shape): ((&InputSpec, &Offer), &Vec<usize>)| {
             let before = input.dims.len() - offer.dims.len();
             let batch = if before == 1 { shape[0] } else { 1 };
             let mut data = Vec::with_capacity(shape.iter().product());
             for row in 0..batch {
-                let own = rows.get(row).or(rows.last());
+                let own = rows.get(row).or(rows.last()).map(Borrow::borrow);
                 let told = common.get(&input.name);
                 let told = told.or_else(|| own?.get(&input.name));
                 let told = told.ok_or_else(|| {
@@ -145,7 +148,9 @@ impl Feed {
                 .and_then(|tensor| Ok(tensor.cast_to_dt(input.element)?.into_owned()))
                 .map_err(|error: TractError| network.error(error.to_string()))
         };
-        self.pairs(network).zip(shapes).map(tensor).collect()
+        let told = self.pairs(network).zip(shapes);
+        let told = told.filter(|((input, _), _)| !absent.contains(&input.name));
+        told.map(tensor).collect()
     }
 }
 

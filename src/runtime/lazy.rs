@@ -35,6 +35,7 @@ impl LazyNetwork {
             wanted: Wanted {
                 outputs,
                 skip_layers: 0,
+                absent: Vec::new(),
             },
             precision,
             residency: Residency::Whole,

@@ -3,6 +3,7 @@
 //! A [`Network`] is a file of the model directory and what it declares; a [`Plan`] is that network built for
 //! concrete shapes: named inputs in, tensors out. What the inputs mean is the stages' business.
 
+mod absent;
 mod cache;
 mod cut;
 mod feed;
@@ -135,7 +136,15 @@ impl Network {
         component: &Component,
         cancel: &CancelToken,
     ) -> Result<Self, RuntimeError> {
-        let path = file(model_dir, component);
+        Self::open_file(file(model_dir, component), component, cancel)
+    }
+
+    /// [`open`](Self::open) of a file anywhere.
+    pub(crate) fn open_file(
+        path: PathBuf,
+        component: &Component,
+        cancel: &CancelToken,
+    ) -> Result<Self, RuntimeError> {
         let proto = parse(&path)?;
         passes::check_operators(&proto).map_err(|problem| RuntimeError::foreign(&path, problem))?;
         let proto = within(&path, cancel, move || {
@@ -202,7 +211,14 @@ impl Network {
         wanted: &Wanted,
         precision: Precision,
     ) -> Result<Prepared, RuntimeError> {
-        self.check(shapes)?;
+        let told = |input: &InputSpec| !wanted.absent.contains(&input.name);
+        let inputs = || {
+            self.inputs
+                .iter()
+                .zip(shapes)
+                .filter(|(input, _)| told(input))
+        };
+        self.check(inputs())?;
         let isa = Isa::chosen().map_err(|error| self.error(error.to_string()))?;
         let proto = parse(&self.path)?;
         let mut distrust = None;
@@ -215,9 +231,9 @@ impl Network {
             let key = cache::key(&proto, &self.path, isa, &format!("{precision:?}"));
             Some(Place { path, key })
         });
-        let elements = self.inputs.iter().map(|input| input.element);
+        let elements = inputs().map(|(input, shape)| (input.element, shape.clone()));
         let aim = Arc::new(Aim {
-            inputs: elements.zip(shapes.iter().cloned()).collect(),
+            inputs: elements.collect(),
             wanted: wanted.clone(),
             pixels16: match precision {
                 Precision::Activations8 => None,
@@ -307,8 +323,11 @@ impl Network {
     }
 
     /// Whether the file can take these shapes.
-    fn check(&self, shapes: &[Vec<usize>]) -> Result<(), RuntimeError> {
-        for (input, shape) in self.inputs.iter().zip(shapes) {
+    fn check<'a>(
+        &self,
+        inputs: impl Iterator<Item = (&'a InputSpec, &'a Vec<usize>)>,
+    ) -> Result<(), RuntimeError> {
+        for (input, shape) in inputs {
             let fits = input.dims.len() == shape.len()
                 && input
                     .dims
@@ -388,6 +407,8 @@ pub(crate) struct Wanted {
     pub(crate) outputs: Vec<String>,
     /// Layers before the first of them that are left out.
     pub(crate) skip_layers: usize,
+    /// Inputs that the network is not told.
+    pub(crate) absent: Vec<String>,
 }
 
 /// What a network is built for.

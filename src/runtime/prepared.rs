@@ -16,8 +16,8 @@ use super::footprint::{self, Footprint};
 use super::ops::scratch::ScratchCache;
 use super::passes::{self, Weight};
 use super::{
-    Aim, Plan, Residency, RuntimeError, Sizes, Workers, chain, fusion, gate, guarded, ops, order,
-    packing, skip_layers,
+    Aim, Plan, Residency, RuntimeError, Sizes, Workers, absent, chain, fusion, gate, guarded, ops,
+    order, packing, skip_layers,
 };
 use crate::files;
 use crate::process_memory;
@@ -289,6 +289,7 @@ pub(super) fn import(mut proto: ModelProto, aim: &Aim) -> Result<Arc<TypedRunnab
     if let (Some(output), layers @ 1..) = (aim.wanted.outputs.first(), aim.wanted.skip_layers) {
         skip_layers::skip(&mut proto, output, layers)?;
     }
+    absent::leave_out(&mut proto, &aim.wanted.absent)?;
     gate::check_shapes(&proto, &aim.inputs, aim.limits)?;
     typed(proto, aim).map_err(|error| chain(&error))
 }

@@ -34,6 +34,7 @@ impl Sections {
             wanted: Wanted {
                 outputs: vec![cut.head.clone()],
                 skip_layers: 0,
+                absent: Vec::new(),
             },
             pixels16: Some(pixels16(shape)),
             limits: whole.limits,

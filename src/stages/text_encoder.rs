@@ -211,7 +211,7 @@ impl TextEncoder {
         let shapes = self.shapes(length)?;
         let inputs = self
             .feed
-            .tensors(self.network.network(), &shapes, &told, &[])?;
+            .tensors::<Inputs>(self.network.network(), &shapes, &[], &told, &[])?;
         self.network
             .load(workers, &shapes)?
             .run_all(workers, inputs)

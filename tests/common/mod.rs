@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::slice::ChunksExact;
 
 use easel::noise::NoiseSource;
-use easel::{CancelToken, LoadOptions, PaintRequest, Painting, Pipeline, SchedulerKind};
+use easel::{CancelToken, LoadOptions, PaintRequest, Painting, Picture, Pipeline, SchedulerKind};
 use serde_json::Value;
 
 /// Width and height of the golden pictures, pixels, unless a case says otherwise.
@@ -129,6 +129,12 @@ pub(crate) fn families() -> Vec<(String, Vec<Value>)> {
     families
 }
 
+/// A picture of the golden data, if a case names one.
+fn picture(file: &Value) -> Option<Picture> {
+    let path = goldens().join(file.as_str()?);
+    Some(Picture::read(&path).unwrap_or_else(|error| panic!("{error}")))
+}
+
 /// A case of the golden data as a request. What it does not say, all cases of its file have in common.
 pub(crate) fn request(case: &Value) -> PaintRequest {
     let index = index();
@@ -138,6 +144,7 @@ pub(crate) fn request(case: &Value) -> PaintRequest {
     };
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let number = |key: &str| case[key].as_f64().expect("a number") as f32;
+    let given = |key: &str| case[key].as_f64().map(|number| number as f32);
     let scheduler = text(&case["scheduler"]);
     let scheduler = scheduler.map(|name| name.parse::<SchedulerKind>().expect("a scheduler"));
     PaintRequest {
@@ -146,8 +153,15 @@ pub(crate) fn request(case: &Value) -> PaintRequest {
         steps: said("steps").as_u64().map(|n| n as usize),
         guidance: Some(number("guidance")),
         guidance_rescale: number("rescale"),
-        eta: case["eta"].as_f64().map(|eta| eta as f32),
+        eta: given("eta"),
+        clip_skip: case["clip_skip"].as_u64().unwrap_or(0) as usize,
         scheduler,
+        image: picture(&case["image"]),
+        strength: given("strength"),
+        mask: picture(&case["mask"]),
+        image_guidance: given("image_guidance"),
+        // As diffusers gives it.
+        paste: false,
         ..PaintRequest::new(text(&said("prompt")).expect("a prompt"))
     }
 }

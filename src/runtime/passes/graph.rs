@@ -263,7 +263,7 @@ impl Edits {
 }
 
 /// Removes nodes and constants that no output of the graph depends on.
-pub(super) fn drop_unread(graph: &mut GraphProto) {
+pub(in crate::runtime) fn drop_unread(graph: &mut GraphProto) {
     let makers: HashMap<&str, usize> = graph
         .node
         .iter()

@@ -14,7 +14,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use tract_onnx::prelude::{Framework as _, InferenceModelExt as _, IntoRunnable as _};
 
 use super::PassContext;
-use super::graph::{Edits, View, ints, ints_attribute};
+use super::graph::{Edits, View, by_name, ints, ints_attribute};
 
 /// Numbers in a constant that amounts are computed from.
 const FEW: i64 = 32;
@@ -89,7 +89,7 @@ fn known(model: &ModelProto, graph: &GraphProto, value: &str) -> Option<Vec<i64>
         outputs.map(move |name| (name.as_str(), node))
     });
     let makers: HashMap<&str, &NodeProto> = makers.collect();
-    let constants = super::constants(&graph.initializer);
+    let constants = by_name(&graph.initializer);
     let mut part = GraphProto::default();
     let mut wanted = vec![value];
     let mut seen = HashSet::new();

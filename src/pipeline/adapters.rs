@@ -1,0 +1,274 @@
+//! Pictures that steer the denoiser: through ControlNets, and as prompts.
+
+use std::path::PathBuf;
+
+use super::job::Job;
+use super::painting::Painter;
+use super::{Pipeline, check};
+use crate::component::Component;
+use crate::error::Error;
+use crate::family::{SAMPLE, TIMESTEP};
+use crate::inputs::{Dim, Extents, Inputs, Offer};
+use crate::request::{PaintRequest, RequestError};
+use crate::stages::{
+    CONTROL_SCALE, ControlNet, HINT, IMAGE_EMBEDS, IMAGE_SCALE, ImageEncoder, Strength, fill_up,
+};
+use crate::watched::CancelToken;
+
+/// A picture for a ControlNet, and when it counts.
+pub(super) struct Hint {
+    /// `[3, height, width]` in [0, 1].
+    planes: Vec<f32>,
+    strength: Strength,
+    /// The share of the passes before it counts, and that after which it does not.
+    start: f32,
+    end: f32,
+}
+
+impl Hint {
+    /// Whether it counts in pass `index` of so many.
+    fn counts(&self, index: usize, passes: usize) -> bool {
+        let share = |pass: usize| pass as f64 / passes as f64;
+        share(index) >= decimal(self.start) && share(index + 1) <= decimal(self.end)
+    }
+}
+
+/// The number that somebody wrote: an f32 of 0.1 is a little more.
+fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
+}
+
+impl Pipeline {
+    /// Opens what the request's pictures need, and settles what the denoiser is told.
+    pub(super) fn open_adapters(
+        &mut self,
+        request: &PaintRequest,
+        cancel: &CancelToken,
+    ) -> Result<(), Error> {
+        let mut absent = Vec::new();
+        let residuals = self.denoiser.residuals();
+        if request.controls.is_empty() {
+            absent.extend(residuals.iter().map(|(_, name)| name.clone()));
+        } else if residuals.is_empty() {
+            return Err(RequestError::NoControl.into());
+        }
+        self.open_controlnets(request.controls.len(), cancel)?;
+        let takes = |name| self.denoiser.step().takes(name);
+        match &request.ip_image {
+            None if takes(IMAGE_EMBEDS) && !takes(IMAGE_SCALE) => {
+                return Err(RequestError::NeedsPicture {
+                    missing: "prompt picture",
+                    kind: "was exported to paint like one, always",
+                    advice: "one (`--ip-image`)",
+                }
+                .into());
+            }
+            None => {
+                let names = [IMAGE_EMBEDS, IMAGE_SCALE].into_iter();
+                absent.extend(names.filter(|name| takes(name)).map(str::to_owned));
+            }
+            Some(_) if !takes(IMAGE_EMBEDS) || !ImageEncoder::is_in(&self.dir) => {
+                return Err(RequestError::NoImageAdapter.into());
+            }
+            Some(_) => {
+                if !takes(IMAGE_SCALE) && request.ip_scale.is_some_and(|scale| scale != 1.0) {
+                    return Err(RequestError::FixedImageScale.into());
+                }
+                if self.image_encoder.is_none() {
+                    self.image_encoder = Some(ImageEncoder::open(&self.dir, cancel)?);
+                }
+            }
+        }
+        self.denoiser.step_mut().leave_out(absent);
+        Ok(())
+    }
+
+    /// Opens the first `count` ControlNets, unless they are open.
+    fn open_controlnets(&mut self, count: usize, cancel: &CancelToken) -> Result<(), Error> {
+        while self.controlnets.len() < count {
+            let number = self.controlnets.len();
+            let component = Component::controlnet(number);
+            let Some(dir) = self.controlnet_dir(number) else {
+                return Err(RequestError::FewControlNets {
+                    asked: count,
+                    there: number,
+                }
+                .into());
+            };
+            let offers = self.model.family.offers().0.iter().map(|offer| {
+                let mut offer = offer.clone();
+                if offer.name == SAMPLE {
+                    // Latents alone, whatever the denoiser is told beside them.
+                    offer = Offer::each(SAMPLE, &[Dim::Channels, Dim::Height, Dim::Width]);
+                }
+                offer
+            });
+            let offers: Vec<Offer> = offers.collect();
+            let opened = ControlNet::open(&dir, &component, &offers, cancel)?;
+            self.controlnets.push(opened);
+        }
+        Ok(())
+    }
+
+    /// Where the ControlNet of this number is: among those that were given, or, if none were, in the model.
+    fn controlnet_dir(&self, number: usize) -> Option<PathBuf> {
+        if !self.controlnet_dirs.is_empty() {
+            return self.controlnet_dirs.get(number).cloned();
+        }
+        let folder = self.dir.join(Component::controlnet(number).name());
+        folder.join("model.onnx").exists().then_some(folder)
+    }
+
+    /// How many pictures a request can have for ControlNets.
+    #[must_use]
+    pub fn controlnets(&self) -> usize {
+        if self.denoiser.residuals().is_empty() {
+            return 0;
+        }
+        (0..)
+            .take_while(|number| self.controlnet_dir(*number).is_some())
+            .count()
+    }
+
+    /// Whether the model can paint like a picture.
+    #[must_use]
+    pub fn takes_prompt_pictures(&self) -> bool {
+        self.denoiser.step().takes(IMAGE_EMBEDS) && ImageEncoder::is_in(&self.dir)
+    }
+}
+
+impl Painter<'_> {
+    /// The request's pictures as ControlNets see them.
+    pub(super) fn hints(&self, request: &PaintRequest, job: &Job) -> Vec<Hint> {
+        let size = self.pipeline.pixels(&job.latents);
+        let hints = request.controls.iter().map(|control| Hint {
+            planes: control
+                .picture
+                .resized(size)
+                .planes(|_, byte| f32::from(byte) / 255.0),
+            strength: Strength {
+                scale: control.scale,
+                guesses: request.control_guess,
+            },
+            start: control.start,
+            end: control.end,
+        });
+        hints.collect()
+    }
+
+    /// Adds the prompt picture to what the denoiser is told in each row; gives what it is told in common.
+    pub(super) fn show_prompt_picture(
+        &mut self,
+        request: &PaintRequest,
+        rows: &mut [Inputs],
+    ) -> Result<Inputs, Error> {
+        let Some(picture) = &request.ip_image else {
+            return Ok(Inputs::default());
+        };
+        check(self.cancel)?;
+        let Pipeline {
+            image_encoder,
+            workers,
+            ..
+        } = &mut *self.pipeline;
+        let encoder = image_encoder.as_mut().ok_or(RequestError::NoImageAdapter)?;
+        let seen = encoder.encode(workers, picture)?;
+        for (number, row) in rows.iter_mut().enumerate() {
+            let embedding = match number {
+                0 => seen.clone(),
+                // Of one token it is nothing; of many, what the network says of nothing, as they were trained.
+                _ if seen.dims[0] == 1 => seen.zeroes_alike(),
+                _ => encoder.encode_nothing(workers)?,
+            };
+            *row = std::mem::take(row).with(IMAGE_EMBEDS, &embedding.dims, embedding.data);
+        }
+        let component = encoder.network().component().clone();
+        self.pipeline.leave(&component, &mut self.warnings);
+        let scale = request.ip_scale.unwrap_or(1.0);
+        Ok(Inputs::default().with(IMAGE_SCALE, &[], vec![scale]))
+    }
+
+    /// Adds to each row what the ControlNets say of this pass.
+    pub(super) fn control(
+        &mut self,
+        hints: &[Hint],
+        extents: &Extents,
+        latents: &[f32],
+        (timestep, index): (f32, usize),
+        rows: &mut [Inputs],
+    ) -> Result<(), Error> {
+        if hints.is_empty() {
+            return Ok(());
+        }
+        let factor = extents.factor;
+        let [_, height, width] = extents.latents;
+        let step = Inputs::default()
+            .with(SAMPLE, &extents.latents, latents.to_vec())
+            .with(TIMESTEP, &[], vec![timestep])
+            .with(CONTROL_SCALE, &[], vec![1.0]);
+        let mut sums = vec![Inputs::default(); rows.len()];
+        for (number, hint) in hints.iter().enumerate() {
+            if !hint.counts(index, self.passes) {
+                continue;
+            }
+            let dims = [3, height * factor, width * factor];
+            let common = step.clone().with(HINT, &dims, hint.planes.clone());
+            // A guess is made for the prompt alone; where there is none, nothing is added.
+            let told = if hint.strength.guesses { 1 } else { rows.len() };
+            let at_once = self.pipeline.controlnet_rows_at_once(number, rows.len());
+            let Pipeline {
+                controlnets,
+                denoiser,
+                workers,
+                ..
+            } = &mut *self.pipeline;
+            let parts = rows[..told].chunks(at_once).zip(sums.chunks_mut(at_once));
+            for (rows, sums) in parts {
+                check(self.cancel)?;
+                controlnets[number].add(
+                    workers,
+                    extents,
+                    &common,
+                    rows.to_vec(),
+                    hint.strength,
+                    (denoiser.residuals(), sums),
+                )?;
+            }
+        }
+        let denoiser = &self.pipeline.denoiser;
+        for (row, mut sum) in rows.iter_mut().zip(sums) {
+            let step = denoiser.step();
+            fill_up(&mut sum, denoiser.residuals(), |name| {
+                step.dims(extents, name)
+            });
+            row.join(sum);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_counts_in_whole_passes_between_its_ends() {
+        let hint = |start, end| Hint {
+            planes: Vec::new(),
+            strength: Strength {
+                scale: 1.0,
+                guesses: false,
+            },
+            start,
+            end,
+        };
+        let counts = |hint: Hint, passes| -> Vec<usize> {
+            let all = 0..passes;
+            all.filter(|index| hint.counts(*index, passes)).collect()
+        };
+        assert_eq!(counts(hint(0.0, 1.0), 3), [0, 1, 2]);
+        assert_eq!(counts(hint(0.25, 0.75), 6), [2, 3]);
+        assert_eq!(counts(hint(0.1, 0.3), 10), [1, 2]);
+        assert_eq!(counts(hint(0.5, 0.5), 4), [0_usize; 0]);
+    }
+}
