@@ -2,9 +2,14 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::path::Path;
+
+use prost::Message as _;
+use tract_onnx::pb::{ModelProto, TensorProto, tensor_proto::DataLocation};
 
 use crate::runtime::look_into;
-use crate::weights::with_index;
+use crate::text::message;
+use crate::weights::{TensorBytes, TensorSource, read_network, with_index};
 
 /// Reads a packed cache: a file of these bytes, and one whose index they are.
 pub fn pack(bytes: &[u8]) {
@@ -14,6 +19,58 @@ pub fn pack(bytes: &[u8]) {
         file.write_all(content).expect("memory for a file");
         look_into(file, content.len() as u64);
     }
+}
+
+/// Reads a network's file, and all weights that it says it has.
+///
+/// # Errors
+/// What is wrong with the file, in one line.
+///
+/// # Panics
+/// When what is read is not what the file has: the reader is wrong.
+pub fn onnx(path: &Path) -> Result<(), String> {
+    let problem = |problem: &dyn std::fmt::Display| message(&problem.to_string());
+    let mut read = read_network(path).map_err(|error| problem(&error))?;
+    let file = std::fs::read(path).map_err(|error| problem(&error))?;
+    let mut plain = ModelProto::decode(&file[..]).expect("the decoder takes what is read");
+    // What a file says to be in others may be the same bytes many times over: no weight is kept then.
+    let is_inside = |tensor: &mut TensorProto| {
+        let location = tensor.data_location.unwrap_or(0);
+        location == DataLocation::Default as i32 && tensor.external_data.is_empty()
+    };
+    let comparable = plain.functions.is_empty() && initializers(&mut plain).all(is_inside);
+    let mut source = TensorSource::new(path.parent().unwrap_or(Path::new(".")));
+    for tensor in initializers(&mut read) {
+        let bytes = source.bytes(tensor).map_err(|error| problem(&error))?;
+        let content = bytes.read().map_err(|error| problem(&error))?;
+        assert_eq!(content.len(), bytes.len(), "as many bytes as it says");
+        if let TensorBytes::File {
+            range, path: from, ..
+        } = &bytes
+            && from.file_name() == path.file_name()
+        {
+            let there = file.get(range.start as usize..range.end as usize);
+            assert_eq!(there, Some(&*content), "the bytes of the file");
+        }
+        if comparable && tensor.data_location == Some(DataLocation::External as i32) {
+            tensor.raw_data = content.into_owned();
+            tensor.external_data.clear();
+        }
+    }
+    if comparable {
+        for model in [&mut read, &mut plain] {
+            initializers(model).for_each(|tensor| tensor.data_location = None);
+        }
+        // As bytes: numbers may be NaN, which equal nothing.
+        let same = read.encode_to_vec() == plain.encode_to_vec();
+        assert!(same, "another network than the decoder's");
+    }
+    Ok(())
+}
+
+fn initializers(model: &mut ModelProto) -> impl Iterator<Item = &mut TensorProto> {
+    let graph = model.graph.iter_mut();
+    graph.flat_map(|graph| &mut graph.initializer)
 }
 
 /// Reads a `tokenizer.json`, and encodes with it.

@@ -216,12 +216,9 @@ fn count_panics() {
 /// MiB that painting may take, with what a fuzzer has by itself.
 const BUDGET: usize = 256;
 
-/// The most MiB that this process ever had (`VmHWM`, proc(5)).
+/// The most MiB that this process ever had.
 fn most_taken() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = most.and_then(|most| most.trim().strip_suffix(" kB")?.parse::<usize>().ok());
-    kib.unwrap_or(0) >> 10
+    easel::process_memory::peak().unwrap_or(0) >> 20
 }
 
 fn paint(folder: &Path) -> Result<(), Error> {

@@ -107,6 +107,9 @@ impl Reader {
                 data = Some((self.at, length));
                 self.skip(length)?;
             } else {
+                if (level, field) == (Level::Initializer, RAW_DATA) {
+                    data = None; // the last value of a field counts
+                }
                 encode_varint(tag, &mut out);
                 encode_varint(length, &mut out);
                 self.copy(length, end, &mut out)?;
@@ -116,7 +119,7 @@ impl Reader {
             return Err(invalid("a message that ends within a field"));
         }
         if let Some((offset, length)) = data {
-            // At the end: the last value of a field counts, and some writers say that the data is inside.
+            // At the end, behind what some writers say: that the data is inside.
             self.refer(offset, length, &mut out);
         }
         Ok(out)
@@ -303,18 +306,7 @@ mod tests {
                 }
             }
             fs::write(&path, &bytes).expect("written");
-            if let (Ok(mut ours), Ok(mut theirs)) = (whole(&path), ModelProto::decode(&bytes[..])) {
-                // Two tensors' worth of data for one, or a location of its own, is for the decoder to make sense of.
-                let mut plain = theirs.graph.iter().flat_map(|graph| &graph.initializer);
-                let inside = |location: Option<i32>| location.is_none_or(|location| location == 0);
-                if plain.all(|tensor| inside(tensor.data_location) && tensor.external_data.is_empty()) {
-                    for model in [&mut ours, &mut theirs] {
-                        let tensors = model.graph.iter_mut().flat_map(|graph| &mut graph.initializer);
-                        tensors.for_each(|tensor| tensor.data_location = None);
-                    }
-                    prop_assert_eq!(ours, theirs);
-                }
-            }
+            let _ = crate::fuzzing::onnx(&path);
         }
     }
 }

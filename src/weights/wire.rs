@@ -24,6 +24,10 @@ pub(super) fn varint(mut next: impl FnMut() -> io::Result<u8>) -> io::Result<u64
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let byte = next()?;
+        // Of the tenth one bit is left.
+        if shift == 63 && byte > 1 {
+            break;
+        }
         value |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
             return Ok(value);
@@ -45,7 +49,28 @@ pub(super) fn write_bytes(field: u64, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// What is no network.
+/// An error of a file that is no network.
 pub(super) fn invalid(problem: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_64_bits() {
+        for number in [0, 1, 127, 128, 300, u64::MAX >> 1, u64::MAX] {
+            let mut bytes = Vec::new();
+            encode_varint(number, &mut bytes);
+            let mut bytes = bytes.into_iter();
+            let end = || io::Error::from(io::ErrorKind::UnexpectedEof);
+            let read = varint(|| bytes.next().ok_or_else(end));
+            assert_eq!(read.expect("it is one"), number);
+        }
+        for last in [0x02, 0x7f, 0x80] {
+            let mut bytes = [0xff; 9].into_iter().chain([last, 0]);
+            assert!(varint(|| Ok(bytes.next().unwrap_or(0))).is_err(), "{last}");
+        }
+    }
 }
