@@ -91,7 +91,7 @@ pub(crate) struct InputSpec {
 }
 
 /// To how many bits a network with int8 weights quantizes the activations of its convolutions. A few convolutions take 16 bits in any
-/// network: see [`Product`](ops::Product).
+/// network: see [`Product`](ops::product::Product).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precision {
     /// 8 bits: errors average out, over steps and tokens.
