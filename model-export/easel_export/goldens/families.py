@@ -4,7 +4,8 @@ A case is recorded in `families.json`, its latents and its picture lie beside th
 `scheduler` null is the model's own, as its `scheduler_config.json` has it. `negative` null is none given, which Stable Diffusion XL
 tells from an empty one: the unconditional half is then zeros. `export` names the directory in `test-models/KIND` that the case is
 painted with, if only that one is meant. `clip_skip` is diffusers': so many of the text encoder's last layers are left out.
-`image`, `strength`, `mask` and `image_guidance` are of cases that begin with a picture, which are in `pictures_in.py`.
+`image`, `strength`, `mask` and `image_guidance` are of cases that begin with a picture, which are in `pictures_in.py`; what is made
+of long and weighted prompts is in `texts.py`.
 
 | kind | what it is for |
 |---|---|
@@ -115,14 +116,14 @@ APART = [
 ]
 
 
-def paint(pipeline: Any, case: Case) -> tuple[np.ndarray, Image.Image]:
-    """Latents after each step, float32 [steps, 4, h, w], and the picture. `pipeline` is left as it was."""
+def paint(pipeline: Any, case: Case, **more: Any) -> tuple[np.ndarray, Image.Image]:
+    """Latents after each step, float32 [steps, 4, h, w], and the picture. `pipeline` is left as it was, and told `more`."""
     rows, columns = case.latent
     draws = torch.from_numpy(noise())[..., :rows, :columns].contiguous()
     steps: list[torch.Tensor] = []
     options = dict(
-        num_inference_steps=case.steps, guidance_scale=case.guidance, latents=draws[:1].clone(), clip_skip=case.clip_skip or None,
-        callback_on_step_end=watcher(steps))
+        prompt=case.prompt, num_inference_steps=case.steps, guidance_scale=case.guidance, latents=draws[:1].clone(),
+        clip_skip=case.clip_skip or None, callback_on_step_end=watcher(steps))
     known = inspect.signature(pipeline.__call__).parameters
     if "negative_prompt" in known:  # latent consistency knows none
         options |= dict(negative_prompt=case.negative, guidance_rescale=case.rescale, eta=case.eta or 0.0)
@@ -130,7 +131,7 @@ def paint(pipeline: Any, case: Case) -> tuple[np.ndarray, Image.Image]:
         factor = pipeline.vae_scale_factor
         options |= dict(height=rows * factor, width=columns * factor)
     with scheduled(pipeline, case), injected(iter(draws[1:])), torch.no_grad():
-        picture = pipeline(case.prompt, **options).images[0]
+        picture = pipeline(**options | more).images[0]
     return torch.cat(steps).numpy(), picture
 
 

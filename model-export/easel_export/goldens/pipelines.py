@@ -7,7 +7,7 @@
 The models have random weights, the same bits on every machine, and real structure: down, mid and up blocks,
 cross-attention, group norms, mid-block attention in the VAE. `index.json` names the cases that `tiny`, `tiny-sd21` and `tiny-taesd`
 have in common and the weights' SHA-256, `families.json` the same of the others, one by one (`families.py` has the table of kinds,
-`pictures_in.py` the cases that begin with a picture);
+`pictures_in.py` the cases that begin with a picture, `texts.py` those of long and weighted prompts);
 `noise.npy` [draws, 4, 8, 12] is the initial noise and what stochastic schedulers take, one draw a step;
 `KIND/CASE.npy` [steps, 4, h, w] the latents after each step and `KIND/CASE.png` the picture.
 
@@ -17,6 +17,7 @@ have in common and the weights' SHA-256, `families.json` the same of the others,
 | `fp32`, of some `int8` and `fp16` | `easel_export` |
 | `optimum` (`tiny`, `tiny-sd21`, `tiny-sdxl`, `tiny-lcm`) | optimum's own exporter, not touched |
 | `flow`, `inline` | `fp32` with a flow-matching scheduler; torch's exporter, not touched |
+| `text-…` of `tiny` | `texts.py` |
 | the rest of `tiny` | `variants.py` |
 | the rest of `tiny-sdxl` | `unets.py` |
 """
@@ -41,7 +42,7 @@ from PIL import Image
 
 from easel_export import cli, random_checkpoint
 from easel_export.architectures import ARCHITECTURES
-from easel_export.goldens import families, pictures, pictures_in, unets, variants, weights
+from easel_export.goldens import families, pictures, pictures_in, texts, unets, variants, weights
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODELS = REPOSITORY / "test-models"
@@ -57,7 +58,7 @@ SAME_LATENTS, SAME_PIXELS = 1e-4, 1
 
 def recorded_cases() -> list[families.Case]:
     """Those of `families.json`, kind after kind."""
-    every = [*families.cases(), *pictures_in.cases()]
+    every = [*families.cases(), *pictures_in.cases(), *texts.cases()]
     kinds = list(dict.fromkeys(case.kind for case in every))
     return sorted(every, key=lambda case: kinds.index(case.kind))
 
@@ -102,8 +103,9 @@ def painted(kind: str) -> Iterator[tuple[str, np.ndarray, Image.Image]]:
             variants.write_diffusers(source, onnx)
         for case, steps, picture in families.all_pictures(kind, pipeline, onnx):
             yield case.name, steps, picture
-        for case, steps, picture in pictures_in.all_pictures(kind, pipeline):
-            yield case.name, steps, picture
+        for module in (pictures_in, texts):
+            for case, steps, picture in module.all_pictures(kind, pipeline):
+                yield case.name, steps, picture
 
 
 def write() -> None:
@@ -130,7 +132,7 @@ def write() -> None:
         for other in ("ddim-unguided", "euler-negative"):
             change = pictures.relative_error(latents[kind, other], latents[kind, other.split("-")[0]])
             assert change > 0.01, f"{kind}: {other} changes the latents by {change:.1e} only"
-    families.refuse_equal(latents, [*families.APART, *pictures_in.APART])
+    families.refuse_equal(latents, [*families.APART, *pictures_in.APART, *texts.APART])
     record("index.json", {kind: digests[kind] for kind in KINDS}, [case.record() for case in pictures.cases()],
            steps=pictures.STEPS, prompt=pictures.PROMPT)
     record("families.json", {kind: digests[kind] for kind in FAMILY_KINDS}, [case.record() for case in recorded_cases()])

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, version_converter
 from easel_export import checkpoint as checkpoints
 from easel_export import layout
 from easel_export.networks import Component
-from easel_export.goldens import pictures, quantized, tools
+from easel_export.goldens import pictures, quantized, texts, tools
 
 TRACED_OPSETS = (14, 18, 20)
 # opset -> the traced one that onnx's own converter takes it from
@@ -37,8 +37,9 @@ def write(source: Path, folder: Path) -> None:
     plain = {name: trace(part) for name, part in parts.items()}
     for name, models in variants(parts, plain):
         save(base, folder / name, models)
-    for name, models in tools.variants(plain):
+    for name, models in [*tools.variants(plain), *texts.variants(parts, plain)]:
         save(base, folder / name, models)
+    texts.mask_padding(folder / texts.PADDING)
     tools.save_as_diffusers(base, folder / "diffusers-onnx", as_diffusers(parts))
     rounded = [("bfloat16", {name: tools.bfloat16(model) for name, model in plain.items()})]
     for name, models in [*rounded, *quantized.variants(checkpoint, plain)]:
