@@ -5,6 +5,7 @@
 
 mod bench;
 pub mod board;
+mod control_pictures;
 mod cpu;
 pub mod display;
 mod doctor;
@@ -20,6 +21,7 @@ mod manual;
 mod model_lookup;
 pub mod mqtt;
 mod paint;
+mod pictures_in;
 mod plan;
 mod progress;
 mod report;

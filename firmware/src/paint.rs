@@ -2,9 +2,10 @@
 
 use crate::engine::EngineArguments;
 use crate::fields::{self, Number};
+use crate::pictures_in::PictureArguments;
 use crate::{failure::Failure, interrupt, progress::Reporter, report};
 use clap::Args;
-use easel::{Latents, PaintRequest, Painting, Parameters, Picture, Pipeline, SchedulerKind};
+use easel::{Latents, LoadOptions, PaintRequest, Painting, Parameters, Pipeline, SchedulerKind};
 use rustix::fs::Access;
 use serde::Serialize;
 use std::io::Read as _;
@@ -67,18 +68,8 @@ pub(crate) struct PaintArguments {
     /// Save the final latents, before they become a picture
     #[arg(long, value_name = "OUT.npy")]
     save_latents: Option<PathBuf>,
-    /// Begin with this picture, PNG, JPEG or WebP; without --size its shape is kept
-    #[arg(long, value_name = "FILE")]
-    image: Option<PathBuf>,
-    /// How much of --image is given up, 0 to 1 [default: 0.8, with --mask 1]
-    #[arg(long, value_name = "S", allow_negative_numbers = true)]
-    strength: Option<f32>,
-    /// What of --image is painted anew: white; black stays as it is
-    #[arg(long, value_name = "FILE")]
-    mask: Option<PathBuf>,
-    /// With --mask: leave what stays as the model's autoencoder gives it back
-    #[arg(long)]
-    no_paste: bool,
+    #[command(flatten)]
+    pictures: PictureArguments,
     /// Print one line of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -141,16 +132,19 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
             .map(Latents::read_npy)
             .transpose()
             .map_err(easel::Error::from)?,
-        strength: arguments.strength,
-        paste: !arguments.no_paste,
         ..PaintRequest::new(prompt)
     };
+    arguments.pictures.fill(&mut request);
+    let controlnets = arguments.pictures.controlnets()?;
     let model = arguments.engine.model()?;
     report::kernel()?; // before any work
     let cancel = interrupt::cancel_on_signal()?;
-    let options = arguments.engine.options();
+    let options = LoadOptions {
+        controlnets,
+        ..arguments.engine.options()
+    };
     let mut pipeline = Pipeline::load(&model, &options)?;
-    read_pictures(arguments, &pipeline, &mut request)?;
+    arguments.pictures.read(&pipeline, &mut request)?;
     let mut reporter = Reporter::new(arguments.quiet);
     let painted = pipeline.paint(&request, &cancel, &mut |progress| reporter.show(progress));
     reporter.finish();
@@ -173,23 +167,6 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
             .map_err(easel::Error::from)?;
     }
     say(arguments, &out, &painting)
-}
-
-/// Reads the pictures that it is told of. Behind the model, whose memory is measured without them; none stays larger than it is needed.
-fn read_pictures(
-    arguments: &PaintArguments,
-    pipeline: &Pipeline,
-    request: &mut PaintRequest,
-) -> Result<(), Failure> {
-    let read = |file: &Option<PathBuf>| {
-        let picture = file.as_deref().map(Picture::read);
-        picture.transpose().map_err(easel::Error::from)
-    };
-    request.image = read(&arguments.image)?;
-    pipeline.fit_pictures(request);
-    request.mask = read(&arguments.mask)?;
-    pipeline.fit_pictures(request);
-    Ok(())
 }
 
 /// What the picture's file says of it.
@@ -233,7 +210,11 @@ fn say(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<()
             guidance: painting.guidance,
             timings_ms: TimingsMs {
                 load: ms(timings.load),
-                encode: arguments.image.as_ref().map(|_| ms(timings.encode)),
+                encode: arguments
+                    .pictures
+                    .image
+                    .as_ref()
+                    .map(|_| ms(timings.encode)),
                 text: ms(timings.text),
                 denoise: ms(timings.denoise),
                 decode: ms(timings.decode),

@@ -4,7 +4,10 @@ use crate::engine::EngineArguments;
 use crate::paint::parse_size;
 use crate::{failure::Failure, report};
 use clap::Args;
-use easel::{Component, MemoryPlan, Pipeline, StagePlan, Tile, component_plan};
+use easel::{
+    Component, Control, MemoryPlan, PaintRequest, Picture, Pipeline, StagePlan, Tile,
+    component_plan,
+};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -16,6 +19,15 @@ pub(crate) struct PlanArguments {
     /// Picture size in pixels [default: the model's]
     #[arg(long, value_name = "WxH", value_parser = parse_size, allow_hyphen_values = true)]
     size: Option<(u32, u32)>,
+    /// With a picture to begin with
+    #[arg(long)]
+    image: bool,
+    /// With pictures for so many ControlNets
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=8))]
+    controls: u8,
+    /// With a picture to paint like
+    #[arg(long)]
+    ip_image: bool,
     /// Of one network by itself, by its folder, as text_encoder, unet or vae_decoder; a denoiser guided [default: a whole picture]
     #[arg(long, value_name = "NAME")]
     component: Option<Component>,
@@ -69,7 +81,11 @@ pub(crate) fn run(arguments: &PlanArguments) -> Result<(), Failure> {
     let options = arguments.engine.options();
     let plan = match &arguments.component {
         Some(component) => component_plan(&model, &options, component, arguments.size, true)?,
-        None => Pipeline::load(&model, &options)?.memory_plan(arguments.size)?,
+        None => {
+            let mut pipeline = Pipeline::load(&model, &options)?;
+            let size = arguments.size.unwrap_or(pipeline.defaults().size);
+            pipeline.memory_plan_of(&request(arguments, size))?
+        }
     };
     let text = if arguments.json {
         let report = Report {
@@ -85,6 +101,24 @@ pub(crate) fn run(arguments: &PlanArguments) -> Result<(), Failure> {
         readable(&plan)
     };
     report::print(&text, "the plan is lost; send it where it can be written")
+}
+
+/// A guided picture. Of its own pictures it matters that there are some.
+fn request(arguments: &PlanArguments, size: (u32, u32)) -> PaintRequest {
+    let picture = Picture {
+        width: 1,
+        height: 1,
+        rgb: vec![0; 3],
+    };
+    let controls = (0..arguments.controls).map(|_| Control::new(picture.clone()));
+    PaintRequest {
+        size: Some(size),
+        guidance: Some(2.0),
+        image: arguments.image.then(|| picture.clone()),
+        controls: controls.collect(),
+        ip_image: arguments.ip_image.then_some(picture),
+        ..PaintRequest::new("a")
+    }
 }
 
 /// Mebibytes, to a tenth.

@@ -76,6 +76,7 @@ impl Picture {
     }
 }
 
+/// `pixels` of RGB at another size.
 fn resized(
     pixels: &[u8],
     [width, height]: [u32; 2],
@@ -96,4 +97,80 @@ fn resized(
     done.expect("both have a size");
     let pixels = target.pixels().iter();
     pixels.flat_map(|pixel| pixel.0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::mask::Mask;
+
+    fn goldens() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/pipelines")
+    }
+
+    fn read(file: &str) -> Picture {
+        Picture::read(&goldens().join(file)).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What Pillow makes of the same pictures (`goldens/pictures_in.py` of `model-export`).
+    #[test]
+    fn pictures_are_resized_as_pillow_does_it() {
+        let index = std::fs::read_to_string(goldens().join("resize/index.json"));
+        let cases: Vec<Value> =
+            serde_json::from_str(&index.expect("the golden data")).expect("a list");
+        for case in cases {
+            let name = case["file"].as_str().expect("a name");
+            let source = read(case["source"].as_str().expect("a name"));
+            let side = |of: &Value, at: usize| of[at].as_u64().expect("a side") as u32;
+            let size = (side(&case["size"], 0), side(&case["size"], 1));
+            let filter = match case["filter"].as_str() {
+                Some("bicubic") => Filter::Bicubic,
+                _ => Filter::Lanczos,
+            };
+            let wanted = read(&format!("resize/{name}"));
+            let found = match (&case["crop"], &case["latent"], &case["threshold"]) {
+                (Value::Array(_), ..) => {
+                    let crop = side(&case["crop"], 0);
+                    let corner = [(size.0 - crop) / 2, (size.1 - crop) / 2];
+                    source
+                        .resized_by(size, filter)
+                        .cropped(corner, [crop; 2])
+                        .rgb
+                }
+                (_, Value::Array(_), _) => {
+                    let factor = size.0 / side(&case["latent"], 0);
+                    let latents = Mask::of(&source, size).latents(factor as usize);
+                    latents
+                        .iter()
+                        .flat_map(|v| [(v * 255.0) as u8; 3])
+                        .collect()
+                }
+                (.., Value::Bool(true)) => {
+                    let mut planes = vec![1.0; 3 * (size.0 * size.1) as usize];
+                    Mask::of(&source, size).blank(&mut planes);
+                    let plane = &planes[..planes.len() / 3];
+                    plane
+                        .iter()
+                        .flat_map(|v| [if *v == 0.0 { 255 } else { 0 }; 3])
+                        .collect()
+                }
+                _ => source.resized_by(size, filter).rgb.clone(),
+            };
+            let pairs = found.iter().zip(&wanted.rgb);
+            let worst = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(255);
+            assert_eq!(found.len(), wanted.rgb.len(), "{name}");
+            assert!(worst <= 1, "{name}: {worst} levels");
+            let off = found
+                .iter()
+                .zip(&wanted.rgb)
+                .filter(|(a, b)| a != b)
+                .count();
+            println!("{name}: {off} of {} bytes differ", found.len());
+            assert!(off * 100 <= found.len(), "{name}: {off} of {}", found.len());
+        }
+    }
 }

@@ -254,11 +254,17 @@ impl Pipeline {
         request.size.or(like).unwrap_or(defaults.size)
     }
 
+    /// Whether the model paints pictures of this size.
+    #[must_use]
+    pub fn paints(&self, size: (u32, u32)) -> bool {
+        self.model.defaults.latents(Some(size)).is_ok()
+    }
+
     /// Settles the size of what is painted, and brings the request's pictures to it: large ones need not stay in memory.
     pub fn fit_pictures(&self, request: &mut PaintRequest) {
         let size = self.size(request);
         // Whatever else is wrong with it, painting says.
-        if self.model.defaults.latents(Some(size)).is_err() {
+        if !self.paints(size) {
             return;
         }
         request.size = Some(size);

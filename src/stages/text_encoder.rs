@@ -209,9 +209,9 @@ impl TextEncoder {
             .with(MASK, &[length], mask)
             .with(POSITIONS, &[length], positions.collect());
         let shapes = self.shapes(length)?;
-        let inputs = self
-            .feed
-            .tensors::<Inputs>(self.network.network(), &shapes, &[], &told, &[])?;
+        let inputs =
+            self.feed
+                .tensors::<Inputs>(self.network.network(), &shapes, &[], &told, &[])?;
         self.network
             .load(workers, &shapes)?
             .run_all(workers, inputs)

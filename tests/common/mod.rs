@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::slice::ChunksExact;
 
 use easel::noise::NoiseSource;
-use easel::{CancelToken, LoadOptions, PaintRequest, Painting, Picture, Pipeline, SchedulerKind};
+use easel::{
+    CancelToken, Control, LoadOptions, PaintRequest, Painting, Picture, Pipeline, SchedulerKind,
+};
 use serde_json::Value;
 
 /// Width and height of the golden pictures, pixels, unless a case says otherwise.
@@ -135,6 +137,25 @@ fn picture(file: &Value) -> Option<Picture> {
     Some(Picture::read(&path).unwrap_or_else(|error| panic!("{error}")))
 }
 
+/// Pictures for ControlNets, as a case lists them.
+fn controls(listed: &Value) -> Vec<Control> {
+    let control = |one: &Value| {
+        let number = |key: &str| one[key].as_f64().expect("a number") as f32;
+        Control {
+            picture: picture(&one["image"]).expect("a picture"),
+            scale: number("scale"),
+            start: number("start"),
+            end: number("end"),
+        }
+    };
+    listed
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(control)
+        .collect()
+}
+
 /// A case of the golden data as a request. What it does not say, all cases of its file have in common.
 pub(crate) fn request(case: &Value) -> PaintRequest {
     let index = index();
@@ -160,6 +181,10 @@ pub(crate) fn request(case: &Value) -> PaintRequest {
         strength: given("strength"),
         mask: picture(&case["mask"]),
         image_guidance: given("image_guidance"),
+        controls: controls(&case["control"]),
+        control_guess: case["control_guess"].as_bool().unwrap_or(false),
+        ip_image: picture(&case["ip_image"]),
+        ip_scale: given("ip_scale"),
         // As diffusers gives it.
         paste: false,
         ..PaintRequest::new(text(&said("prompt")).expect("a prompt"))

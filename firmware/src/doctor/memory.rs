@@ -31,7 +31,7 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
             format!("{machine} {what}; without a model that loads nobody knows what it takes");
         return vec![Finding::skip(why)];
     };
-    let pipeline = model
+    let mut pipeline = model
         .pipeline
         .lock()
         .unwrap_or_else(PoisonError::into_inner);

@@ -253,7 +253,7 @@ impl Studio {
         let loaded =
             catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| Err(words(&*panic)));
         match loaded {
-            Ok(pipeline) => {
+            Ok(mut pipeline) => {
                 let defaults = pipeline.defaults().clone();
                 let size = defaults.size;
                 (self.report)(Report::Ready(Box::new(defaults)));

@@ -138,7 +138,7 @@ pub(super) fn noise(count: usize, seed: u32) -> Vec<f32> {
 }
 
 /// A tensor of [noise].
-pub(super) fn random(shape: &[usize], seed: u32) -> Tensor {
+pub(in crate::runtime) fn random(shape: &[usize], seed: u32) -> Tensor {
     let values = noise(shape.iter().product(), seed);
     tensor1(&values).into_shape(shape).expect("as many")
 }
@@ -152,7 +152,7 @@ pub(super) fn run_pass(model: &mut ModelProto, pass: Pass) -> &GraphProto {
 }
 
 /// The kinds of its nodes, in order.
-pub(super) fn kinds(graph: &GraphProto) -> Vec<&str> {
+pub(in crate::runtime) fn kinds(graph: &GraphProto) -> Vec<&str> {
     graph
         .node
         .iter()
@@ -161,7 +161,7 @@ pub(super) fn kinds(graph: &GraphProto) -> Vec<&str> {
 }
 
 /// Runs the network on f32 inputs; its first output.
-pub(super) fn evaluate(model: &ModelProto, inputs: &[Tensor]) -> Tensor {
+pub(in crate::runtime) fn evaluate(model: &ModelProto, inputs: &[Tensor]) -> Tensor {
     try_evaluate(model, inputs).expect("it runs")
 }
 

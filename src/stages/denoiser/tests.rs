@@ -69,6 +69,7 @@ fn open_in(folder: &Path) -> Result<Denoiser, RuntimeError> {
         &Component::UNET,
         &OFFERS,
         &["sample"],
+        2,
         &CancelToken::new(),
     )
 }
@@ -97,7 +98,12 @@ fn predictions_are_onnx_runtimes() {
         let wanted = [0, 1].map(|number| array(&format!("{precision}-{number}")).data);
         let (extents, step) = step(&sample);
         let mut predict = |texts: &[&Inputs]| {
-            let found = denoiser.predict(&workers, &extents, &step, texts);
+            let found = denoiser.predict(
+                &workers,
+                &extents,
+                &step,
+                texts.iter().map(|text| (*text).clone()).collect(),
+            );
             found.expect("it predicts")
         };
         // Both halves of guidance together, then one by itself.
@@ -126,15 +132,15 @@ fn streamed_weights_give_the_same_bits() {
     let mut workers = Workers::new(2);
     let (sample, text) = (array("sample"), text(0));
     let (extents, step) = step(&sample);
-    let whole = open("int8").predict(&workers, &extents, &step, &[&text]);
+    let whole = open("int8").predict(&workers, &extents, &step, vec![text.clone()]);
     workers.keep_in(Some(cache.path().to_owned()));
     let mut lean = open("int8");
     let residency = Residency::Streamed {
         resident: 0,
         ahead: 2 * CHUNK,
     };
-    lean.network_mut().set_memory(residency, None);
-    let streamed = lean.predict(&workers, &extents, &step, &[&text]);
+    lean.step_mut().network_mut().set_memory(residency, None);
+    let streamed = lean.predict(&workers, &extents, &step, vec![text]);
     assert_eq!(streamed.expect("it predicts"), whole.expect("it predicts"));
     assert!(workers.bytes_read() > 0);
 }
