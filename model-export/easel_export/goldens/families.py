@@ -4,8 +4,8 @@ A case is recorded in `families.json`, its latents and its picture lie beside th
 `scheduler` null is the model's own, as its `scheduler_config.json` has it. `negative` null is none given, which Stable Diffusion XL
 tells from an empty one: the unconditional half is then zeros. `export` names the directory in `test-models/KIND` that the case is
 painted with, if only that one is meant. `clip_skip` is diffusers': so many of the text encoder's last layers are left out.
-`image`, `strength`, `mask` and `image_guidance` are of cases that begin with a picture, which are in `pictures_in.py`; what is made
-of long and weighted prompts is in `texts.py`.
+`image`, `strength`, `mask` and `image_guidance` are of cases that begin with a picture, which are in `pictures_in.py`; `control` and
+`control_guess` of those with ControlNets, in `adapters.py`; what is made of long and weighted prompts is in `texts.py`.
 
 | kind | what it is for |
 |---|---|
@@ -40,6 +40,16 @@ NEGATIVE = "a blue cat at night"
 
 
 @dataclass(frozen=True)
+class Hint:
+    """What one ControlNet is told; see `adapters.py`."""
+
+    image: str
+    scale: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+
+@dataclass(frozen=True)
 class Case:
     """One picture."""
 
@@ -52,6 +62,8 @@ class Case:
     rescale: float = 0.0
     scheduler: str | None = None
     eta: float | None = None  # of TCD: the share of fresh noise
+    control: tuple[Hint, ...] = ()
+    control_guess: bool = False
     latent: tuple[int, int] = LATENT[2:]
     export: str | None = None
     clip_skip: int = 0
@@ -62,7 +74,7 @@ class Case:
 
     def record(self) -> dict[str, Any]:
         """For `families.json`."""
-        return asdict(self) | {"latent": list(self.latent)}
+        return asdict(self) | {"latent": list(self.latent), "control": [asdict(hint) for hint in self.control]}
 
 
 def cases() -> list[Case]:
@@ -103,7 +115,6 @@ def cases() -> list[Case]:
     ]
 
 
-KINDS = tuple(dict.fromkeys(case.kind for case in cases()))
 # Pairs that must differ: else the comparison would say nothing about what sets them apart.
 APART = [
     ("tiny", "tcd", "tcd-without-noise"),

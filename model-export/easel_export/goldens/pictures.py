@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -126,6 +127,14 @@ def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
 def pixel_error(found: Image.Image, wanted: Image.Image) -> int:
     """Largest difference of a colour, 0 to 255."""
     return int(np.abs(np.asarray(found, np.int16) - np.asarray(wanted, np.int16)).max())
+
+
+def same(file: Path, picture: Image.Image, apart: int) -> bool:
+    """Whether `file` has the `picture`, within so many levels of a colour."""
+    if not file.exists():
+        return False
+    found = Image.open(file)
+    return (found.size, found.mode) == (picture.size, picture.mode) and pixel_error(found, picture) <= apart
 
 
 def all_pictures(pipeline: Any) -> Iterator[tuple[Case, np.ndarray, Image.Image]]:

@@ -36,7 +36,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from easel_export.goldens.families import NEGATIVE, Case, scheduled, watcher
 from easel_export.goldens.noise import injected
-from easel_export.goldens.pictures import noise, pixel_error
+from easel_export.goldens.pictures import noise, same
 from easel_export.goldens.schedulers import KINDS as SCHEDULERS
 from easel_export.goldens.weights import uniform
 
@@ -98,7 +98,6 @@ def cases() -> list[Case]:
     ]
 
 
-KINDS = tuple(dict.fromkeys(case.kind for case in cases()))
 # Pairs that must differ, see `families.py`.
 APART = [
     ("tiny", "img2img", "img2img-faint"),
@@ -243,11 +242,8 @@ def entries() -> str:
     return "[\n" + ",\n".join(json.dumps(entry) for entry, _ in resized()) + "\n]\n"
 
 
-def write() -> None:
-    """Writes the pictures that are given and what becomes of them by resizing. What is given stays if it is there."""
-    for name, picture in given().items():
-        if not (GOLDENS / name).exists():
-            picture.save(GOLDENS / name, optimize=True)
+def write_resized() -> None:
+    """Writes what becomes by resizing of the pictures that are given."""
     folder = GOLDENS / "resize"
     folder.mkdir(exist_ok=True)
     made = {entry["file"]: picture for entry, picture in resized()}
@@ -260,18 +256,9 @@ def write() -> None:
     (folder / "index.json").write_text(entries())
 
 
-def check() -> list[str]:
-    """What differs from the committed pictures, a line each."""
-    problems = [f"{name}: another picture" for name, picture in given().items() if not same(GOLDENS / name, picture, 1)]
+def check_resized() -> list[str]:
+    """What of that differs from what is committed, a line each."""
     folder = GOLDENS / "resize"
-    if problems or (folder / "index.json").read_text() != entries():
-        return [*problems, "resize/index.json: other entries"]
+    if (folder / "index.json").read_text() != entries():
+        return ["resize/index.json: other entries"]
     return [f"resize/{entry['file']}: another picture" for entry, picture in resized() if not same(folder / entry["file"], picture, 0)]
-
-
-def same(file: Path, picture: Image.Image, apart: int) -> bool:
-    """Whether `file` has the `picture`, within so many levels of a colour."""
-    if not file.exists():
-        return False
-    found = Image.open(file)
-    return (found.size, found.mode) == (picture.size, picture.mode) and pixel_error(found, picture) <= apart

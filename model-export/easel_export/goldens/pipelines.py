@@ -6,8 +6,8 @@
 
 The models have random weights, the same bits on every machine, and real structure: down, mid and up blocks,
 cross-attention, group norms, mid-block attention in the VAE. `index.json` names the cases that `tiny`, `tiny-sd21` and `tiny-taesd`
-have in common and the weights' SHA-256, `families.json` the same of the others, one by one (`families.py` has the table of kinds,
-`pictures_in.py` the cases that begin with a picture, `texts.py` those of long and weighted prompts);
+have in common and the weights' SHA-256, `families.json` the same of the others, one by one (`families.py` and `adapters.py` have tables
+of the kinds, `pictures_in.py` the cases that begin with a picture, `texts.py` those of long and weighted prompts);
 `noise.npy` [draws, 4, 8, 12] is the initial noise and what stochastic schedulers take, one draw a step;
 `KIND/CASE.npy` [steps, 4, h, w] the latents after each step and `KIND/CASE.png` the picture.
 
@@ -42,23 +42,25 @@ from PIL import Image
 
 from easel_export import cli, random_checkpoint
 from easel_export.architectures import ARCHITECTURES
-from easel_export.goldens import families, pictures, pictures_in, texts, unets, variants, weights
+from easel_export.goldens import adapters, families, pictures, pictures_in, texts, unets, variants, weights
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODELS = REPOSITORY / "test-models"
 GOLDENS = REPOSITORY / "tests" / "goldens" / "pipelines"
 KINDS = ("tiny", "tiny-sd21", "tiny-taesd")
+# Whose cases are those of `families.json`.
+MODULES = (families, pictures_in, texts, adapters)
 # AutoencoderTiny is not exported by optimum; of the rest one of each layout is enough.
 BY_OPTIMUM = ("tiny", "tiny-sd21", "tiny-sdxl", "tiny-lcm", "tiny-inpaint")
 # Of the rest, those whose networks have what no other has.
-INT8 = (*KINDS, "tiny-lcm", "tiny-sdxs", "tiny-bksdm", "tiny-sdxl", "tiny-ssd1b", "tiny-inpaint")
+INT8 = (*KINDS, "tiny-lcm", "tiny-sdxs", "tiny-bksdm", "tiny-sdxl", "tiny-ssd1b", "tiny-inpaint", *adapters.KINDS)
 # Another machine may sum in another order: float32 rounding, amplified by the networks and six steps.
 SAME_LATENTS, SAME_PIXELS = 1e-4, 1
 
 
 def recorded_cases() -> list[families.Case]:
     """Those of `families.json`, kind after kind."""
-    every = [*families.cases(), *pictures_in.cases(), *texts.cases()]
+    every = [case for module in MODULES for case in module.cases()]
     kinds = list(dict.fromkeys(case.kind for case in every))
     return sorted(every, key=lambda case: kinds.index(case.kind))
 
@@ -69,13 +71,21 @@ ALL_KINDS = tuple(dict.fromkeys(KINDS + FAMILY_KINDS))
 
 def checkpoint(kind: str, directory: Path) -> tuple[Any, str]:
     """Makes the checkpoint `kind`; the pipeline as diffusers loads it, and its weights' SHA-256."""
-    made = random_checkpoint.build(kind, directory)
+    base = adapters.BASE.get(kind, kind)
+    made = random_checkpoint.build(base, directory)
     digest = weights.fill(made)
     made.save_pretrained(directory)
+    if kind in adapters.KINDS:
+        digest = adapters.add(kind, directory, digest)
     # From disk: a scheduler's options that were never written down count as "not given" when diffusers changes its class.
-    pipeline = getattr(diffusers, ARCHITECTURES[kind].pipeline).from_pretrained(directory)
+    pipeline = getattr(diffusers, ARCHITECTURES[base].pipeline).from_pretrained(directory)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline, digest
+
+
+def given() -> dict[str, Image.Image]:
+    """The pictures that cases begin with or are told, by name of the file beside `families.json`."""
+    return pictures_in.given() | adapters.given()
 
 
 def read(name: str) -> dict[str, Any]:
@@ -101,10 +111,11 @@ def painted(kind: str) -> Iterator[tuple[str, np.ndarray, Image.Image]]:
                 yield case.name, steps, picture
         if kind == "tiny":
             variants.write_diffusers(source, onnx)
-        for case, steps, picture in families.all_pictures(kind, pipeline, onnx):
-            yield case.name, steps, picture
-        for module in (pictures_in, texts):
-            for case, steps, picture in module.all_pictures(kind, pipeline):
+        for found in (
+            families.all_pictures(kind, pipeline, onnx), pictures_in.all_pictures(kind, pipeline),
+            texts.all_pictures(kind, pipeline), adapters.all_pictures(kind, pipeline, source),
+        ):
+            for case, steps, picture in found:
                 yield case.name, steps, picture
 
 
@@ -113,7 +124,10 @@ def write() -> None:
     GOLDENS.mkdir(parents=True, exist_ok=True)
     if not same_noise():
         np.save(GOLDENS / "noise.npy", pictures.noise())
-    pictures_in.write()
+    for name, picture in given().items():
+        if not pictures.same(GOLDENS / name, picture, SAME_PIXELS):
+            picture.save(GOLDENS / name, optimize=True)
+    pictures_in.write_resized()
     digests, latents = {}, {}
     for kind in ALL_KINDS:
         (GOLDENS / kind).mkdir(exist_ok=True)
@@ -132,7 +146,7 @@ def write() -> None:
         for other in ("ddim-unguided", "euler-negative"):
             change = pictures.relative_error(latents[kind, other], latents[kind, other.split("-")[0]])
             assert change > 0.01, f"{kind}: {other} changes the latents by {change:.1e} only"
-    families.refuse_equal(latents, [*families.APART, *pictures_in.APART, *texts.APART])
+    families.refuse_equal(latents, [pair for module in MODULES for pair in module.APART])
     record("index.json", {kind: digests[kind] for kind in KINDS}, [case.record() for case in pictures.cases()],
            steps=pictures.STEPS, prompt=pictures.PROMPT)
     record("families.json", {kind: digests[kind] for kind in FAMILY_KINDS}, [case.record() for case in recorded_cases()])
@@ -146,7 +160,8 @@ def check(kinds: tuple[str, ...] = ALL_KINDS) -> list[str]:
             problems.append(f"{name}: other cases")
     if not same_noise():
         problems.append("noise.npy: another noise")
-    problems += pictures_in.check()
+    others = [f"{name}: another picture" for name, picture in given().items() if not pictures.same(GOLDENS / name, picture, SAME_PIXELS)]
+    problems += others or pictures_in.check_resized()
     for kind in kinds:
         found = painted(kind)
         if next(found)[0] != recorded_digest(kind):
@@ -212,9 +227,10 @@ def model(kind: str, folder: Path) -> None:
     pipeline, digest = checkpoint(kind, source)
     if digest != recorded_digest(kind):
         raise SystemExit(f"{kind}: the weights are not those of the golden data: run --write and commit it")
+    added = adapters.flags(source) if kind in adapters.KINDS else []
     precisions = ["fp32"] + ["fp16"] * (kind in KINDS) + ["int8"] * (kind in INT8)
     for precision in precisions:
-        export("--source", str(source), "--out", str(folder / precision), "--precision", precision)
+        export("--source", str(source), "--out", str(folder / precision), "--precision", precision, *added)
     if kind in BY_OPTIMUM:
         by_optimum(source, folder / "optimum")
     if kind == "tiny-taesd":  # torch's exporter, which optimum uses, stands in

@@ -1,0 +1,128 @@
+"""Pictures with ControlNets: what diffusers' pipelines of them paint.
+
+The cases are recorded in `families.json` beside those of `families.py`, and painted from the same noise. The networks that are
+added have random weights and lie in folders of the checkpoint, whose own weights are those of the kind it is made from: a case without
+a hint is the plain picture.
+
+| kind | what it is for |
+|---|---|
+| `tiny-control` | `tiny` with two ControlNets: scales, a share of the steps, guess mode, another sampler and size |
+| `tiny-sdxl-control` | `tiny-sdxl` with two, which see text and sizes as its U-Net does |
+
+`control` has a hint for each ControlNet, the first alone where it has one: its picture, a file beside `families.json`, which diffusers
+scales to the size that is painted; and `scale`, `start` and `end` as diffusers means them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+from PIL import Image, ImageDraw
+
+from easel_export import controlnet, random_adapters
+from easel_export.goldens import families
+from easel_export.goldens.families import NEGATIVE, Case, Hint
+
+# What a kind's checkpoint is made from.
+BASE = {"tiny-control": "tiny", "tiny-sdxl-control": "tiny-sdxl"}
+KINDS = tuple(BASE)
+NETS = 2
+LINES, AREAS = "hint-lines.png", "hint-areas.png"
+
+
+def cases() -> list[Case]:
+    """All of them."""
+
+    def one(**options: float) -> dict[str, Any]:
+        return dict(control=(Hint(LINES, **options),))
+
+    two = dict(control=(Hint(LINES, scale=0.9), Hint(AREAS, scale=0.4)))
+    in_turn = dict(control=(Hint(LINES, end=0.5), Hint(AREAS, start=0.5)))
+    guided = dict(negative=NEGATIVE)
+    return [
+        Case("tiny-control", "one", **guided, **one()),
+        Case("tiny-control", "half", **guided, **one(scale=0.5)),
+        Case("tiny-control", "middle-steps", **guided, **one(start=0.25, end=0.75)),
+        Case("tiny-control", "two", **guided, **two),
+        Case("tiny-control", "two-in-turn", **guided, **in_turn),
+        Case("tiny-control", "guess", **guided, **one(), control_guess=True),
+        Case("tiny-control", "guess-unguided", guidance=1.0, **one(), control_guess=True),
+        Case("tiny-control", "unguided", guidance=1.0, **one()),
+        Case("tiny-control", "no-hint", **guided),
+        Case("tiny-control", "euler", **guided, **one(), scheduler="euler"),
+        Case("tiny-control", "odd-size", **guided, **one(), latent=(7, 11)),
+        Case("tiny-sdxl-control", "one", **guided, **one()),
+        Case("tiny-sdxl-control", "two", **two),
+        Case("tiny-sdxl-control", "guess", **guided, **two, control_guess=True),
+        Case("tiny-sdxl-control", "unguided", guidance=1.0, **one()),
+        Case("tiny-sdxl-control", "no-hint", **guided),
+    ]
+
+
+# Pairs that must differ, see `families.py`.
+APART = [
+    *(("tiny-control", "one", other) for other in ("half", "middle-steps", "two", "guess", "unguided", "no-hint")),
+    ("tiny-control", "two", "two-in-turn"),
+    ("tiny-control", "guess-unguided", "unguided"),
+    ("tiny-control", "guess", "no-hint"),
+    ("tiny-control", "middle-steps", "no-hint"),
+    *(("tiny-sdxl-control", "one", other) for other in ("two", "guess", "unguided", "no-hint")),
+]
+
+
+def given() -> dict[str, Image.Image]:
+    """The pictures that cases name: neither has the size or the proportions of what is painted."""
+    areas = Image.new("RGB", (34, 50), (20, 60, 30))
+    pen = ImageDraw.Draw(areas)
+    pen.rectangle([4, 6, 25, 20], fill=(230, 40, 90))
+    pen.ellipse([10, 24, 33, 48], fill=(60, 110, 250))
+    return {LINES: controlnet.hint(44, 60), AREAS: areas}
+
+
+def add(kind: str, checkpoint: Path, digest: str) -> str:
+    """Makes what is added to `checkpoint`; the SHA-256 of its weights, `digest`, and of those."""
+    known = hashlib.sha256(digest.encode())
+    for number in range(NETS):
+        folder = random_adapters.add_controlnet(checkpoint, number)
+        known.update((folder / "diffusion_pytorch_model.safetensors").read_bytes())
+    return known.hexdigest()
+
+
+def flags(checkpoint: Path) -> list[str]:
+    """For the exporter's command line."""
+    return [word for number in range(NETS) for word in ("--controlnet", str(checkpoint / controlnet.folder(number)))]
+
+
+def paint(plain: Any, checkpoint: Path, pictures: dict[str, Image.Image], case: Case) -> tuple[np.ndarray, Image.Image]:
+    """Latents after each step and the picture; by the pipeline `plain` itself where the case has no hint."""
+    if not case.control:
+        return families.paint(plain, case)
+    nets = [diffusers.ControlNetModel.from_pretrained(checkpoint / controlnet.folder(number)) for number in range(len(case.control))]
+    several = len(nets) > 1
+    name = controlnet.PIPELINES[type(plain).__name__]
+    extra = {"requires_safety_checker": False} if "safety_checker" in plain.components else {}
+    pipeline = getattr(diffusers, name)(**plain.components, **extra, controlnet=nets if several else nets[0])
+    pipeline.set_progress_bar_config(disable=True)
+
+    def told(values: list[Any]) -> Any:
+        return values if several else values[0]
+
+    height, width = (side * pipeline.vae_scale_factor for side in case.latent)
+    return families.paint(
+        pipeline, case, height=height, width=width, image=told([pictures[hint.image] for hint in case.control]),
+        controlnet_conditioning_scale=told([hint.scale for hint in case.control]),
+        control_guidance_start=[hint.start for hint in case.control], control_guidance_end=[hint.end for hint in case.control],
+        guess_mode=case.control_guess)
+
+
+def all_pictures(kind: str, plain: Any, checkpoint: Path) -> Iterator[tuple[Case, np.ndarray, Image.Image]]:
+    """Every case of `kind`, painted."""
+    pictures = given()
+    for case in cases():
+        if case.kind == kind:
+            yield case, *paint(plain, checkpoint, pictures, case)
