@@ -6,8 +6,8 @@ The data's way, one module a stage:
 
 - `families`: one description each: networks, tokenizers, what fits together, defaults. What easel can run is told there alone.
 - `networks`: the kinds of networks, their inputs and outputs by optimum's names, and how a pipeline calls them.
-- `adapters`: networks from other checkpoints that paint together with these: `controlnet`; `conditioned`, the U-Net that takes what they
-  give; `random_adapters`, such with random weights.
+- `adapters`: networks from other checkpoints that paint together with these: `controlnet`, `ip_adapter` and its `image_encoder`; `conditioned`, the
+  U-Net that takes what they give; `random_adapters`, such with random weights.
 - `checkpoint`: finds a source, knows its family, loads it. `architectures`, `random_checkpoint`: sources with random weights.
 - `painting`: diffusers' own pipeline with exchanged networks. It gathers calibration
   inputs with torch and later checks ONNX Runtime against them.

@@ -158,6 +158,9 @@ def load(source: str, adapters: Adapters = Adapters()) -> Checkpoint:
         pipeline = getattr(diffusers, opened.family.pipeline(opened.configs)).from_pretrained(
             opened.directory, torch_dtype=torch.float32, local_files_only=True,
             **{name: None for name in ("safety_checker", "feature_extractor", "image_encoder")}, **adapters.modules())
+        adapters.attach(pipeline)
+    except ExportError:
+        raise
     except Exception as error:  # loaders raise whatever their file formats raise
         raise ExportError(f"{opened.directory}: cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     pipeline.set_progress_bar_config(disable=True)

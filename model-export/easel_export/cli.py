@@ -24,7 +24,7 @@ RANDOM_KINDS = (
 
 
 # In an adapter's place, one of random weights.
-RANDOM = "random"
+RANDOM, RANDOM_PLUS = "random", "random-plus"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,6 +59,11 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("--controlnet", action="append", default=[], metavar="DIR",
                        help="a diffusers ControlNet checkpoint whose network is exported, too, and whose answers the U-Net adds; "
                             "may be given again; with --random, the word random makes one")
+    added.add_argument("--ip-adapter", metavar="FILE|DIR",
+                       help="an IP-Adapter, plain or Plus, in its authors' format: a picture as a prompt; with --random, the words "
+                            "random and random-plus make one")
+    added.add_argument("--image-encoder", type=Path, metavar="DIR",
+                       help="CLIP's image encoder for it, as transformers saves it (default: image_encoder/ where it is published)")
     int8 = p.add_argument_group("int8")
     int8.add_argument("--target-error", type=float, default=0.02, metavar="E",
                       help="relative output error a component may have; sensitive layers stay float32 for it (default 0.02)")
@@ -141,6 +146,12 @@ def _refuse_wrong(options: argparse.Namespace) -> None:
         raise UsageError(f"--controlnet {RANDOM}: is for --random; name a diffusers ControlNet checkpoint")
     if options.precision is None and set(options.controlnet) - {RANDOM}:
         raise UsageError("--controlnet: is for exports; add --precision")
+    if options.ip_adapter in (RANDOM, RANDOM_PLUS) and options.random is None:
+        raise UsageError(f"--ip-adapter {options.ip_adapter}: is for --random; name an IP-Adapter's file")
+    if options.precision is None and options.ip_adapter not in (None, RANDOM, RANDOM_PLUS):
+        raise UsageError("--ip-adapter: is for exports; add --precision")
+    if options.image_encoder and options.ip_adapter in (None, RANDOM, RANDOM_PLUS):
+        raise UsageError("--image-encoder: belongs to an --ip-adapter that is there")
     if options.size is not None and not 1 <= options.size <= 8192:
         raise UsageError(f"--size {options.size}: must be between 1 and 8192 pixels")
 
@@ -153,14 +164,18 @@ def _random_adapters(options: argparse.Namespace, checkpoint: Path) -> None:
     for number, given in enumerate(options.controlnet):
         if given == RANDOM:
             options.controlnet[number] = random_adapters.add_controlnet(checkpoint, number, options.seed, hollow)
+    if options.ip_adapter in (RANDOM, RANDOM_PLUS):
+        plus = options.ip_adapter == RANDOM_PLUS
+        options.ip_adapter = random_adapters.add_ip_adapter(checkpoint, plus, options.seed, hollow)
 
 
 def _export(options: argparse.Namespace, source: str, out: Path, weights: Any = None) -> None:
     """Exports `source`; `weights` are those of a source that has none in its files."""
-    from . import checkpoint, convert, hollow
+    from . import checkpoint, convert, hollow, ip_adapter
     from .adapters import Adapters
 
-    adapters = Adapters(tuple(Path(path).expanduser() for path in options.controlnet))
+    picture = ip_adapter.find(Path(options.ip_adapter).expanduser(), options.image_encoder) if options.ip_adapter else None
+    adapters = Adapters(tuple(Path(path).expanduser() for path in options.controlnet), picture)
     if options.unmeasured:
         components = tuple(dict.fromkeys(options.component))
         opened = checkpoint.open_source(source, components, adapters)

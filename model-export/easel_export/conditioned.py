@@ -1,4 +1,4 @@
-"""The U-Net with inputs beside the text: what ControlNets add to it.
+"""The U-Net with inputs beside the text: what ControlNets add to it, and a picture that an IP-Adapter makes it attend to.
 
 optimum exports none of these, so the names are those that public exports share, which are diffusers' own.
 """
@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from . import networks
+from .ip_adapter import ImagePrompt
 from .networks import Axes, Component, Shape
 
 RESIDUAL = "down_block_additional_residual_"
 MIDDLE = "mid_block_additional_residual"
+PICTURE, SCALE = "image_embeds", "ip_adapter_scale"
 
 
 def skips(config: Any) -> list[tuple[int, int]]:
@@ -46,17 +48,34 @@ def residual_inputs(config: Any) -> Axes:
     return inputs | {MIDDLE: level_axes(middle[1])}
 
 
+def ip_processors(unet: nn.Module) -> list[Any]:
+    """What computes the cross attentions of a U-Net with an IP-Adapter."""
+    return [processor for processor in unet.attn_processors.values() if hasattr(processor, "to_k_ip")]
+
+
 class _Conditioned(networks._Forward):
-    def __init__(self, m: nn.Module, names: tuple[str, ...]) -> None:
+    def __init__(self, m: nn.Module, names: tuple[str, ...], plus: bool) -> None:
         super().__init__(m)
-        self.names = names
+        self.names, self.plus = names, plus
 
     def forward(self, *inputs: Tensor) -> Tensor:
         named = dict(zip(self.names, inputs))
         added = {name: named.pop(name) for name in ("text_embeds", "time_ids") if name in named}
         residuals = tuple(named.pop(name) for name in self.names if name.startswith(RESIDUAL))
-        return self.m(**named, down_block_additional_residuals=residuals or None, added_cond_kwargs=added or None,
-                      return_dict=False)[0]
+        processors: list[Any] = []
+        if PICTURE in named:
+            picture, scale = named.pop(PICTURE), named.pop(SCALE)
+            # diffusers' axes are pictures (one), then for "Plus" what there is of each.
+            added[PICTURE] = [picture.unsqueeze(1) if self.plus else picture]
+            processors = ip_processors(self.m)
+        try:
+            for processor in processors:
+                processor.scale = [scale]
+            return self.m(**named, down_block_additional_residuals=residuals or None, added_cond_kwargs=added or None,
+                          return_dict=False)[0]
+        finally:
+            for processor in processors:
+                processor.scale = [1.0]
 
 
 class _StandIn(networks.StandIn):
@@ -66,20 +85,33 @@ class _StandIn(networks.StandIn):
         named = {"sample": sample, "timestep": timestep.to(torch.float32), "encoder_hidden_states": encoder_hidden_states,
                  "timestep_cond": timestep_cond, MIDDLE: mid_block_additional_residual, **(added_cond_kwargs or {})}
         named |= {f"{RESIDUAL}{at}": residual for at, residual in enumerate(down_block_additional_residuals)}
+        if PICTURE in named:
+            picture = named[PICTURE][0]
+            named |= {PICTURE: picture.squeeze(1) if picture.ndim == 4 else picture,
+                      SCALE: torch.tensor(float(ip_processors(self._component.module)[0].scale[0]))}
         return self._run(*(named[name] for name in self._component.inputs))
 
 
-def unet(module: nn.Module, shape: Shape) -> Component:
-    """`UNet2DConditionModel` that adds to its skip connections and to its middle what it is given: one Add each."""
+def unet(module: nn.Module, shape: Shape, residuals: bool, picture: ImagePrompt | None) -> Component:
+    """`UNet2DConditionModel` that adds to its skip connections and to its middle what it is given, one Add each, or attends to a
+    picture, too."""
     plain = networks.unet(module, shape)
     config = module.config
-    inputs = plain.inputs | residual_inputs(config)
+    inputs = plain.inputs | (residual_inputs(config) if residuals else {})
+    if picture:
+        inputs |= {PICTURE: {0: "batch_size"}, SCALE: {}}
 
     def draw(shape: Shape, generator: torch.Generator) -> tuple[Tensor, ...]:
-        residuals = tuple(
-            torch.randn(shape.batch, channels, *(-(-side // 2**level) for side in (shape.rows, shape.columns)), generator=generator)
-            for channels, level in skips(config))
-        return (*plain.draw(shape, generator), *residuals)
+        b = shape.batch
+        drawn = list(plain.draw(shape, generator))
+        if residuals:
+            sides = [[-(-side // 2**level) for side in (shape.rows, shape.columns)] for _, level in skips(config)]
+            drawn += [torch.randn(b, channels, *side, generator=generator) for (channels, _), side in zip(skips(config), sides)]
+        if picture:
+            # Not 0, which torch looks at, and leaves the picture out: traced so, it would never be there.
+            drawn += [torch.randn(b, picture.rows, picture.width, generator=generator), torch.tensor(0.75)]
+        return tuple(drawn)
 
-    return Component("unet", module, _Conditioned(module, tuple(inputs)), inputs, plain.outputs,
-                     draw(shape, torch.Generator().manual_seed(0)), draw, call=_StandIn)
+    forward = _Conditioned(module, tuple(inputs), picture is not None and picture.plus)
+    example = draw(shape, torch.Generator().manual_seed(0))
+    return Component("unet", module, forward, inputs, plain.outputs, example, draw, call=_StandIn)

@@ -24,7 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from . import ExportError, __version__
-from .graph import INLINE_BYTES, fold_identities, layer_weights, lift_constants, take_parameters
+from .graph import INLINE_BYTES, declare_sizes, fold_identities, layer_weights, lift_constants, take_parameters
 from .networks import Component
 from .quantize import quantize
 
@@ -69,6 +69,7 @@ def rewrite(
     graph = model.graph
     fold_identities(graph)
     lift_constants(graph)
+    declare_sizes(component, graph)
     views = take_parameters(component, graph) if parameters else {}
     initializers = {t.name: t for t in graph.initializer}
     weights = layer_weights(component, graph, initializers)

@@ -50,6 +50,14 @@ def lift_constants(graph: onnx.GraphProto) -> None:
     graph.node.extend(kept)
 
 
+def declare_sizes(component: Component, graph: onnx.GraphProto) -> None:
+    """Writes the sizes of outputs that the component knows into what the graph says of them."""
+    for value in graph.output:
+        dims = value.type.tensor_type.shape.dim[1:]
+        for dim, size in zip(dims, component.sizes.get(value.name, ())):
+            dim.dim_value = size
+
+
 def take_parameters(component: Component, graph: onnx.GraphProto) -> dict[str, View]:
     """Turns inputs that are parameters into initializers without values; how the graph sees each of them.
 
@@ -109,6 +117,8 @@ def layer_weights(
     A layer is believed only when the shapes agree, transposed or not.
     """
     layers = dict(component.module.named_modules())
+    # What computes an attention of diffusers is called past torch, and the tracer does not name it.
+    silent = {name.replace(".processor.", "."): name for name in layers if ".processor." in name}
     found: dict[str, tuple[str, int]] = {}
     for node in graph.node:
         # (slot of the weight, axis of its output channels)
@@ -122,6 +132,7 @@ def layer_weights(
         path = tensor.name.removeprefix("m.").removesuffix(".weight")
         if path not in layers:
             path = module_path(node.name)
+            path = silent.get(path, path)
         shape = tuple(getattr(getattr(layers.get(path), "weight", None), "shape", ()))
         if (shape if axis == 0 else shape[::-1]) == tuple(tensor.dims):
             found[tensor.name] = (path, axis)

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from . import ExportError, UsageError, export, layout, manifest, quantize
+from . import ExportError, UsageError, export, ip_adapter, layout, manifest, quantize
 from .checkpoint import Source, read_json
 
 # Folder of the checkpoint, name and shape of a parameter -> its values, float32.
@@ -33,8 +33,10 @@ def export_source(source: Source, out: Path, precision: str, size: int | None, p
     wanted = [part for part in source.family.parts if not components or part.name in components]
     for part in tqdm(wanted, desc="exporting", unit="component"):
         module = build(part.origin, source.configs[part.origin], part.classes)
+        if part.name == "unet" and source.adapters.picture:
+            source.adapters.picture.attach(module)
         component = part.component(module, source.shape())
-        storage = {layer: kinds[precision] for layer in quantize.candidates(quantize.part_of(module, component.children))} \
+        storage = {layer: kinds[precision] for layer in quantize.candidates(quantize.part_of(component.module, component.children))} \
             if precision in kinds else {}
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
             traced = export.trace(component, Path(scratch), weights=False)
@@ -68,13 +70,13 @@ def build(origin: str, config: dict[str, Any], classes: tuple[str, ...]) -> nn.M
 
 
 def values(module: nn.Module, origin: str, parameters: Parameters) -> export.Weights:
-    """The values of a traced graph's inputs by their names; buffers are the module's own."""
+    """The values of a traced graph's inputs by their names; buffers are the module's own, and what an adapter brought is there."""
     shapes = {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
-    buffers = dict(module.named_buffers())
+    held = dict(module.named_buffers()) | {name: p for name, p in module.named_parameters() if ip_adapter.owns(name)}
 
     def value(name: str) -> np.ndarray:
         name = name.removeprefix("m.")
-        return buffers[name].numpy() if name in buffers else parameters(origin, name, shapes[name])
+        return held[name].detach().numpy() if name in held else parameters(origin, name, shapes[name])
 
     return value
 

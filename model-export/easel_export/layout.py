@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from . import ExportError
+from . import ExportError, image_encoder
 from .checkpoint import Source, read_json
 
 # Text on which the two tokenizer implementations must agree before `tokenizer.json` is believed.
@@ -36,6 +36,13 @@ def copy_parts(source: Source, out: Path, components: tuple[str, ...] = ()) -> N
         if not components or part.name in (*components, "vae_decoder"):
             (out / part.name).mkdir()
             write_json(source.configs[part.origin], out / part.name / "config.json")
+            if part.name == image_encoder.FOLDER:
+                write_processor(source, out)
+
+
+def write_processor(source: Source, out: Path) -> None:
+    """Writes what makes pixels of a picture, for the image encoder."""
+    source.adapters.picture.processor.save_pretrained(out / "feature_extractor")
 
 
 def write_fast_tokenizer(directory: Path) -> None:

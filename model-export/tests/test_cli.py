@@ -27,6 +27,9 @@ from easel_export.directory import new_directory
         (["--random", "tiny", "--out", "OUT", "--precision", "fp32", "--component", "text_encoder_2"], "unet, vae_decoder"),
         (["--source", "SOURCE", "--out", "OUT", "--precision", "fp32", "--controlnet", "random"], "--random"),
         (["--random", "tiny", "--out", "OUT", "--controlnet", "SOURCE"], "--precision"),
+        (["--source", "SOURCE", "--out", "OUT", "--precision", "fp32", "--ip-adapter", "random-plus"], "--random"),
+        (["--source", "SOURCE", "--out", "OUT", "--precision", "fp32", "--ip-adapter", "no/such/file"], "no/such/file"),
+        (["--source", "SOURCE", "--out", "OUT", "--precision", "fp32", "--image-encoder", "SOURCE"], "--ip-adapter"),
     ],
 )
 def test_wrong_calls(call: list[str], words: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -16,8 +16,8 @@ import torch
 
 COMPONENTS = ("text_encoder", "text_encoder_2", "unet", "vae")
 
-# Layers that see a ControlNet's hint. With the usual range each of them leaves less of it, and the picture would not show.
-PICTURE = "controlnet_cond_embedding."
+# Layers that see a picture: a ControlNet's hint, a prompt. With the usual range little of it is left, and it would not show.
+PICTURES = ("controlnet_cond_embedding.", "vision_model.embeddings.patch_embedding.", "visual_projection.")
 
 
 def uniform(name: str, count: int) -> np.ndarray:
@@ -40,7 +40,7 @@ def parameter(name: str, shape: tuple[int, ...], label: str | None = None) -> np
     values = uniform(label or name, math.prod(shape))
     if len(shape) > 1:
         values *= np.float32(1) / np.sqrt(np.float32(math.prod(shape[1:])))
-        if name.startswith(PICTURE):
+        if name.startswith(PICTURES):
             values *= np.float32(4)
     elif name.endswith("weight"):
         values = values * np.float32(0.25) + np.float32(1)
