@@ -1,16 +1,19 @@
-"""Pictures with ControlNets: what diffusers' pipelines of them paint.
+"""Pictures with ControlNets and IP-Adapters: what diffusers' pipelines of them paint.
 
 The cases are recorded in `families.json` beside those of `families.py`, and painted from the same noise. The networks that are
 added have random weights and lie in folders of the checkpoint, whose own weights are those of the kind it is made from: a case without
-a hint is the plain picture.
+a hint or a picture is the plain one.
 
 | kind | what it is for |
 |---|---|
 | `tiny-control` | `tiny` with two ControlNets: scales, a share of the steps, guess mode, another sampler and size |
 | `tiny-sdxl-control` | `tiny-sdxl` with two, which see text and sizes as its U-Net does |
+| `tiny-ip`, `tiny-ip-plus` | `tiny` with an IP-Adapter, plain and "Plus" |
+| `tiny-sdxl-ip` | `tiny-sdxl` with a plain one |
 
 `control` has a hint for each ControlNet, the first alone where it has one: its picture, a file beside `families.json`, which diffusers
-scales to the size that is painted; and `scale`, `start` and `end` as diffusers means them.
+scales to the size that is painted; and `scale`, `start` and `end` as diffusers means them. `ip_image` is a file beside it, too, and
+`ip_scale` the weight of what the picture says beside the text.
 """
 
 from __future__ import annotations
@@ -24,15 +27,17 @@ import diffusers
 import numpy as np
 from PIL import Image, ImageDraw
 
-from easel_export import controlnet, random_adapters
+from easel_export import controlnet, image_encoder, ip_adapter, random_adapters
 from easel_export.goldens import families
 from easel_export.goldens.families import NEGATIVE, Case, Hint
 
 # What a kind's checkpoint is made from.
-BASE = {"tiny-control": "tiny", "tiny-sdxl-control": "tiny-sdxl"}
+BASE = {"tiny-control": "tiny", "tiny-sdxl-control": "tiny-sdxl",
+        "tiny-ip": "tiny", "tiny-ip-plus": "tiny", "tiny-sdxl-ip": "tiny-sdxl"}
+PICTURED = ("tiny-ip", "tiny-ip-plus", "tiny-sdxl-ip")
 KINDS = tuple(BASE)
 NETS = 2
-LINES, AREAS = "hint-lines.png", "hint-areas.png"
+LINES, AREAS, PICTURE = "hint-lines.png", "hint-areas.png", "ip-picture.png"
 
 
 def cases() -> list[Case]:
@@ -61,6 +66,14 @@ def cases() -> list[Case]:
         Case("tiny-sdxl-control", "guess", **guided, **two, control_guess=True),
         Case("tiny-sdxl-control", "unguided", guidance=1.0, **one()),
         Case("tiny-sdxl-control", "no-hint", **guided),
+        *(case for kind in PICTURED for case in (
+            Case(kind, "picture", **guided, ip_image=PICTURE, ip_scale=1.0),
+            Case(kind, "half", **guided, ip_image=PICTURE, ip_scale=0.5),
+            Case(kind, "unguided", guidance=1.0, ip_image=PICTURE, ip_scale=1.0),
+            Case(kind, "no-picture", **guided),
+        )),
+        # The text's unconditional half is zeros, and the picture's.
+        Case("tiny-sdxl-ip", "no-negative", ip_image=PICTURE, ip_scale=1.0),
     ]
 
 
@@ -72,34 +85,49 @@ APART = [
     ("tiny-control", "guess", "no-hint"),
     ("tiny-control", "middle-steps", "no-hint"),
     *(("tiny-sdxl-control", "one", other) for other in ("two", "guess", "unguided", "no-hint")),
+    *((kind, "picture", other) for kind in PICTURED for other in ("half", "unguided", "no-picture")),
 ]
 
 
 def given() -> dict[str, Image.Image]:
-    """The pictures that cases name: neither has the size or the proportions of what is painted."""
+    """The pictures that cases name: none has the size or the proportions of what is painted."""
     areas = Image.new("RGB", (34, 50), (20, 60, 30))
     pen = ImageDraw.Draw(areas)
     pen.rectangle([4, 6, 25, 20], fill=(230, 40, 90))
     pen.ellipse([10, 24, 33, 48], fill=(60, 110, 250))
-    return {LINES: controlnet.hint(44, 60), AREAS: areas}
+    return {LINES: controlnet.hint(44, 60), AREAS: areas, PICTURE: ip_adapter.sample()}
 
 
 def add(kind: str, checkpoint: Path, digest: str) -> str:
     """Makes what is added to `checkpoint`; the SHA-256 of its weights, `digest`, and of those."""
+    if kind in PICTURED:
+        file = random_adapters.add_ip_adapter(checkpoint, "plus" in kind)
+        files = [file, file.parent / image_encoder.FOLDER / "model.safetensors"]
+    else:
+        files = [random_adapters.add_controlnet(checkpoint, number) / "diffusion_pytorch_model.safetensors" for number in range(NETS)]
     known = hashlib.sha256(digest.encode())
-    for number in range(NETS):
-        folder = random_adapters.add_controlnet(checkpoint, number)
-        known.update((folder / "diffusion_pytorch_model.safetensors").read_bytes())
+    for file in files:
+        known.update(file.read_bytes())
     return known.hexdigest()
 
 
-def flags(checkpoint: Path) -> list[str]:
+def flags(kind: str, checkpoint: Path) -> list[str]:
     """For the exporter's command line."""
+    if kind in PICTURED:
+        return ["--ip-adapter", str(checkpoint / random_adapters.FOLDER)]
     return [word for number in range(NETS) for word in ("--controlnet", str(checkpoint / controlnet.folder(number)))]
 
 
 def paint(plain: Any, checkpoint: Path, pictures: dict[str, Image.Image], case: Case) -> tuple[np.ndarray, Image.Image]:
-    """Latents after each step and the picture; by the pipeline `plain` itself where the case has no hint."""
+    """Latents after each step and the picture; by the pipeline `plain` itself where the case has neither hint nor picture."""
+    if case.ip_image:
+        # Not `plain`, whose U-Net would change.
+        pipeline = type(plain).from_pretrained(checkpoint)
+        pipeline.set_progress_bar_config(disable=True)
+        folder = checkpoint / random_adapters.FOLDER
+        pipeline.load_ip_adapter(folder, subfolder="", weight_name=next(folder.glob("*.safetensors")).name)
+        pipeline.set_ip_adapter_scale(case.ip_scale)
+        return families.paint(pipeline, case, ip_adapter_image=pictures[case.ip_image])
     if not case.control:
         return families.paint(plain, case)
     nets = [diffusers.ControlNetModel.from_pretrained(checkpoint / controlnet.folder(number)) for number in range(len(case.control))]

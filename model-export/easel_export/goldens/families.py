@@ -4,8 +4,9 @@ A case is recorded in `families.json`, its latents and its picture lie beside th
 `scheduler` null is the model's own, as its `scheduler_config.json` has it. `negative` null is none given, which Stable Diffusion XL
 tells from an empty one: the unconditional half is then zeros. `export` names the directory in `test-models/KIND` that the case is
 painted with, if only that one is meant. `clip_skip` is diffusers': so many of the text encoder's last layers are left out.
-`image`, `strength`, `mask` and `image_guidance` are of cases that begin with a picture, which are in `pictures_in.py`; `control` and
-`control_guess` of those with ControlNets, in `adapters.py`; what is made of long and weighted prompts is in `texts.py`.
+`image`, `strength`, `mask` and `image_guidance` are of cases that begin with a picture, which are in `pictures_in.py`; `control`,
+`control_guess`, `ip_image` and `ip_scale` of those with ControlNets and IP-Adapters, in `adapters.py`; what is made of long and weighted
+prompts is in `texts.py`.
 
 | kind | what it is for |
 |---|---|
@@ -64,6 +65,8 @@ class Case:
     eta: float | None = None  # of TCD: the share of fresh noise
     control: tuple[Hint, ...] = ()
     control_guess: bool = False
+    ip_image: str | None = None
+    ip_scale: float | None = None
     latent: tuple[int, int] = LATENT[2:]
     export: str | None = None
     clip_skip: int = 0

@@ -227,7 +227,7 @@ def model(kind: str, folder: Path) -> None:
     pipeline, digest = checkpoint(kind, source)
     if digest != recorded_digest(kind):
         raise SystemExit(f"{kind}: the weights are not those of the golden data: run --write and commit it")
-    added = adapters.flags(source) if kind in adapters.KINDS else []
+    added = adapters.flags(kind, source) if kind in adapters.KINDS else []
     precisions = ["fp32"] + ["fp16"] * (kind in KINDS) + ["int8"] * (kind in INT8)
     for precision in precisions:
         export("--source", str(source), "--out", str(folder / precision), "--precision", precision, *added)
