@@ -117,6 +117,9 @@ def hint_pixels(config: Any) -> int:
 def require_fit(configs: Configs, name: str, where: Path) -> None:
     """Refuses the ControlNet `name` of the checkpoint `where` if the U-Net cannot add what it gives."""
     unet, net = configs["unet"], configs[name]
+    channels = unet.get("out_channels", 4)
+    if unet.get("in_channels", 4) != channels:
+        raise UsageError(f"--controlnet {where}: is for U-Nets that see latents alone; this one's in_channels is {unet['in_channels']}")
 
     def refuse(what: str) -> None:
         raise UsageError(f"--controlnet {where}: {what}; take one that was made for this kind of model")
@@ -130,7 +133,6 @@ def require_fit(configs: Configs, name: str, where: Path) -> None:
     for key, default in same.items():
         if net.get(key, default) != unet.get(key, default):
             refuse(f"{key} is {net.get(key, default)!r}, the U-Net's is {unet.get(key, default)!r}")
-    channels = unet.get("out_channels", 4)
     if net.get("in_channels", 4) != channels:
         refuse(f"in_channels is {net.get('in_channels', 4)}, the latents have {channels}")
     if net.get("conditioning_channels", 3) != 3:

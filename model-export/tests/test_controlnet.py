@@ -66,7 +66,7 @@ def test_files_compute_what_torch_does(checkpoint: Path, tmp_path: Path) -> None
 def test_pictures_of_two_nets_pass_the_self_check(checkpoint: Path, tmp_path: Path) -> None:
     assert main(["--source", str(checkpoint), *nets(checkpoint), "--precision", "int8", "--out", str(tmp_path / "out")]) == 0
     manifest = json.loads((tmp_path / "out" / "easel.json").read_text())
-    assert set(manifest["check"]) == {"text_encoder", "unet", "vae_decoder", "controlnet", "controlnet_1", "picture"}
+    assert set(manifest["check"]) == {"text_encoder", "unet", "vae_decoder", "vae_encoder", "controlnet", "controlnet_1", "picture"}
     assert all(row["error"] <= row["target"] for row in manifest["quantization"].values())
 
 
@@ -103,3 +103,9 @@ def test_one_that_does_not_fit_is_refused_before_its_weights_are_read(
     assert main(call) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("easel_export:")]
     assert len(said) == 1 and words in said[0] and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["tiny-inpaint", "tiny-pix2pix"])
+def test_none_is_for_a_unet_that_sees_a_picture(kind: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    call = ["--random", kind, "--controlnet", str(checkpoint / "controlnet"), "--precision", "fp32", "--out", str(tmp_path / "out")]
+    assert main(call) == 2 and "latents alone; this one's in_channels is" in capsys.readouterr().err

@@ -15,7 +15,7 @@ of the kinds, `pictures_in.py` the cases that begin with a picture, `texts.py` t
 |---|---|
 | `checkpoint` | diffusers |
 | `fp32`, of some `int8` and `fp16` | `easel_export` |
-| `optimum` (`tiny`, `tiny-sd21`, `tiny-sdxl`, `tiny-lcm`) | optimum's own exporter, not touched |
+| `optimum` (of `BY_OPTIMUM`) | optimum's own exporter, not touched |
 | `flow`, `inline` | `fp32` with a flow-matching scheduler; torch's exporter, not touched |
 | `text-…` of `tiny` | `texts.py` |
 | the rest of `tiny` | `variants.py` |
