@@ -15,9 +15,13 @@ import scenes  # noqa: E402
 import tokenizer as captions  # noqa: E402
 from classifier import Classifier, labels, read  # noqa: E402
 from muon import Optimizer, orthogonal  # noqa: E402
-from pool import pool  # noqa: E402
+from pool import pixels, pool  # noqa: E402
+from train_encoder import frozen, psnr  # noqa: E402
+
+from easel_export.check import ort_run  # noqa: E402
 
 COUNT = 104
+POCKET = Path(__file__).parents[2] / "models" / "pocket"
 
 
 def test_objects_have_distinct_names_and_the_full_run_has_over_300():
@@ -102,3 +106,17 @@ def test_the_classifier_answers_for_each_head():
     index, ground, count = labels(scene)
     assert index < COUNT and ground < 12 and 0 <= count < 4
     assert read(Classifier(COUNT).eval(), np.stack([picture] * 3)).shape == (3, 3)
+
+
+@torch.no_grad()
+def test_a_decoder_is_read_from_its_file():
+    latents = torch.randn(1, 8, 5, 6, generator=torch.Generator().manual_seed(4))
+    want = ort_run(POCKET / "vae_decoder" / "model.onnx")(latents)[0]
+    assert (frozen(POCKET).decode(latents).sample - want).abs().max() < 1e-4 * want.abs().max()
+
+
+def test_the_default_models_encoder_gives_what_its_decoder_makes_the_picture_of(tmp_path):
+    drawn = pool(tmp_path, 16, COUNT, train=False, seed=99).pictures
+    encode, decode = (ort_run(POCKET / name / "model.onnx") for name in ("vae_encoder", "vae_decoder"))
+    pictures = pixels(drawn)
+    assert psnr(decode(encode(pictures)[0])[0], pictures).mean() > 28
