@@ -146,9 +146,9 @@ mod tests {
         let wanted = [
             "text_encoder",
             "text_encoder_2",
+            "controlnet",
             "unet",
             "vae_decoder",
-            "controlnet",
         ];
         assert_eq!(names, wanted);
         assert_eq!(Component::denoiser_in(model.path()), Component::UNET);

@@ -56,7 +56,7 @@ const LARGE: Option<(u32, u32)> = Some((384, 384));
 /// A pipeline and the smallest budget with which it paints this size, the model's own unless given. Budgets are of the whole process, in which the
 /// other tests run too: one pipeline counts what it found when it was loaded.
 fn lean(model: &Path, cache: &Path, size: Option<(u32, u32)>) -> (Pipeline, usize) {
-    let pipeline = Pipeline::load(model, &options(Some(cache), Some(1))).expect("it loads");
+    let mut pipeline = Pipeline::load(model, &options(Some(cache), Some(1))).expect("it loads");
     match pipeline.memory_plan(size) {
         Err(Error::Memory(too_small)) => (pipeline, too_small.smallest_mib),
         other => panic!("1 MiB is too little: {other:?}"),

@@ -1,10 +1,9 @@
-//! Pictures and masks at another size, as diffusers' pipelines bring them there.
+//! Pictures and masks at another size, as diffusers' pipelines bring them there: to the bit what Pillow makes of them (`Resample.c`).
+//!
+//! Rows and columns one after the other, each output pixel a weighted sum of those around it. Weights are whole numbers of 22 bits, and what lies
+//! between the two passes is rounded to bytes: other programs differ by up to 15 levels at hard edges, which an encoder would see.
 
 use std::borrow::Cow;
-
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::Picture;
 
@@ -15,6 +14,35 @@ pub(crate) enum Filter {
     Lanczos,
     /// Bicubic, a = −½: what CLIP sees.
     Bicubic,
+}
+
+impl Filter {
+    /// How far it reaches, pixels of the smaller picture.
+    fn reach(self) -> f64 {
+        match self {
+            Self::Lanczos => 3.0,
+            Self::Bicubic => 2.0,
+        }
+    }
+
+    /// What a pixel counts at this distance.
+    fn weight(self, distance: f64) -> f64 {
+        let sinc = |x: f64| {
+            let turn = x * std::f64::consts::PI;
+            if x == 0.0 {
+                1.0
+            } else {
+                libm::sin(turn) / turn
+            }
+        };
+        let x = distance.abs();
+        match self {
+            Self::Lanczos if x < 3.0 => sinc(x) * sinc(x / 3.0),
+            Self::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+            Self::Bicubic if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+            _ => 0.0,
+        }
+    }
 }
 
 impl Picture {
@@ -76,6 +104,40 @@ impl Picture {
     }
 }
 
+/// Bits of a weight.
+const BITS: u32 = 22;
+
+/// What an output pixel is made of: the first pixel that counts, and the weights of it and those behind it.
+struct Window {
+    first: usize,
+    weights: Vec<i32>,
+}
+
+/// For each pixel of a side of `len` pixels resized to `to`.
+fn windows(len: usize, to: usize, filter: Filter) -> Vec<Window> {
+    let scale = len as f64 / to as f64;
+    let stretch = scale.max(1.0);
+    let reach = filter.reach() * stretch;
+    let window = |at: usize| {
+        let middle = (at as f64 + 0.5) * scale;
+        let first = (middle - reach + 0.5).max(0.0) as usize;
+        let end = ((middle + reach + 0.5) as usize).min(len);
+        let weights = (first..end).map(|x| filter.weight((x as f64 - middle + 0.5) / stretch));
+        let weights: Vec<f64> = weights.collect();
+        let sum: f64 = weights.iter().sum();
+        let whole = |weight: f64| (weight / sum * f64::from(1 << BITS)).round() as i32;
+        Window {
+            first,
+            weights: weights.into_iter().map(whole).collect(),
+        }
+    };
+    (0..to).map(window).collect()
+}
+
+fn to_byte(sum: i64) -> u8 {
+    ((sum + (1 << (BITS - 1))) >> BITS).clamp(0, 255) as u8
+}
+
 /// `pixels` of RGB at another size.
 fn resized(
     pixels: &[u8],
@@ -83,20 +145,62 @@ fn resized(
     [to_width, to_height]: [u32; 2],
     filter: Filter,
 ) -> Vec<u8> {
-    let source = TypedImageRef::<U8x3>::from_buffer(width, height, pixels);
-    let source = source.expect("a picture has three bytes a pixel");
-    let mut target = TypedImage::<U8x3>::new(to_width, to_height);
-    let filter = match filter {
-        Filter::Lanczos => FilterType::Lanczos3,
-        Filter::Bicubic => FilterType::CatmullRom,
-    };
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(filter))
-        .use_alpha(false);
-    let done = Resizer::new().resize_typed(&source, &mut target, &options);
-    done.expect("both have a size");
-    let pixels = target.pixels().iter();
-    pixels.flat_map(|pixel| pixel.0).collect()
+    // Columns first where a picture becomes lower by more than twice what it becomes narrower: found with Pillow 13 on 2000 pictures.
+    let [lower, narrower] =
+        [(height, to_height), (width, to_width)].map(|(from, to)| i64::from(from) - i64::from(to));
+    let columns_first = lower > 0 && lower > 2 * narrower;
+    let [width, height, to_width, to_height] =
+        [width, height, to_width, to_height].map(|side| side as usize);
+    if columns_first {
+        let rows = columns(pixels, width, height, to_height, filter);
+        rows_of(&rows, width, to_width, filter).into_owned()
+    } else {
+        let rows = rows_of(pixels, width, to_width, filter);
+        columns(&rows, to_width, height, to_height, filter).into_owned()
+    }
+}
+
+/// Rows of `width` pixels at another width.
+fn rows_of(pixels: &[u8], width: usize, to: usize, filter: Filter) -> Cow<'_, [u8]> {
+    if width == to {
+        return Cow::Borrowed(pixels);
+    }
+    let windows = windows(width, to, filter);
+    let mut resized = Vec::with_capacity(pixels.len() / width * to);
+    for row in pixels.chunks_exact(3 * width) {
+        for window in &windows {
+            let mut sums = [0_i64; 3];
+            let from = row[3 * window.first..].chunks_exact(3);
+            for (pixel, weight) in from.zip(&window.weights) {
+                for (sum, byte) in sums.iter_mut().zip(pixel) {
+                    *sum += i64::from(*weight) * i64::from(*byte);
+                }
+            }
+            resized.extend(sums.map(to_byte));
+        }
+    }
+    Cow::Owned(resized)
+}
+
+/// Columns of `height` pixels at another height.
+fn columns(pixels: &[u8], width: usize, height: usize, to: usize, filter: Filter) -> Cow<'_, [u8]> {
+    if height == to {
+        return Cow::Borrowed(pixels);
+    }
+    let line = 3 * width;
+    let mut resized = Vec::with_capacity(line * to);
+    let mut sums = vec![0_i64; line];
+    for window in windows(height, to, filter) {
+        sums.fill(0);
+        let from = pixels[window.first * line..].chunks_exact(line);
+        for (row, weight) in from.zip(&window.weights) {
+            for (sum, byte) in sums.iter_mut().zip(row) {
+                *sum += i64::from(*weight) * i64::from(*byte);
+            }
+        }
+        resized.extend(sums.iter().map(|sum| to_byte(*sum)));
+    }
+    Cow::Owned(resized)
 }
 
 #[cfg(test)]
@@ -160,17 +264,7 @@ mod tests {
                 }
                 _ => source.resized_by(size, filter).rgb.clone(),
             };
-            let pairs = found.iter().zip(&wanted.rgb);
-            let worst = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(255);
-            assert_eq!(found.len(), wanted.rgb.len(), "{name}");
-            assert!(worst <= 1, "{name}: {worst} levels");
-            let off = found
-                .iter()
-                .zip(&wanted.rgb)
-                .filter(|(a, b)| a != b)
-                .count();
-            println!("{name}: {off} of {} bytes differ", found.len());
-            assert!(off * 100 <= found.len(), "{name}: {off} of {}", found.len());
+            assert!(found == wanted.rgb, "{name}");
         }
     }
 }

@@ -143,10 +143,8 @@ fn families_are_known_by_their_pipelines() {
         ("ORTStableDiffusionPipeline", None),
         ("StableDiffusionXLPipeline", None),
         ("ORTStableDiffusionXLImg2ImgPipeline", None),
-        (
-            "StableDiffusionXLInpaintPipeline",
-            Some("Stable Diffusion XL for inpainting"),
-        ),
+        ("StableDiffusionXLInpaintPipeline", None),
+        ("StableDiffusionControlNetPipeline", None),
         ("StableDiffusion3Pipeline", Some("Stable Diffusion 3")),
         ("FluxPipeline", Some("Flux")),
         ("PixArtSigmaPipeline", Some("PixArt")),

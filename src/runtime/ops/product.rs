@@ -153,6 +153,12 @@ impl Product {
             .map_err(|_| format!("weight {} belongs to two nodes", self.weight))
     }
 
+    /// The weights. While the network is built they are not there: who computes constants with them is told to wait.
+    fn packed(&self) -> TractResult<&Packed> {
+        let early = || tract_data::TooEarly::Other("the weights are not there yet".into());
+        Ok(self.packed.get().ok_or_else(early)?)
+    }
+
     /// What the weights are.
     pub(super) fn kind(&self) -> &'static str {
         match self.packed.get().map(|packed| &packed.weights) {
@@ -194,7 +200,7 @@ impl Product {
         epilogue: &Epilogue<'_>,
         shape: &[usize],
     ) -> TractResult<Tensor> {
-        let packed = self.packed.get().context("the weights are not there yet")?;
+        let packed = self.packed()?;
         let threads = &engine.threads;
         let epilogue = Epilogue {
             bias: packed.bias.as_deref(),

@@ -31,7 +31,7 @@ impl Product {
 
     /// Reads the panels that pass, to have them more than once.
     pub(in crate::runtime::ops) fn hold(&self) -> TractResult<Option<Memory>> {
-        let packed = self.packed.get().context("the weights are not there yet")?;
+        let packed = self.packed()?;
         let Panels::Streamed(stream, parts) = &packed.panels else {
             return Ok(None);
         };
@@ -59,7 +59,7 @@ impl Product {
         if x.is_empty() {
             return Ok(());
         }
-        let packed = self.packed.get().context("the weights are not there yet")?;
+        let packed = self.packed()?;
         let threads = &engine.threads;
         let epilogue = Epilogue {
             bias: packed.bias.as_deref(),

@@ -78,8 +78,8 @@ fn less_memory_means_sections_and_then_tiles_apart() {
     let encoder = encoder("int8");
     let workers = Workers::new(1);
     let mut tiles = Vec::new();
-    for mib in (1..100).rev() {
-        let mut phases = [vec![encoder.alternatives(&workers, SIDES)]];
+    for mib in (1..100).rev().map(|step| 4 * step) {
+        let mut phases = [vec![encoder.alternatives(&workers, [256, 320])]];
         let Ok(plan) = memory::plan::<Error>(Some(mib << 20), 0, true, &mut phases) else {
             break;
         };
