@@ -48,7 +48,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Paint one picture from a prompt
-    Paint(paint::PaintArguments),
+    Paint(Box<paint::PaintArguments>),
     /// Time one network of a model
     Bench(bench::BenchArguments),
     /// Paint what comes over MQTT, from a playlist and from buttons, for years

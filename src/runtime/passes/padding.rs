@@ -189,7 +189,8 @@ mod tests {
             let mut after = before.clone();
             assert_eq!(kinds(run_pass(&mut after, run)), ["Conv"]);
             let x = random(&[1, 3, 8, 6], 5);
-            let [wanted, found] = [&before, &after].map(|model| evaluate(model, &[x.clone()]));
+            let [wanted, found] =
+                [&before, &after].map(|model| evaluate(model, std::slice::from_ref(&x)));
             found.close_enough(&wanted, true).expect("the same");
         }
     }
