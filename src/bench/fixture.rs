@@ -16,7 +16,7 @@ use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::pipeline::LoadOptions;
 use crate::request::RequestError;
 use crate::runtime::{Feed, InputSpec, LazyNetwork, Network, Precision, RuntimeError, Workers};
-use crate::stages::Decoder;
+use crate::stages::{Decoder, Encoder};
 use crate::tiling::Tile;
 use crate::tokenizer::Tokenizer;
 use crate::watched::CancelToken;
@@ -38,6 +38,8 @@ pub(super) struct Fixture {
 
 enum Subject {
     Decoder(Box<Decoder>, Latents, Tile),
+    /// With a picture, `[3, height, width]`, and the height and width of its latents.
+    Encoder(Box<Encoder>, Vec<f32>, [usize; 2], Tile),
     Other(Box<Other>),
 }
 
@@ -72,6 +74,19 @@ impl Fixture {
             PhiloxNoise::new(0).fill(&mut latents.data);
             let decoder = Decoder::open(dir, geometry.factor, cancel)?;
             Subject::Decoder(Box::new(decoder), latents, Tile::Whole)
+        } else if *component == Component::VAE_ENCODER {
+            let (factor, channels) = (geometry.factor, geometry.channels);
+            let encoder = Encoder::open(dir, factor, channels, cancel)?;
+            let sides = [latents.height, latents.width];
+            let mut planes = vec![
+                0.0;
+                3 * sides
+                    .map(|side| side * factor as usize)
+                    .iter()
+                    .product::<usize>()
+            ];
+            PhiloxNoise::new(0).fill(&mut planes);
+            Subject::Encoder(Box::new(encoder), planes, sides, Tile::Whole)
         } else {
             let extents = Extents {
                 latents: [latents.channels, latents.height, latents.width],
@@ -103,6 +118,7 @@ impl Fixture {
     ) -> Result<MemoryPlan, Error> {
         let alternatives = match &self.subject {
             Subject::Decoder(decoder, latents, _) => decoder.alternatives(workers, latents),
+            Subject::Encoder(encoder, _, sides, _) => encoder.alternatives(workers, *sides),
             Subject::Other(other) => Alternatives::one(other.network.component(), || {
                 Ok(other.network.needs(workers, &other.shapes)?)
             }),
@@ -122,6 +138,10 @@ impl Fixture {
                 *tile = stage.tile;
                 decoder.network_mut()
             }
+            Subject::Encoder(encoder, _, _, tile) => {
+                *tile = stage.tile;
+                encoder.network_mut()
+            }
             Subject::Other(other) => &mut other.network,
         };
         network.set_memory(stage.residency(), plan.budget.map(memory::limit));
@@ -132,6 +152,9 @@ impl Fixture {
         match &mut self.subject {
             Subject::Decoder(decoder, latents, tile) => {
                 decoder.decode::<Error>(workers, latents, *tile, &mut |_, _| Ok(()))?;
+            }
+            Subject::Encoder(encoder, planes, sides, tile) => {
+                encoder.encode::<Error>(workers, planes, *sides, *tile, &mut || Ok(()))?;
             }
             Subject::Other(other) => {
                 let plan = other.network.load(workers, &other.shapes)?;

@@ -7,6 +7,7 @@ mod memory;
 mod models;
 mod outputs;
 mod painting;
+mod pictures;
 mod report;
 mod requests;
 mod secrets;
