@@ -80,6 +80,20 @@ pub fn tokenizer(bytes: &[u8]) {
     }
 }
 
+/// A picture of these bytes, and at another size.
+///
+/// # Panics
+/// If it does not have as many bytes as pixels.
+pub fn picture(bytes: &[u8]) {
+    if let Ok(picture) = crate::Picture::decode(bytes) {
+        // Large ones take longer than they are worth.
+        assert!(picture.is_whole());
+        if picture.rgb.len() < 1 << 16 {
+            assert!(picture.resized((17, 9)).is_whole());
+        }
+    }
+}
+
 /// Reads latents from a NumPy file's bytes.
 pub fn npy(bytes: &[u8]) {
     let _ = crate::latents::npy::decode(bytes);
@@ -143,6 +157,7 @@ mod tests {
         fn no_bytes_break_the_readers(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             pack(&bytes);
             npy(&bytes);
+            picture(&bytes);
             tokenizer(&bytes);
         }
     }

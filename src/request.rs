@@ -1,5 +1,7 @@
 //! What to paint, checked before any work.
 
+use std::path::PathBuf;
+
 use crate::latents::Latents;
 use crate::picture::Picture;
 use crate::scheduler::SchedulerKind;
@@ -285,6 +287,11 @@ pub enum RequestError {
         /// Networks.
         there: usize,
     },
+    /// A folder that was given for a ControlNet.
+    #[error(
+        "controlnet: {}: has no model.onnx: give the folder of an exported ControlNet (`python -m easel_export --controlnet`)", .0.display()
+    )]
+    NoControlNet(PathBuf),
     /// The model cannot paint like a picture.
     #[error(
         "prompt picture: this model has no IP-Adapter: take one that has, or export it with `python -m easel_export --ip-adapter FILE`"

@@ -95,6 +95,9 @@ impl Pipeline {
                 }
                 .into());
             };
+            if !ControlNet::is_in(&dir, &component) {
+                return Err(RequestError::NoControlNet(dir).into());
+            }
             let offers = self.model.family.offers().0.iter().map(|offer| {
                 let mut offer = offer.clone();
                 if offer.name == SAMPLE {

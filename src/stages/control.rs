@@ -111,6 +111,11 @@ pub(crate) struct ControlNet {
 }
 
 impl ControlNet {
+    /// Whether there is a network in the folder `dir`, or in its folder `component`.
+    pub(crate) fn is_in(dir: &Path, component: &Component) -> bool {
+        model_file(dir, component).exists()
+    }
+
     /// Of the folder `dir`, or of its folder `component`. `offers`: what the denoiser can be told.
     pub(crate) fn open(
         dir: &Path,

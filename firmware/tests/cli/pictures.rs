@@ -51,7 +51,7 @@ fn a_picture_is_varied_in_its_own_shape_and_the_line_says_so() {
     let line = json_line(&place.paint(&[&call[..], &["--out", "a.png"]].concat()));
     assert!(line["timings_ms"]["encode"].is_u64(), "{line:?}");
     // 32×32 by default: as many pixels, and nearly the shape of 61×45.
-    assert_eq!((&line["width"], &line["height"]), (&38.into(), &28.into()));
+    assert_eq!((&line["width"], &line["height"]), (&36.into(), &28.into()));
     place.paint(&[&call[..], &["--out", "b.png", "--strength", "0.3"]].concat());
     assert_ne!(pixels(&place.path("a.png")), pixels(&place.path("b.png")));
     let sized = [&call[..], &["--out", "c.png", "--size", "48x32"]].concat();
@@ -276,7 +276,11 @@ fn controlnets_are_taken_from_the_model_or_from_folders_and_no_more_than_there_a
         &["--control: qr:", "too few"],
     );
     let nowhere = ["--control", "source.png", "--controlnet", "nowhere"];
-    place.refuses(2, &[&call[..], &nowhere].concat(), &["nowhere"]);
+    place.refuses(
+        2,
+        &[&call[..], &nowhere].concat(),
+        &["controlnet: nowhere", "exported ControlNet"],
+    );
 }
 
 #[test]
