@@ -148,6 +148,10 @@ impl Workers {
             });
             let outputs = outputs?.into_iter().map(|output| {
                 let output = output.into_tensor();
+                // Not even for a moment twice: outputs of sections are the largest tensors that there are.
+                if output.datum_type() == f32::datum_type() {
+                    return Ok(output);
+                }
                 Ok(output.cast_to_dt(f32::datum_type())?.into_owned())
             });
             let outputs: Vec<Tensor> = outputs.collect::<TractResult<_>>()?;
