@@ -12,6 +12,14 @@ pub(crate) const STEPS: &str = "give 1 to 1000";
 pub(crate) const GUIDANCE: &str = "give 0 to 50";
 /// The source of all randomness.
 pub(crate) const SEED: &str = "give a whole number from 0 to 2^64-1, or none for a random one";
+/// Layers of the text encoders to leave out.
+pub(crate) const CLIP_SKIP: &str = "give 0 to 64";
+
+/// What is said of a number that is no share.
+pub(crate) fn up_to(most: f64) -> String {
+    format!("give 0 to {most}")
+}
+
 /// Width and height.
 pub(crate) const SIZE: &str = "give \"WIDTHxHEIGHT\" or [WIDTH,HEIGHT] in pixels, each 1 to 8192";
 
@@ -92,14 +100,23 @@ impl Number {
 
     /// Guidance scale.
     pub(crate) fn guidance(&self) -> Option<f32> {
-        let guidance = self
-            .real()
-            .filter(|guidance| (0.0..=50.0).contains(guidance));
+        self.share(50.0)
+    }
+
+    /// A number from 0 to `most`.
+    pub(crate) fn share(&self, most: f64) -> Option<f32> {
+        let share = self.real().filter(|share| (0.0..=most).contains(share));
         #[allow(
             clippy::cast_possible_truncation,
-            reason = "a scale from 0 to 50 needs no more digits"
+            reason = "a share needs no more digits"
         )]
-        guidance.map(|guidance| guidance as f32)
+        share.map(|share| share as f32)
+    }
+
+    /// Layers of the text encoders to leave out.
+    pub(crate) fn clip_skip(&self) -> Option<usize> {
+        self.between(0, 64)
+            .and_then(|layers| usize::try_from(layers).ok())
     }
 
     /// One side of a picture, pixels.

@@ -159,7 +159,7 @@ fn read(file: &Path) -> Result<Picture, Failure> {
 }
 
 /// At the size that is painted, if that is one.
-fn fitted(picture: &Picture, pipeline: &Pipeline, size: (u32, u32)) -> Picture {
+pub(crate) fn fitted(picture: &Picture, pipeline: &Pipeline, size: (u32, u32)) -> Picture {
     match pipeline.paints(size) {
         true => picture.resized(size).into_owned(),
         false => picture.clone(),

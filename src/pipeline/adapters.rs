@@ -55,7 +55,7 @@ impl Pipeline {
         self.open_controlnets(request.controls.len(), cancel)?;
         let takes = |name| self.denoiser.step().takes(name);
         match &request.ip_image {
-            None if takes(IMAGE_EMBEDS) && !takes(IMAGE_SCALE) => {
+            None if self.always_paints_like() => {
                 return Err(RequestError::NeedsPicture {
                     missing: "prompt picture",
                     kind: "was exported to paint like one, always",
@@ -131,6 +131,12 @@ impl Pipeline {
         (0..)
             .take_while(|number| self.controlnet_dir(*number).is_some())
             .count()
+    }
+
+    /// Whether the model was exported in a way that it paints like a picture, always.
+    pub(super) fn always_paints_like(&self) -> bool {
+        let takes = |name| self.denoiser.step().takes(name);
+        takes(IMAGE_EMBEDS) && !takes(IMAGE_SCALE)
     }
 
     /// Whether the model can paint like a picture.

@@ -7,6 +7,8 @@ mod painting;
 mod planning;
 mod source;
 
+pub use source::NeededPictures;
+
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;

@@ -167,7 +167,28 @@ impl Painter<'_> {
     }
 }
 
+/// Pictures without which a model does not paint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NeededPictures {
+    /// One to begin with.
+    pub image: bool,
+    /// What of it is painted anew.
+    pub mask: bool,
+    /// One to paint like.
+    pub prompt_picture: bool,
+}
+
 impl Pipeline {
+    /// The pictures that every request must have.
+    #[must_use]
+    pub fn needed_pictures(&self) -> NeededPictures {
+        NeededPictures {
+            image: self.model.beside != BesideLatents::Nothing,
+            mask: self.model.beside == BesideLatents::Masked,
+            prompt_picture: self.always_paints_like(),
+        }
+    }
+
     /// Whether the model can begin with a picture.
     #[must_use]
     pub fn takes_pictures(&self) -> bool {

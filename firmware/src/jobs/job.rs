@@ -1,7 +1,7 @@
 //! A job, what is said when it comes and what becomes of it.
 
 use super::moment::{Moment, optional_ms, unix_ms};
-use super::{Given, JobId, Mark, Order, Source, Status};
+use super::{Given, JobId, Mark, NewPicture, Order, Source, Status};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,6 +14,8 @@ pub struct NewJob {
     pub order: Order,
     /// Which of it was asked for, where the board has put something in; `None`: all of it.
     pub given: Option<Given>,
+    /// The files that its order names, but for those that are kept already.
+    pub pictures: Vec<NewPicture>,
     /// Who asks.
     pub source: Source,
     /// Where answers go besides the board's `response` topic.
@@ -30,6 +32,7 @@ impl NewJob {
             id: None,
             order,
             given: None,
+            pictures: Vec::new(),
             source,
             reply: None,
             ttl: None,

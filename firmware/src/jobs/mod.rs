@@ -9,6 +9,8 @@ mod journal;
 mod line;
 mod moment;
 mod order;
+mod order_pictures;
+mod pictures;
 mod queue;
 mod record;
 mod set_aside;
@@ -20,6 +22,8 @@ pub use moment::Moment;
 pub(crate) use moment::is_set;
 pub(crate) use order::scheduler_name;
 pub use order::{Given, JobId, Mark, Order, Source, Status, WrongId};
+pub use order_pictures::{FileName, Hint, NewPicture, OrderControl, OrderPictures, PictureName};
+pub(crate) use pictures::{LARGEST_HISTORY, LARGEST_PICTURE};
 pub use queue::Queue;
 pub use record::{Entry, LARGEST_RECORD, Reading, read_journal};
 

@@ -1,5 +1,6 @@
 //! A picture that somebody asks for, from wherever.
 
+use super::OrderPictures;
 use easel::{PaintRequest, SchedulerKind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -30,6 +31,15 @@ pub struct Order {
     /// Sampling method, by the name that the command line takes.
     #[serde(skip_serializing_if = "Option::is_none", with = "scheduler_name")]
     pub scheduler: Option<SchedulerKind>,
+    /// Guidance rescale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance_rescale: Option<f32>,
+    /// Layers of the text encoders to leave out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_skip: Option<usize>,
+    /// What it is painted from.
+    #[serde(skip_serializing_if = "OrderPictures::is_empty")]
+    pub pictures: Box<OrderPictures>,
 }
 
 impl Order {
@@ -42,7 +52,7 @@ impl Order {
         }
     }
 
-    /// The request that the engine takes; `seed` where none is given.
+    /// The request that the engine takes, without its pictures; `seed` where none is given.
     #[must_use]
     pub fn request(&self, seed: u64) -> PaintRequest {
         PaintRequest {
@@ -52,12 +62,16 @@ impl Order {
             guidance: self.guidance,
             seed: self.seed.unwrap_or(seed),
             scheduler: self.scheduler,
+            guidance_rescale: self.guidance_rescale.unwrap_or_default(),
+            clip_skip: self.clip_skip.unwrap_or_default(),
+            strength: self.pictures.strength,
+            ip_scale: self.pictures.ip_scale,
             ..PaintRequest::new(self.prompt.clone())
         }
     }
 }
 
-/// A field of an order that may be left to the board or the model.
+/// A field of an order that the board may put in. Of the others, what an order says is what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Field {
@@ -116,6 +130,7 @@ impl Order {
             guidance: self.guidance.filter(|_| given(Field::Guidance)),
             seed: self.seed.filter(|_| given(Field::Seed)),
             scheduler: self.scheduler.filter(|_| given(Field::Scheduler)),
+            ..self.clone()
         }
     }
 
@@ -125,12 +140,23 @@ impl Order {
     #[must_use]
     pub fn came_of(&self, asked: &Self, given: Option<&Given>) -> bool {
         let known = given.map_or_else(|| self.clone(), |given| self.only(given));
-        known.only(&asked.given()).plain() == asked.clone().plain()
+        known.only(&asked.given()).only_as(asked).plain() == asked.clone().plain()
+    }
+
+    /// Without what the board never puts in and `asked` does not say.
+    fn only_as(self, asked: &Self) -> Self {
+        Self {
+            guidance_rescale: asked.guidance_rescale.and(self.guidance_rescale),
+            clip_skip: asked.clip_skip.and(self.clip_skip),
+            pictures: Box::new(self.pictures.only_as(&asked.pictures)),
+            ..self
+        }
     }
 
     /// An empty negative prompt said or not: records of before do not tell.
     fn plain(mut self) -> Self {
         self.negative = self.negative.filter(|text| !text.is_empty());
+        self.pictures = Box::new(self.pictures.without_finds());
         self
     }
 
@@ -140,6 +166,7 @@ impl Order {
         Mark(Self {
             prompt: digest(&self.prompt),
             negative: self.negative.as_deref().map(digest),
+            pictures: Box::new(self.pictures.clone().with_texts(digest)),
             ..self.clone()
         })
     }

@@ -5,13 +5,14 @@ use super::boot;
 use super::disk::{Disk, FolderLock, RealDisk};
 use super::journal::Journal;
 use super::line::Line;
+use super::pictures::Pictures;
 use super::record::{LARGEST_RECORD, json};
 use super::set_aside::SetAside;
 use super::{
     Entry, Job, JobId, LARGEST_QUEUE, Moment, NewJob, Outcome, QueueSettings, Source, Status,
 };
 use easel::files::own_private_folder;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub struct Queue {
     /// What is true, and could not be written.
     unwritten: Vec<Entry>,
     set_aside: SetAside,
+    pictures: Pictures,
     capacity: usize,
     /// This start of the machine.
     boot: Option<String>,
@@ -81,7 +83,8 @@ impl Queue {
             line,
             journal,
             unwritten: Vec::new(),
-            set_aside: SetAside::new(disk, folder),
+            set_aside: SetAside::new(Arc::clone(&disk), folder),
+            pictures: Pictures::open(disk, folder),
             capacity: settings.capacity.min(LARGEST_QUEUE),
             boot,
             _lock: lock,
@@ -110,6 +113,7 @@ impl Queue {
         if self.journal.is_stale() {
             let _ = self.record(&[]);
         }
+        self.leave_pictures();
     }
 
     /// Takes a job in. `random` is 64 random bits, for its seed and its name where it has none.
@@ -163,7 +167,11 @@ impl Queue {
             return Err(Rejection::TooLong { bytes });
         }
         let position = self.line.position(new.source);
-        self.commit(vec![entry])?;
+        let kept = self.pictures.keep(&new.pictures);
+        let taken = kept.and_then(|()| self.commit(vec![entry]));
+        // Of a job that is not taken nothing stays.
+        self.leave_pictures();
+        taken?;
         Ok(Pushed::Queued { id, position })
     }
 
@@ -241,7 +249,9 @@ impl Queue {
         if self.is_here(id) {
             self.record(&[Entry::finished(id.clone(), Outcome::Cancelled)])?;
         }
-        Ok(self.end_cancelled(id))
+        let cancelled = self.end_cancelled(id);
+        self.leave_pictures();
+        Ok(cancelled)
     }
 
     /// The same on a disk that takes nothing: it is obeyed now, and written with the next entry or by
@@ -284,8 +294,24 @@ impl Queue {
             let line = &self.line;
             self.journal.append(&self.unwritten, || line.as_entries())?;
             self.unwritten.clear();
+            self.leave_pictures();
         }
         Ok(())
+    }
+
+    /// Removes the pictures of jobs that are over.
+    fn leave_pictures(&mut self) {
+        // As long as a job's end is not written, the job may come back, and needs them.
+        if self.unwritten.is_empty() {
+            let jobs = self.line.waiting().chain(self.line.painting());
+            self.pictures.leave(jobs);
+        }
+    }
+
+    /// Where the pictures of jobs are, by their names.
+    #[must_use]
+    pub fn pictures(&self) -> PathBuf {
+        self.pictures.folder().to_owned()
     }
 
     /// The program was told to stop and ends without the painter, which does not stop: the job that is being painted
@@ -363,7 +389,11 @@ impl Queue {
         let ended = entries
             .into_iter()
             .filter_map(|entry| self.line.apply(entry));
-        Ok(ended.map(|job| *job).collect())
+        let ended: Vec<Job> = ended.map(|job| *job).collect();
+        if !ended.is_empty() {
+            self.leave_pictures();
+        }
+        Ok(ended)
     }
 
     fn record(&mut self, entries: &[Entry]) -> Result<(), JournalError> {

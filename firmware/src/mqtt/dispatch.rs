@@ -58,7 +58,12 @@ pub(super) fn retained(topic: &str, publish: &Publish) -> Read {
 /// What a message on a `paint` topic means.
 pub(super) fn paint(publish: &Publish, source: Source) -> Read {
     match parse_paint(&publish.payload) {
-        Ok(PaintCommand { id, order, ttl }) => {
+        Ok(PaintCommand {
+            id,
+            order,
+            pictures,
+            ttl,
+        }) => {
             let expiry = publish
                 .properties
                 .as_ref()
@@ -70,6 +75,7 @@ pub(super) fn paint(publish: &Publish, source: Source) -> Read {
                 id,
                 reply,
                 ttl,
+                pictures,
                 ..NewJob::new(order, source)
             })
         }

@@ -1,7 +1,9 @@
 //! What comes in: text and JSON from anybody, checked before anything is done with it.
 
+mod pictures;
+
 use crate::fields::{self, Number};
-use crate::jobs::{JobId, Order};
+use crate::jobs::{JobId, NewPicture, Order};
 use easel::{LONGEST_PROMPT, SchedulerKind};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -14,6 +16,8 @@ pub struct PaintCommand {
     pub id: Option<JobId>,
     /// What to paint.
     pub order: Order,
+    /// The files of pictures that came along.
+    pub pictures: Vec<NewPicture>,
     /// How long it may wait.
     pub ttl: Option<Duration>,
 }
@@ -42,7 +46,7 @@ impl WrongPayload {
 }
 
 /// The keys of a JSON command.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 17] = [
     "prompt",
     "negative",
     "size",
@@ -50,6 +54,14 @@ const KEYS: [&str; 9] = [
     "guidance",
     "seed",
     "scheduler",
+    "guidance_rescale",
+    "clip_skip",
+    "image",
+    "strength",
+    "mask",
+    "control",
+    "ip_image",
+    "ip_scale",
     "id",
     "ttl_s",
 ];
@@ -83,6 +95,7 @@ pub fn parse_paint(bytes: &[u8]) -> Result<PaintCommand, WrongPayload> {
         return Ok(PaintCommand {
             id: None,
             order,
+            pictures: Vec::new(),
             ttl: None,
         });
     }
@@ -156,7 +169,17 @@ fn command_of(
             WrongPayload::new("invalid_ttl", format!("ttl_s: give 1 to {longest} seconds"))
         })
     });
-    let order = Order {
+    let rescale = given("guidance_rescale").map(|value| {
+        let rescale = Number::of(value).and_then(|rescale| rescale.share(1.0));
+        let text = || format!("guidance_rescale: {}", fields::up_to(1.0));
+        rescale.ok_or_else(|| WrongPayload::new("invalid_guidance_rescale", text()))
+    });
+    let clip_skip = given("clip_skip").map(|value| {
+        let layers = Number::of(value).and_then(|layers| layers.clip_skip());
+        let text = || format!("clip_skip: {}", fields::CLIP_SKIP);
+        layers.ok_or_else(|| WrongPayload::new("invalid_clip_skip", text()))
+    });
+    let mut order = Order {
         prompt: prompt_of("prompt", prompt.trim())?,
         negative: negative
             .transpose()?
@@ -171,11 +194,19 @@ fn command_of(
             .transpose()?,
         seed: seed.transpose()?,
         scheduler: given("scheduler").map(scheduler_of).transpose()?,
+        guidance_rescale: rescale.transpose()?,
+        clip_skip: clip_skip.transpose()?,
+        ..Order::default()
     };
+    let ttl = ttl.transpose()?;
+    // Last of all: decoding takes time.
+    let (named, pictures) = pictures::read(object)?;
+    order.pictures = Box::new(named);
     Ok(PaintCommand {
         id,
         order,
-        ttl: ttl.transpose()?,
+        pictures,
+        ttl,
     })
 }
 

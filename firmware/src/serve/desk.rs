@@ -26,13 +26,14 @@ impl House {
     /// A job may be on the painter's desk when the model is loaded at last.
     pub(super) fn refuse_what_does_not_fit(&mut self) {
         let work = self.at.work.as_ref();
-        let Some(text) = work.and_then(|work| self.size_refusal(&work.job.order)) else {
+        let refused = work.and_then(|work| self.cannot_paint(&work.job.order));
+        let Some((code, text)) = refused else {
             return;
         };
         if let Some(Work { job, .. }) = self.at.work.take() {
             self.at.leaving = Some(Instant::now());
             self.painter.cancel();
-            self.failed(job, "invalid_size", &text);
+            self.failed(job, code, &text);
         }
     }
 

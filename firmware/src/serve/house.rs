@@ -1,6 +1,8 @@
 //! The one that decides. It owns queue, history and playlist, hears everything on one channel, and never waits for
 //! anything else: painting, drawing and the connection have threads of their own.
 
+use super::abilities::Abilities;
+use super::assignment::Assignment;
 use super::live::{Live, LiveFile};
 use super::orders::{End, How};
 use super::painter::{Ending, Painter, Report, Step};
@@ -84,6 +86,8 @@ pub(super) struct House {
 pub(super) struct Situation {
     /// The model's defaults, once it is loaded.
     pub(super) model: Option<ModelDefaults>,
+    /// What it can do with pictures.
+    pub(super) abilities: Option<Abilities>,
     /// What its pictures take of memory.
     pub(super) needs: Option<Needs>,
     /// Why nothing is painted.
@@ -249,8 +253,9 @@ impl House {
 
     fn hear_painter(&mut self, report: Report) {
         match report {
-            Report::Ready(defaults) => {
+            Report::Ready(defaults, abilities) => {
                 self.at.model = Some(*defaults);
+                self.at.abilities = Some(abilities);
                 self.at.needs = None;
                 self.at.trouble = None;
                 self.at.model_since.get_or_insert_with(Instant::now);
@@ -381,11 +386,11 @@ impl House {
             return self.end(end);
         }
         // It was accepted before the model was known, or by another version.
-        if let Some(text) = self.size_refusal(&job.order) {
-            return self.failed(job, "invalid_size", &text);
+        if let Some((code, text)) = self.cannot_paint(&job.order) {
+            return self.failed(job, code, &text);
         }
-        let seed = job.order.seed.unwrap_or_default();
-        self.painter.paint(job.order.request(seed));
+        self.painter
+            .paint(Assignment::new(&job.order, self.queue.pictures()));
         self.show(Screen::Caption {
             prompt: job.order.prompt.clone(),
             heading: String::new(),
@@ -425,7 +430,7 @@ impl House {
 
     /// Paints what the playlist has next. Where it cannot be painted, the playlist rests: its next may be as wrong.
     pub(super) fn paint_for_the_kiosk(&mut self, order: Order, source: Source) {
-        if let Some(text) = self.size_refusal(&order) {
+        if let Some((_, text)) = self.cannot_paint(&order) {
             log(&format!("playlist: {text}"));
             self.show_error(&text);
             self.at.kiosk_rests = Some(Instant::now() + FIRST_PAUSE);

@@ -1,5 +1,7 @@
 //! `easel serve`: the daemon. It starts the parts, and then the house decides.
 
+mod abilities;
+mod assignment;
 mod desk;
 mod folder;
 mod guard;
@@ -14,6 +16,7 @@ mod reload;
 mod saying;
 mod signals;
 mod size;
+mod sources;
 mod watchdog;
 
 pub(crate) use folder::choose_folder as state_folder;

@@ -71,6 +71,9 @@ impl House {
             }
         } else if let Some((code, text)) = self.refusal(&new) {
             self.answer(id, Status::Rejected, Some(Problem::new(code, text)), reply);
+        } else if let Err(problem) = self.find_pictures(&mut new) {
+            log(&format!("a prompt is rejected: {}", problem.text));
+            self.answer(id, Status::Rejected, Some(problem), reply);
         } else {
             let random = (self.random)();
             match self.queue.push(new, random, crate::jobs::Moment::now()) {
@@ -122,12 +125,27 @@ impl House {
         if let Some(reason) = self.guard.refusal() {
             return Some(("disk_full", reason));
         }
-        let text = self.size_refusal(&new.order)?;
-        Some(("invalid_size", text))
+        self.cannot_paint(&new.order)
+    }
+
+    /// Why this model or this machine cannot paint an order.
+    pub(super) fn cannot_paint(&self, order: &Order) -> Option<(&'static str, String)> {
+        let size = self.size_refusal(order);
+        let pictures = || self.at.abilities.as_ref()?.refusal(order);
+        size.map(|text| ("invalid_size", text)).or_else(pictures)
+    }
+
+    /// Of a job that is known already nothing is looked up: what it was painted from may be gone.
+    fn find_pictures(&self, new: &mut NewJob) -> Result<(), Problem> {
+        let is_known = |id| self.queue.status(id).is_some();
+        match new.id.as_ref().is_some_and(is_known) {
+            true => Ok(()),
+            false => self.look_up(new),
+        }
     }
 
     /// Why a picture of this size cannot be painted. As long as no model is loaded, any may be.
-    pub(super) fn size_refusal(&self, order: &Order) -> Option<String> {
+    fn size_refusal(&self, order: &Order) -> Option<String> {
         let model = self.at.model.as_ref()?;
         let budget = self.config.model.memory_mib.map(|mib| (mib as u64) << 20);
         let available = process_memory::all().map(|bytes| bytes as u64);

@@ -1,10 +1,11 @@
 //! The thread that paints. It owns the model; the house sends it jobs and hears how they go.
 
+use super::abilities::Abilities;
+use super::assignment::Assignment;
 use super::size::Needs;
 use crate::watch::{self, Beat, Pace, words_of};
 use easel::{
-    CancelToken, LoadOptions, ModelDefaults, PaintRequest, Painting, Picture, Pipeline, Progress,
-    Stage,
+    CancelToken, LoadOptions, ModelDefaults, Painting, Picture, Pipeline, Progress, Stage,
 };
 use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,8 +33,8 @@ const LOADING_PATIENCE: Duration = Duration::from_secs(1800);
 /// What the painter says.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// A model is loaded, with these defaults.
-    Ready(Box<ModelDefaults>),
+    /// A model is loaded, with these defaults, and can do this with pictures.
+    Ready(Box<ModelDefaults>, Abilities),
     /// What its pictures take of memory.
     Needs(Needs),
     /// There is no model that loads; it is tried again when its files change, and for the next job.
@@ -72,7 +73,7 @@ pub(crate) enum Ending {
 
 /// The house's end.
 pub(crate) struct Painter {
-    work: Sender<PaintRequest>,
+    work: Sender<Assignment>,
     control: Arc<Control>,
     beat: Beat,
     thread: JoinHandle<()>,
@@ -164,9 +165,9 @@ impl Painter {
     }
 
     /// Gives it a job. It must have none.
-    pub(crate) fn paint(&self, request: PaintRequest) {
+    pub(crate) fn paint(&self, work: impl Into<Assignment>) {
         self.control.state().cancel = CancelToken::new();
-        if self.work.send(request).is_err() {
+        if self.work.send(work.into()).is_err() {
             // It ends only when this sender is dropped: it has panicked.
             self.beat.lost();
         }
@@ -212,14 +213,14 @@ struct Studio {
 }
 
 impl Studio {
-    fn work(&mut self, jobs: &Receiver<PaintRequest>, beat: &Beat) {
+    fn work(&mut self, jobs: &Receiver<Assignment>, beat: &Beat) {
         // Why it does not load has been reported.
         let _ = self.load(beat, &CancelToken::new());
         loop {
             beat.rest();
             match jobs.recv_timeout(LOOK_AGAIN) {
-                Ok(request) => {
-                    let ending = self.paint(&request, beat);
+                Ok(work) => {
+                    let ending = self.paint(&work, beat);
                     (self.report)(Report::Ended(ending));
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -256,7 +257,8 @@ impl Studio {
             Ok(mut pipeline) => {
                 let defaults = pipeline.defaults().clone();
                 let size = defaults.size;
-                (self.report)(Report::Ready(Box::new(defaults)));
+                let abilities = Abilities::of(&pipeline);
+                (self.report)(Report::Ready(Box::new(defaults), abilities));
                 // A plan that cannot be made is a matter of the first picture.
                 let plan = catch_unwind(AssertUnwindSafe(|| pipeline.memory_plan(None).ok()));
                 if let Ok(Some(plan)) = plan {
@@ -281,7 +283,7 @@ impl Studio {
         (self.find)().ok().map(|dir| files_of(&dir))
     }
 
-    fn paint(&mut self, request: &PaintRequest, beat: &Beat) -> Ending {
+    fn paint(&mut self, work: &Assignment, beat: &Beat) -> Ending {
         let cancel = self.control.state().cancel.clone();
         if cancel.is_cancelled() {
             return Ending::Stopped;
@@ -300,9 +302,19 @@ impl Studio {
             return Ending::Failed("the model is not loaded".to_owned());
         };
         beat.work_for(PATIENCE);
+        // A picture that upsets a decoder is no reason to read the model again.
+        let read = catch_unwind(AssertUnwindSafe(|| work.read(&pipeline)));
+        let request = match read.unwrap_or_else(|panic| Err(words(&*panic))) {
+            Ok(request) => request,
+            Err(reason) => {
+                self.pipeline = Some(pipeline);
+                return Ending::Refused(reason);
+            }
+        };
+        beat.work_for(PATIENCE);
         let mut begun = Instant::now();
         let paint = || {
-            pipeline.paint(request, &cancel, &mut |progress| {
+            pipeline.paint(&request, &cancel, &mut |progress| {
                 (self.report)(Report::Progress(step(progress)));
                 if progress.stage == Stage::Denoise && progress.step > 0 {
                     // For the heat, for as long as it takes.
@@ -383,6 +395,7 @@ fn files_of(dir: &Path) -> Files {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use easel::PaintRequest;
 
     #[test]
     fn a_rest_ends_when_it_is_told_or_the_job_is_cancelled() {

@@ -1,7 +1,7 @@
 //! What is kept beside a picture.
 
 use crate::jobs::moment::{ms, unix_ms};
-use crate::jobs::{Given, Job, JobId, Order, Source};
+use crate::jobs::{Given, Job, JobId, Order, OrderPictures, Source};
 use easel::{Painting, Parameters, Timings};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
@@ -31,6 +31,15 @@ pub struct Painted {
     /// Which of negative, size, steps, guidance, seed and scheduler were asked for; `None`: a record of before does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given: Option<Given>,
+    /// Guidance rescale, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance_rescale: Option<f32>,
+    /// Layers of the text encoders that were left out, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_skip: Option<usize>,
+    /// What it was painted from. The files are gone when the job is over.
+    #[serde(default, skip_serializing_if = "OrderPictures::is_empty")]
+    pub pictures: Box<OrderPictures>,
     /// The model's name.
     pub model: String,
     /// Who asked.
@@ -95,6 +104,9 @@ impl Painted {
             seed: painting.seed,
             scheduler: painting.scheduler.to_string(),
             given: job.given.clone(),
+            guidance_rescale: job.order.guidance_rescale,
+            clip_skip: job.order.clip_skip,
+            pictures: job.order.pictures.clone(),
             model: model.to_owned(),
             source: job.source,
             accepted: job.accepted,
@@ -135,6 +147,9 @@ impl Painted {
             guidance: Some(self.guidance),
             seed: Some(self.seed),
             scheduler: self.scheduler.parse().ok(),
+            guidance_rescale: self.guidance_rescale,
+            clip_skip: self.clip_skip,
+            pictures: self.pictures.clone(),
         }
     }
 }

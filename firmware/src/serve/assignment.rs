@@ -1,0 +1,103 @@
+//! What the painter is given: a request, and where its pictures are.
+
+use crate::control_pictures::{canny, qr};
+use crate::jobs::{
+    FileName, Hint, LARGEST_HISTORY, Order, OrderControl, OrderPictures, PictureName,
+};
+use crate::pictures_in::fitted;
+use easel::files::read_file;
+use easel::{Control, PaintRequest, Picture, Pipeline};
+use std::path::PathBuf;
+
+/// A picture to paint.
+#[derive(Debug)]
+pub(crate) struct Assignment {
+    request: PaintRequest,
+    pictures: Box<OrderPictures>,
+    /// Where they are.
+    folder: PathBuf,
+}
+
+impl From<PaintRequest> for Assignment {
+    fn from(request: PaintRequest) -> Self {
+        Self {
+            request,
+            pictures: Box::default(),
+            folder: PathBuf::new(),
+        }
+    }
+}
+
+impl Assignment {
+    /// What `order` says; its pictures are in `folder`.
+    pub(crate) fn new(order: &Order, folder: PathBuf) -> Self {
+        Self {
+            request: order.request(order.seed.unwrap_or_default()),
+            pictures: order.pictures.clone(),
+            folder,
+        }
+    }
+
+    /// The request with its pictures, none of which stays larger than it is needed: the model takes the memory.
+    ///
+    /// # Errors
+    /// A picture that cannot be read, and what to do.
+    pub(crate) fn read(&self, pipeline: &Pipeline) -> Result<PaintRequest, String> {
+        let mut request = self.request.clone();
+        let asked = &self.pictures;
+        let read = |key: &str, name: &Option<PictureName>| {
+            let name = name.as_ref();
+            name.map(|name| self.picture(key, name)).transpose()
+        };
+        request.image = read("image", &asked.image)?;
+        pipeline.fit_pictures(&mut request);
+        request.mask = read("mask", &asked.mask)?;
+        pipeline.fit_pictures(&mut request);
+        for control in &asked.controls {
+            let hint = self.hint(control, pipeline, pipeline.size(&request))?;
+            request.controls.push(hint);
+            pipeline.fit_pictures(&mut request);
+        }
+        request.ip_image = read("ip_image", &asked.ip_image)?;
+        Ok(request)
+    }
+
+    fn hint(
+        &self,
+        control: &OrderControl,
+        pipeline: &Pipeline,
+        size: (u32, u32),
+    ) -> Result<Control, String> {
+        let read = |name| self.picture("control", name);
+        let picture = match &control.hint {
+            Hint::Plain(name) => read(name)?,
+            Hint::Canny(name) => canny(&fitted(&read(name)?, pipeline, size)),
+            Hint::Qr(text) => qr(text, size).map_err(|problem| format!("control: {problem}"))?,
+        };
+        let usual = Control::new(picture);
+        Ok(Control {
+            scale: control.scale.unwrap_or(usual.scale),
+            start: control.start.unwrap_or(usual.start),
+            end: control.end.unwrap_or(usual.end),
+            ..usual
+        })
+    }
+
+    fn picture(&self, key: &str, name: &PictureName) -> Result<Picture, String> {
+        let again = "send the order again under another id";
+        let file: &FileName = name
+            .file
+            .as_ref()
+            .ok_or_else(|| format!("{key}: the picture was not kept: {again}"))?;
+        let bytes =
+            read_file(&self.folder.join(file.as_ref()), LARGEST_HISTORY).map_err(|error| {
+                format!("{key}: the picture that was kept cannot be read: {error}: {again}")
+            })?;
+        if !file.is_of(&bytes) {
+            return Err(format!(
+                "{key}: the picture that was kept is damaged: {again}, and check the disk"
+            ));
+        }
+        Picture::decode(&bytes).map_err(|error| format!("{key}: {error}"))
+    }
+}
