@@ -105,7 +105,7 @@ impl Section for BoardSettings {
 }
 
 /// The `[model]`.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSettings {
     /// The model directory; `None`: where every command looks.
@@ -114,6 +114,19 @@ pub struct ModelSettings {
     pub memory_mib: Option<usize>,
     /// Worker threads; `None`: one a core.
     pub threads: Option<usize>,
+    /// How much of a picture is given up when it is varied, 0 to 1.
+    pub vary_strength: f32,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            memory_mib: None,
+            threads: None,
+            vary_strength: 0.6,
+        }
+    }
 }
 
 impl Section for ModelSettings {
@@ -124,6 +137,7 @@ impl Section for ModelSettings {
         if let Some(mib) = self.memory_mib {
             within("memory_mib", mib, 1, 1 << 20)?;
         }
+        within("vary_strength", self.vary_strength, 0.0, 1.0)?;
         self.threads
             .map_or(Ok(()), |threads| within("threads", threads, 1, 256))
     }

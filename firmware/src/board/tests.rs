@@ -175,6 +175,7 @@ fn a_wrong_value_names_file_and_key() {
         ("[board]\nname = ' '", "board.name"),
         ("[board]\ndescription = \"a\\nb\"", "board.description"),
         ("[model]\nmemory_mib = 0", "model.memory_mib"),
+        ("[model]\nvary_strength = 1.5", "model.vary_strength"),
         ("[model]\nthreads = 257", "model.threads"),
         ("[panel]\nwidth = 0", "panel.width"),
         ("[panel]\nheight = 8193", "panel.height"),

@@ -50,6 +50,8 @@ pub enum Action {
     Cancel,
     /// Paint the next of the playlist.
     Paint,
+    /// Paint the picture that is shown anew, and a little different.
+    Vary,
     /// Show the last picture again.
     ShowAgain,
     /// The playlist runs, or does not.

@@ -18,6 +18,8 @@ use std::time::Duration;
 pub enum Wish {
     /// A new picture.
     Paint(Order),
+    /// The picture that is shown, a little different.
+    Vary,
     /// One of the history. Where it has none, [`Kiosk::draw`] gives something to paint instead.
     ShowAgain,
 }
@@ -151,23 +153,23 @@ impl Kiosk {
             self.turn_taken(now);
             return Some(self.show_again(now));
         }
-        self.draw(now).map(Wish::Paint)
+        self.draw(now)
     }
 
     /// The next picture of the playlist, now, whatever the hour: for a button. `None` if no playlist plays now.
-    pub fn draw(&mut self, now: &Moment) -> Option<Order> {
+    pub fn draw(&mut self, now: &Moment) -> Option<Wish> {
         let playlist = self.playing(now)?;
         let position = self.state.positions.get(&playlist.name);
         let seed = self.state.seed.unwrap_or_default();
         let start = Position::default();
-        let (order, next) = playlist.next(position.unwrap_or(&start), seed, self.style());
+        let (wish, next) = playlist.next(position.unwrap_or(&start), seed, self.style());
         let name = playlist.name.clone();
         self.state.positions.insert(name, next);
         self.unsaved = true;
         self.turn_taken(now);
         // Until the house says otherwise.
         self.busy = true;
-        Some(order)
+        Some(wish)
     }
 
     /// How long [`poll`](Self::poll) and [`night`](Self::night) stay as they are, if nothing happens meanwhile; `None`: for

@@ -1,5 +1,6 @@
 //! What is painted when nobody asks: prompts, styles, words, and the order in which they come.
 
+use super::Wish;
 use super::draw::{Chance, shuffled, weighted};
 use super::hours::Hours;
 use super::style::Style;
@@ -61,8 +62,8 @@ pub enum Drawing {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "RawPrompt")]
 pub struct Prompt {
-    /// With slots that the words fill.
-    pub text: Template,
+    /// With slots that the words fill; `None`: the picture that is shown, a little different.
+    pub text: Option<Template>,
     /// How often it comes, next to the others, if the order is weighted.
     pub weight: u32,
 }
@@ -71,11 +72,32 @@ pub struct Prompt {
 #[serde(
     untagged,
     deny_unknown_fields,
-    expecting = "a prompt: a text, or { text = \"...\", weight = 2 }"
+    expecting = "a prompt: a text, { text = \"...\", weight = 2 }, or { vary = true, weight = 2 }"
 )]
 enum RawPrompt {
     Text(String),
-    Weighted { text: String, weight: u32 },
+    Weighted {
+        text: String,
+        weight: u32,
+    },
+    Vary {
+        #[serde(rename = "vary")]
+        _vary: Yes,
+        weight: Option<u32>,
+    },
+}
+
+/// `true`: an entry that says no says nothing.
+#[derive(Deserialize)]
+#[serde(try_from = "bool")]
+struct Yes;
+
+impl TryFrom<bool> for Yes {
+    type Error = &'static str;
+
+    fn try_from(yes: bool) -> Result<Self, Self::Error> {
+        yes.then_some(Self).ok_or("vary: write true, or remove it")
+    }
 }
 
 impl TryFrom<RawPrompt> for Prompt {
@@ -85,9 +107,13 @@ impl TryFrom<RawPrompt> for Prompt {
         let (text, weight) = match raw {
             RawPrompt::Text(text) => (text, 1),
             RawPrompt::Weighted { text, weight } => (text, weight),
+            RawPrompt::Vary { weight, .. } => {
+                let weight = weight.unwrap_or(1);
+                return Ok(Self { text: None, weight });
+            }
         };
         Ok(Self {
-            text: text.parse()?,
+            text: Some(text.parse()?),
             weight,
         })
     }
@@ -159,10 +185,10 @@ const STYLES: u64 = 2;
 const WORDS: u64 = 3;
 
 impl Playlist {
-    /// The next picture and how far the playlist has come then. `seed` is what all chance comes from; `style` goes before the
+    /// What comes next and how far the playlist has come then. `seed` is what all chance comes from; `style` goes before the
     /// playlist's own.
     #[must_use]
-    pub fn next(&self, position: &Position, seed: u64, style: Option<&Style>) -> (Order, Position) {
+    pub fn next(&self, position: &Position, seed: u64, style: Option<&Style>) -> (Wish, Position) {
         let (prompts, styles) = (self.prompts.len().max(1), self.styles.len().max(1));
         let turn = position.taken;
         let rounds = turn / prompts as u64;
@@ -193,8 +219,18 @@ impl Playlist {
             let words = self.words.get(slot).map_or(&[][..], Vec::as_slice);
             words.get(rng.index(words.len())).map_or("", String::as_str)
         };
-        let text = self.prompts.get(prompt);
-        let text = text.map_or_else(String::new, |prompt| prompt.text.fill(word));
+        let next = Position {
+            taken: turn.wrapping_add(1),
+            last: Some(prompt),
+        };
+        let Some(text) = self
+            .prompts
+            .get(prompt)
+            .and_then(|prompt| prompt.text.as_ref())
+        else {
+            return (Wish::Vary, next);
+        };
+        let text = text.fill(word);
         let style = style.or_else(|| self.styles.get(own_style));
         let order = Order {
             negative: self.negative.clone(),
@@ -204,11 +240,7 @@ impl Playlist {
             seed: self.seed(turn),
             ..Order::new(style.map_or(text.clone(), |style| style.apply(&text)))
         };
-        let position = Position {
-            taken: turn.wrapping_add(1),
-            last: Some(prompt),
-        };
-        (order, position)
+        (Wish::Paint(order), next)
     }
 
     /// The seed of picture `turn`; `None`: a new one.
@@ -239,11 +271,19 @@ impl Playlist {
                 "prompts and styles: are more than {MOST}: write fewer"
             ));
         }
-        for prompt in &self.prompts {
-            is_line("prompts", prompt.text.text())?;
-            for slot in prompt.text.slots() {
+        let mut texts = self
+            .prompts
+            .iter()
+            .filter_map(|prompt| prompt.text.as_ref())
+            .peekable();
+        if texts.peek().is_none() {
+            return Err("prompts: vary needs a picture: write a text, too".to_owned());
+        }
+        for prompt in texts {
+            is_line("prompts", prompt.text())?;
+            for slot in prompt.slots() {
                 if !self.words.contains_key(slot) {
-                    let text = prompt.text.text();
+                    let text = prompt.text();
                     return Err(format!(
                         "prompts: {text:?} has {{{slot}}}, which words does not: add words.{slot}"
                     ));

@@ -130,6 +130,7 @@ impl Entities<'_> {
         self.add("long_prompt", "notify", "Paint", paint);
         for (id, name, icon, topic, payload) in [
             ("generate", "Generate", "mdi:brush", "generate", "press"),
+            ("vary", "Vary", "mdi:auto-fix", "vary", "press"),
             ("cancel", "Cancel", "mdi:cancel", "cancel", ""),
             ("next", "Next picture", "mdi:skip-next", "show", "next"),
             (

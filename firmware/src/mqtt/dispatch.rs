@@ -41,6 +41,7 @@ pub(super) fn read(base: &str, topic: &str, publish: &Publish, source: Source) -
     let other = match command {
         Command::Paint => return paint(publish, source),
         Command::Generate => Ok(Inbound::Generate),
+        Command::Vary => Ok(Inbound::Vary),
         Command::Cancel => parse_cancel(payload).map(Inbound::Cancel),
         Command::Show => parse_show(payload).map(Inbound::Show),
         Command::Set(name) => parse_set(name, payload).map(Inbound::Set),

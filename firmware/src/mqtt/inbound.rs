@@ -39,6 +39,8 @@ pub enum Inbound {
     },
     /// Paint the prompt that was set, with what was set.
     Generate,
+    /// Paint the picture that is shown anew, and a little different.
+    Vary,
     /// Stop a job; `None`: the one that is painted.
     Cancel(Option<JobId>),
     /// Show another picture.

@@ -44,6 +44,8 @@ pub enum Command<'a> {
     Paint,
     /// Paint the prompt that was set.
     Generate,
+    /// Paint the picture that is shown anew, and a little different.
+    Vary,
     /// Stop a job.
     Cancel,
     /// Show another picture.
@@ -53,7 +55,7 @@ pub enum Command<'a> {
 }
 
 /// What the board subscribes to under its base.
-pub const COMMANDS: [&str; 5] = ["paint", "generate", "cancel", "show", "set/+"];
+pub const COMMANDS: [&str; 6] = ["paint", "generate", "vary", "cancel", "show", "set/+"];
 
 /// What the board subscribes to under its base: all that may be meant for it. It does not hear itself.
 pub const ALL: [&str; 2] = ["+", "set/#"];
@@ -88,6 +90,7 @@ pub fn parse<'a>(base: &str, topic: &'a str) -> Option<Command<'a>> {
     match topic.strip_prefix(base)?.strip_prefix('/')? {
         "paint" => Some(Command::Paint),
         "generate" => Some(Command::Generate),
+        "vary" => Some(Command::Vary),
         "cancel" => Some(Command::Cancel),
         "show" => Some(Command::Show),
         rest => match rest.strip_prefix("set/")? {
@@ -115,6 +118,7 @@ mod tests {
         for (topic, command) in [
             ("easel/frame/paint", Some(Command::Paint)),
             ("easel/frame/generate", Some(Command::Generate)),
+            ("easel/frame/vary", Some(Command::Vary)),
             ("easel/frame/cancel", Some(Command::Cancel)),
             ("easel/frame/show", Some(Command::Show)),
             ("easel/frame/set/night", Some(Command::Set("night"))),

@@ -47,6 +47,7 @@ impl House {
                 self.acknowledge(Some(ticket));
             }
             Inbound::Generate => self.generate(),
+            Inbound::Vary => drop(self.vary(Source::Mqtt)),
             Inbound::Cancel(id) => self.cancel_asked(id),
             Inbound::Show(show) => self.show_asked(show),
             Inbound::Set(setting) => self.set(setting),
@@ -214,8 +215,13 @@ impl House {
             }
             Action::Paint => {
                 let now = self.clock.now();
-                if let Some(order) = self.kiosk.draw(&now) {
-                    self.paint_for_the_kiosk(order, Source::Button);
+                if let Some(wish) = self.kiosk.draw(&now) {
+                    self.grant(wish, Source::Button);
+                }
+            }
+            Action::Vary => {
+                if !self.vary(Source::Button) {
+                    self.show_error("vary: there is no picture to vary: paint one first");
                 }
             }
             Action::ShowAgain => {

@@ -408,14 +408,28 @@ impl House {
             && self.at.stopping.is_none();
         match self.kiosk.poll(now, busy || !may_paint) {
             None => {}
-            Some(Wish::Paint(order)) => self.paint_for_the_kiosk(order, Source::Kiosk),
             Some(Wish::ShowAgain) => {
                 if !self.show_something_again()
-                    && let Some(order) = self.kiosk.draw(now)
+                    && let Some(wish) = self.kiosk.draw(now)
                 {
-                    self.paint_for_the_kiosk(order, Source::Kiosk);
+                    self.grant(wish, Source::Kiosk);
                 }
             }
+            Some(wish) => self.grant(wish, Source::Kiosk),
+        }
+    }
+
+    /// Does what the playlist has next.
+    pub(super) fn grant(&mut self, wish: Wish, source: Source) {
+        match wish {
+            Wish::Paint(order) => self.paint_for_the_kiosk(order, source),
+            Wish::Vary => {
+                // Without a picture its turn is over, and the next is as good.
+                if !self.vary(source) {
+                    self.at.kiosk_rests = Some(Instant::now() + FIRST_PAUSE);
+                }
+            }
+            Wish::ShowAgain => drop(self.show_something_again()),
         }
     }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use toml::{Table, Value};
 
 /// Keys whose change the running board takes over; a section's name with a dot is all of it.
-const AT_ONCE: [&str; 7] = [
+const AT_ONCE: [&str; 8] = [
+    "model.vary_strength",
     "inputs",
     "kiosk.",
     "limits.",
@@ -106,6 +107,9 @@ impl House {
         if has("limits.") {
             self.config.limits = config.limits;
             self.guard.set_limits(&self.config.limits);
+        }
+        if has("model.vary_strength") {
+            self.config.model.vary_strength = config.model.vary_strength;
         }
         if has("queue.") {
             self.config.queue = config.queue;

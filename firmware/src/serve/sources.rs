@@ -1,7 +1,9 @@
 //! The pictures of an order that are in the history.
 
-use super::house::House;
-use crate::jobs::{JobId, LARGEST_HISTORY, NewJob, NewPicture};
+use super::house::{House, log};
+use crate::jobs::{
+    JobId, LARGEST_HISTORY, NewJob, NewPicture, Order, OrderPictures, PictureName, Source, Status,
+};
 use crate::mqtt::Problem;
 use easel::files::read_file;
 
@@ -22,6 +24,45 @@ impl House {
         }
         new.pictures.extend(found);
         Ok(())
+    }
+
+    /// Paints the picture that is shown anew, with its prompt and settings and another seed. Whether there is one; whatever else is wrong
+    /// with it is answered.
+    pub(super) fn vary(&mut self, source: Source) -> bool {
+        let order = match self.variation() {
+            Ok(order) => order,
+            Err(problem) => {
+                log(&format!("a command is rejected: {}", problem.text));
+                self.answer(None, Status::Rejected, Some(problem), None);
+                return false;
+            }
+        };
+        if source == Source::Mqtt {
+            self.push(NewJob::new(order, source), None);
+        } else {
+            self.paint_for_the_kiosk(order, source);
+        }
+        true
+    }
+
+    fn variation(&self) -> Result<Order, Problem> {
+        let shown = self.at.shown.as_ref().and_then(|id| self.history.get(id));
+        let kept = shown.or_else(|| self.history.latest());
+        let none = || Problem::new("no_picture", "there is no picture to vary: paint one first");
+        let id = kept.ok_or_else(none)?.id.clone();
+        let painted = self.history.details(&id).map_err(|error| {
+            let text = format!("the picture that is shown cannot be varied: {error}");
+            Problem::new("no_picture", text)
+        })?;
+        Ok(Order {
+            seed: None,
+            pictures: Box::new(OrderPictures {
+                image: Some(PictureName::in_history(id.as_ref())),
+                strength: Some(self.config.model.vary_strength),
+                ..OrderPictures::default()
+            }),
+            ..painted.order()
+        })
     }
 
     fn in_history(&self, asked: &str) -> Result<NewPicture, Problem> {

@@ -3,7 +3,7 @@
 use crate::board::{Board, at};
 use crate::broker::Broker;
 use crate::dashboard::Dashboard;
-use easel_firmware::jobs::{Order, Status};
+use easel_firmware::jobs::{Order, OrderPictures, PictureName, Status};
 use easel_firmware::mqtt::payload::{Setting, parse_paint};
 use easel_firmware::mqtt::topics::{Command as Asked, parse};
 use easel_firmware::mqtt::{
@@ -185,6 +185,13 @@ fn payloads_are_as_their_schemas_say() {
         guidance: Some(7.5),
         seed: Some(u64::MAX),
         scheduler: Some("ddim".parse().expect("a scheduler")),
+        guidance_rescale: Some(0.7),
+        clip_skip: Some(1),
+        pictures: Box::new(OrderPictures {
+            image: Some(PictureName::in_history("last")),
+            strength: Some(0.5),
+            ..OrderPictures::default()
+        }),
         ..Order::new("a cat")
     };
     let picture = ImageInfo {
@@ -248,10 +255,32 @@ fn the_document_names_every_command_setting_and_code() {
         "guidance",
         "seed",
         "scheduler",
+        "guidance_rescale",
+        "clip_skip",
+        "image",
+        "strength",
+        "mask",
+        "control",
+        "ip_image",
+        "ip_scale",
         "id",
         "ttl_s",
     ] {
         assert!(DOCUMENT.contains(&format!("| `{key}` |")), "{key}");
+    }
+}
+
+#[test]
+fn the_examples_of_orders_are_taken() {
+    let examples: Vec<&str> = DOCUMENT
+        .split("```json\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .filter(|text| text.starts_with("{\"prompt\""))
+        .collect();
+    assert!(examples.len() >= 2, "{examples:?}");
+    for example in examples {
+        parse_paint(example.as_bytes()).expect(example);
     }
 }
 

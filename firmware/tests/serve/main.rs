@@ -17,6 +17,7 @@ mod fleet;
 #[path = "../../../tests/hostile/all.rs"]
 mod hostile;
 mod panel;
+mod pictures;
 mod ready;
 mod refused;
 mod reload;

@@ -13,6 +13,7 @@ fn every_command_that_is_refused_is_answered() {
         ("paint", "", "empty_prompt", "prompt"),
         ("paint", "{", "invalid_json", "payload"),
         ("generate", "", "no_prompt", "set a prompt"),
+        ("vary", "", "no_picture", "no picture to vary"),
         ("cancel", "", "not_painting", "nothing is being painted"),
         ("cancel", "nobody", "unknown_id", "no such job"),
         ("cancel", "a/b", "invalid_id", "cancel"),

@@ -1,6 +1,7 @@
 mod crash;
 pub(super) mod faulty_disk;
 mod model;
+mod pictures;
 mod queue;
 mod reading;
 

@@ -77,7 +77,7 @@ impl House {
                     self.busy_until = self.elapsed + self.painting;
                 }
                 Some(Wish::ShowAgain) => happened.push(format!("{at} again")),
-                None => {}
+                Some(Wish::Vary) | None => {}
             }
             let wait = self.kiosk.next_due(&now).unwrap_or(time);
             let finished = self.busy_until.saturating_sub(self.elapsed);
@@ -356,9 +356,11 @@ fn a_restart_goes_on_where_it_was() {
             // Another seed: the state's own goes before it.
             other = Some(Kiosk::new(settings(&text), Vec::new(), state, 77));
         }
-        let order = kiosk.draw(&now).expect("it plays");
+        let Some(Wish::Paint(order)) = kiosk.draw(&now) else {
+            panic!("it plays")
+        };
         if let Some(other) = &mut other {
-            assert_eq!(other.draw(&now).as_ref(), Some(&order));
+            assert_eq!(other.draw(&now), Some(Wish::Paint(order.clone())));
             assert_eq!(
                 (other.interval(), other.night_mode()),
                 (Some(Duration::from_secs(30)), NightMode::On)
@@ -372,6 +374,13 @@ fn a_restart_goes_on_where_it_was() {
     assert!(kiosk.unsaved().is_none(), "nothing has changed");
     let from_nothing: KioskState = serde_json::from_str("{}").expect("all has a default");
     assert_eq!(from_nothing, KioskState::default());
+}
+
+fn prompt(wish: Option<Wish>) -> Option<String> {
+    match wish? {
+        Wish::Paint(order) => Some(order.prompt),
+        Wish::Vary | Wish::ShowAgain => None,
+    }
 }
 
 #[test]
@@ -388,10 +397,7 @@ fn styles_are_chosen_for_all_playlists() {
         wall: None,
     };
     kiosk.set_style(Some("oil")).expect("there is one");
-    assert_eq!(
-        kiosk.draw(&now).map(|order| order.prompt),
-        Some("b, oil".into())
-    );
+    assert_eq!(prompt(kiosk.draw(&now)), Some("b, oil".into()));
     assert_eq!(
         kiosk.set_style(Some("lead")),
         Err(SettingError::Style("lead".into()))
@@ -399,15 +405,9 @@ fn styles_are_chosen_for_all_playlists() {
     assert_eq!(kiosk.style().map(|style| style.name.as_str()), Some("oil"));
     // A file that no longer has it: as if it had not been chosen, until it comes back.
     kiosk.set_playlists(read(&file.replace(", '{prompt}, oil'", "")));
-    assert_eq!(
-        kiosk.draw(&now).map(|order| order.prompt),
-        Some("b, ink".into())
-    );
+    assert_eq!(prompt(kiosk.draw(&now)), Some("b, ink".into()));
     kiosk.set_playlists(Vec::new());
-    assert_eq!(
-        kiosk.draw(&now).map(|order| order.prompt),
-        Some("a, ink".into())
-    );
+    assert_eq!(prompt(kiosk.draw(&now)), Some("a, ink".into()));
     kiosk.set_style(None).expect("none is always there");
     assert!(
         kiosk
@@ -454,7 +454,7 @@ proptest! {
                     by_second.busy_until = by_second.elapsed + Duration::from_secs(37);
                 }
                 Some(Wish::ShowAgain) => looked.push(format!("{at} again")),
-                None => {}
+                Some(Wish::Vary) | None => {}
             }
             by_second.elapsed += Duration::from_secs(1);
         }

@@ -15,7 +15,10 @@ fn first(playlist: &Playlist, count: usize) -> Vec<Order> {
     let mut position = Position::default();
     let mut orders = Vec::new();
     for _ in 0..count {
-        let (order, next) = playlist.next(&position, 9, None);
+        let (wish, next) = playlist.next(&position, 9, None);
+        let Wish::Paint(order) = wish else {
+            panic!("{wish:?} is nothing to paint")
+        };
         orders.push(order);
         position = next;
     }
@@ -86,6 +89,21 @@ fn words_fill_slots() {
 }
 
 #[test]
+fn a_variation_comes_in_its_turn() {
+    let playlist = playlist(
+        "order = 'sequential'\nprompts = ['a', { vary = true }, { vary = true, weight = 3 }]",
+    );
+    let mut position = Position::default();
+    let mut varies = Vec::new();
+    for _ in 0..4 {
+        let (wish, next) = playlist.next(&position, 9, None);
+        varies.push(wish == Wish::Vary);
+        position = next;
+    }
+    assert_eq!(varies, [false, true, true, false]);
+}
+
+#[test]
 fn seeds() {
     let seeds = |body: &str, count| -> Vec<Option<u64>> {
         let playlist = playlist(&format!(
@@ -135,6 +153,8 @@ fn what_is_set_for_all_pictures() {
 fn wrong_values_are_named() {
     for (body, says) in [
         ("prompts = []", "prompts: is empty"),
+        ("prompts = [{ vary = true }]", "write a text, too"),
+        ("prompts = ['a', { vary = false }]", "vary = true"),
         ("prompts = [' ']", "prompts: has an empty text"),
         ("prompts = [\"a\\nb\"]", "prompts: write one line"),
         ("prompts = ['a {b}']", "add words.b"),
@@ -240,6 +260,9 @@ proptest! {
         let of_styles = list((0..styles).map(|i| format!("'{{prompt}} s{i}'")).collect());
         let playlist = playlist(&format!("order = '{order}'\nprompts = {of_prompts}\nstyles = {of_styles}"));
         let (drawn, next) = playlist.next(&Position { taken, last }, seed, None);
+        let Wish::Paint(drawn) = drawn else {
+            return Err(TestCaseError::fail("nothing to paint"));
+        };
         prop_assert!(drawn.prompt.starts_with('p'), "{}", drawn.prompt);
         prop_assert_eq!(drawn.prompt.contains(" s"), styles > 0);
         prop_assert!(next.last.is_some_and(|last| last < count));
