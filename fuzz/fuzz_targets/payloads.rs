@@ -18,6 +18,11 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(command) = parse_paint(payload) {
         assert!(!command.order.prompt.trim().is_empty());
         assert!(command.order.prompt.len() <= easel::LONGEST_PROMPT);
+        // What came along is what the order names, and is kept under its own hash.
+        for picture in &command.pictures {
+            assert!(picture.name.is_of(&picture.bytes));
+            assert!(command.order.pictures.files().any(|name| *name == picture.name));
+        }
         let (left, warnings) = easel::prompt::leave_out(&command.order.prompt);
         assert!(left == command.order.prompt || !warnings.is_empty());
     }

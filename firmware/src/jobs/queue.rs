@@ -167,6 +167,8 @@ impl Queue {
             return Err(Rejection::TooLong { bytes });
         }
         let position = self.line.position(new.source);
+        // First: what is over lets go of its pictures then, and these are nobody's yet.
+        self.write_down()?;
         let kept = self.pictures.keep(&new.pictures);
         let taken = kept.and_then(|()| self.commit(vec![entry]));
         // Of a job that is not taken nothing stays.

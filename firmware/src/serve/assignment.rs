@@ -101,3 +101,33 @@ impl Assignment {
         Picture::decode(&bytes).map_err(|error| format!("{key}: {error}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::NewPicture;
+
+    #[test]
+    fn a_file_that_is_missing_or_damaged_is_said() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let picture = Picture {
+            width: 2,
+            height: 1,
+            rgb: vec![1, 2, 3, 4, 5, 6],
+        };
+        let file = NewPicture::new(picture.png(None).expect("it is whole"));
+        let name = PictureName::of(&file);
+        let path = folder.path().join(file.name.as_ref());
+        let assignment = Assignment::new(&Order::new("a cat"), folder.path().to_owned());
+        let read = || assignment.picture("image", &name);
+        let missing = read().expect_err("it is not there");
+        assert!(missing.starts_with("image: the picture that was kept cannot be read: "));
+        std::fs::write(&path, &file.bytes[1..]).expect("a file");
+        let damaged = read().expect_err("it is another");
+        assert!(damaged.contains("is damaged"), "{damaged}");
+        std::fs::write(&path, &file.bytes).expect("a file");
+        assert_eq!(read(), Ok(picture));
+        let never = assignment.picture("mask", &PictureName::in_history("last"));
+        assert!(never.is_err_and(|error| error.contains("was not kept")));
+    }
+}
