@@ -239,7 +239,7 @@ _easel() {
             return 0
             ;;
         easel__subcmd__paint)
-            opts="-h --model --memory --threads --cache --out --negative --size --steps --guidance --guidance-rescale --eta --clip-skip --scheduler --seed --latents --save-latents --json --quiet --help"
+            opts="-h --model --memory --threads --cache --out --negative --size --steps --guidance --guidance-rescale --eta --clip-skip --scheduler --seed --latents --save-latents --image --strength --mask --no-paste --image-guidance --controlnet --control --control-scale --control-start --control-end --control-guess --ip-image --ip-scale --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -309,6 +309,50 @@ _easel() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --strength)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mask)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-guidance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --controlnet)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-scale)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-start)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-end)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ip-image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ip-scale)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -317,7 +361,7 @@ _easel() {
             return 0
             ;;
         easel__subcmd__plan)
-            opts="-h --model --memory --threads --cache --size --component --json --help"
+            opts="-h --model --memory --threads --cache --size --image --controls --ip-image --component --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -340,6 +384,10 @@ _easel() {
                     return 0
                     ;;
                 --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --controls)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

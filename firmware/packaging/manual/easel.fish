@@ -48,6 +48,19 @@ complete -c easel -n "__fish_easel_using_subcommand paint" -l scheduler -d 'ddpm
 complete -c easel -n "__fish_easel_using_subcommand paint" -l seed -d 'The same seed gives the same picture [default: random, and printed]' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l latents -d 'Initial noise, f32 [1,c,h/f,w/f], standard normal (f is the model\'s VAE factor)' -r -F
 complete -c easel -n "__fish_easel_using_subcommand paint" -l save-latents -d 'Save the final latents, before they become a picture' -r -F
+complete -c easel -n "__fish_easel_using_subcommand paint" -l image -d 'Begin with this picture, PNG, JPEG or WebP; without --size its shape is kept' -r -F
+complete -c easel -n "__fish_easel_using_subcommand paint" -l strength -d 'How much of --image is given up, 0 to 1 [default: 0.8, with --mask 1]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l mask -d 'What of --image is painted anew: white; black stays as it is' -r -F
+complete -c easel -n "__fish_easel_using_subcommand paint" -l image-guidance -d 'How closely to keep to --image, 1 to 50, of models that change pictures as they are told [default: 1.5]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l controlnet -d 'Folder of a ControlNet, once for each --control [default: controlnet, controlnet_1 … of the model]' -r -F
+complete -c easel -n "__fish_easel_using_subcommand paint" -l control -d 'Follow this picture; canny:FILE follows the edges of one, qr:TEXT a code that says TEXT' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l control-scale -d 'How much a --control counts, 0 to 2, in their order [default: 1]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l control-start -d 'The share of the steps before a --control counts, 0 to 1, in their order [default: 0]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l control-end -d 'The share of the steps after which a --control does not count, 0 to 1, in their order [default: 1]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l ip-image -d 'Paint like this picture' -r -F
+complete -c easel -n "__fish_easel_using_subcommand paint" -l ip-scale -d 'How much like --ip-image, 0 to 2 [default: 1]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l no-paste -d 'With --mask: leave what stays as the model\'s autoencoder gives it back'
+complete -c easel -n "__fish_easel_using_subcommand paint" -l control-guess -d 'Let --control have the say where the prompt has none'
 complete -c easel -n "__fish_easel_using_subcommand paint" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand paint" -l quiet -d 'No progress'
 complete -c easel -n "__fish_easel_using_subcommand paint" -s h -l help -d 'Print help'
@@ -73,7 +86,10 @@ complete -c easel -n "__fish_easel_using_subcommand plan" -l memory -d 'Memory t
 complete -c easel -n "__fish_easel_using_subcommand plan" -l threads -d 'Worker threads [default: all cores]' -r
 complete -c easel -n "__fish_easel_using_subcommand plan" -l cache -d 'Folder for what is made of a model at its first start; `off` keeps nothing [default: EASEL_CACHE, then easel in the user\'s cache folder]' -r
 complete -c easel -n "__fish_easel_using_subcommand plan" -l size -d 'Picture size in pixels [default: the model\'s]' -r
+complete -c easel -n "__fish_easel_using_subcommand plan" -l controls -d 'With pictures for so many ControlNets' -r
 complete -c easel -n "__fish_easel_using_subcommand plan" -l component -d 'Of one network by itself, by its folder, as text_encoder, unet or vae_decoder; a denoiser guided [default: a whole picture]' -r
+complete -c easel -n "__fish_easel_using_subcommand plan" -l image -d 'With a picture to begin with'
+complete -c easel -n "__fish_easel_using_subcommand plan" -l ip-image -d 'With a picture to paint like'
 complete -c easel -n "__fish_easel_using_subcommand plan" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l board -d 'The board\'s configuration' -r -F

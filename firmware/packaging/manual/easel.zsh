@@ -46,6 +46,19 @@ _arguments "${_arguments_options[@]}" : \
 '--seed=[The same seed gives the same picture \[default\: random, and printed\]]:N:_default' \
 '--latents=[Initial noise, f32 \[1,c,h/f,w/f\], standard normal (f is the model'\''s VAE factor)]:IN.npy:_files' \
 '--save-latents=[Save the final latents, before they become a picture]:OUT.npy:_files' \
+'--image=[Begin with this picture, PNG, JPEG or WebP; without --size its shape is kept]:FILE:_files' \
+'--strength=[How much of --image is given up, 0 to 1 \[default\: 0.8, with --mask 1\]]:S:_default' \
+'--mask=[What of --image is painted anew\: white; black stays as it is]:FILE:_files' \
+'--image-guidance=[How closely to keep to --image, 1 to 50, of models that change pictures as they are told \[default\: 1.5\]]:G:_default' \
+'*--controlnet=[Folder of a ControlNet, once for each --control \[default\: controlnet, controlnet_1 … of the model\]]:DIR:_files' \
+'*--control=[Follow this picture; canny\:FILE follows the edges of one, qr\:TEXT a code that says TEXT]:[PREPROCESSOR:]FILE:_default' \
+'*--control-scale=[How much a --control counts, 0 to 2, in their order \[default\: 1\]]:S:_default' \
+'*--control-start=[The share of the steps before a --control counts, 0 to 1, in their order \[default\: 0\]]:F:_default' \
+'*--control-end=[The share of the steps after which a --control does not count, 0 to 1, in their order \[default\: 1\]]:F:_default' \
+'--ip-image=[Paint like this picture]:FILE:_files' \
+'--ip-scale=[How much like --ip-image, 0 to 2 \[default\: 1\]]:S:_default' \
+'--no-paste[With --mask\: leave what stays as the model'\''s autoencoder gives it back]' \
+'--control-guess[Let --control have the say where the prompt has none]' \
 '--json[Print one line of JSON on standard output]' \
 '--quiet[No progress]' \
 '-h[Print help]' \
@@ -87,7 +100,10 @@ _arguments "${_arguments_options[@]}" : \
 '--threads=[Worker threads \[default\: all cores\]]:N:_default' \
 '--cache=[Folder for what is made of a model at its first start; \`off\` keeps nothing \[default\: EASEL_CACHE, then easel in the user'\''s cache folder\]]:DIR:_default' \
 '--size=[Picture size in pixels \[default\: the model'\''s\]]:WxH:_default' \
+'--controls=[With pictures for so many ControlNets]:N:_default' \
 '--component=[Of one network by itself, by its folder, as text_encoder, unet or vae_decoder; a denoiser guided \[default\: a whole picture\]]:NAME:_default' \
+'--image[With a picture to begin with]' \
+'--ip-image[With a picture to paint like]' \
 '--json[Print one line of JSON on standard output]' \
 '-h[Print help]' \
 '--help[Print help]' \
