@@ -29,13 +29,13 @@ impl Component {
     /// Latents to pixels.
     pub const VAE_DECODER: Self = Self(Cow::Borrowed("vae_decoder"));
 
-    /// In the order in which painting needs them.
+    /// In the order in which they are listed: about that in which painting needs them.
     const IN_ORDER: [Self; 9] = [
-        Self::VAE_ENCODER,
-        Self::IMAGE_ENCODER,
         Self::TEXT_ENCODER,
         Self::TEXT_ENCODER_2,
         Self::TEXT_ENCODER_3,
+        Self::VAE_ENCODER,
+        Self::IMAGE_ENCODER,
         Self::CONTROLNET,
         Self::UNET,
         Self::TRANSFORMER,

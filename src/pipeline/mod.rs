@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::contained::catch;
 use crate::error::Error;
-use crate::family::{self, ChooseFamily, EMBEDDED_GUIDANCE};
+use crate::family::{self, ChooseFamily, EMBEDDED_GUIDANCE, SAMPLE};
 use crate::latents::Latents;
 use crate::memory::{self, MemoryPlan};
 use crate::model_dir::{ModelDefaults, ModelDir};
@@ -197,6 +197,16 @@ impl Pipeline {
         let component = model.family.denoiser();
         let levels = model.levels();
         let denoiser = Denoiser::open(dir, &component, &offers, needed, levels, cancel)?;
+        let latents = model.defaults.latent_channels;
+        let wanted = latents + model.beside.channels(latents);
+        if let Some(taken) = denoiser.step().declared(SAMPLE, 1)
+            && taken != wanted
+        {
+            let problem = format!(
+                "takes {taken} channels, {wanted} of the latents and what is beside them says {component}/config.json: they do not belong together"
+            );
+            return Err(denoiser.step().network().network().refusal(problem).into());
+        }
         if model.family.embeds_guidance() && !denoiser.step().takes(EMBEDDED_GUIDANCE) {
             let problem = format!(
                 "is to be told the guidance, says its config.json (`time_cond_proj_dim`), and has no input `{EMBEDDED_GUIDANCE}`: export it again"

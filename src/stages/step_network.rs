@@ -65,6 +65,13 @@ impl StepNetwork {
         input.dims.last().copied().flatten()
     }
 
+    /// Axis `number` of an input as the file declares it.
+    pub(crate) fn declared(&self, name: &str, number: usize) -> Option<usize> {
+        let mut inputs = self.network.network().inputs().iter();
+        let input = inputs.find(|input| input.name == name)?;
+        input.dims.get(number).copied().flatten()
+    }
+
     /// From now on the network is not told these, and computes as if it had no such inputs.
     pub(crate) fn leave_out(&mut self, absent: Vec<String>) {
         let mut wanted = self.network.wanted().clone();

@@ -431,7 +431,8 @@ fn the_configuration_has_other_channels_than_the_network() {
     let config = replace("\"in_channels\": 4", "\"in_channels\": 9");
     fs::write(&path, config(fs::read(&path).expect("the model has it")))
         .expect("it can be written");
-    is_refused(&place, "unet/config.json", &["inpainting", "9 channels"]);
+    let says = ["takes 4 channels", "9 of the latents", "unet/config.json"];
+    is_refused(&place, "unet/model.onnx", &says);
 }
 
 #[test]

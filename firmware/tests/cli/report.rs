@@ -69,7 +69,10 @@ fn json_is_one_line_of_the_same() {
         .iter()
         .map(|network| &network["component"])
         .collect();
-    assert_eq!(names, ["text_encoder", "unet", "vae_decoder"]);
+    assert_eq!(
+        names,
+        ["text_encoder", "vae_encoder", "unet", "vae_decoder"]
+    );
     assert!(networks.iter().all(|network| network["passes"] == 5));
 }
 
