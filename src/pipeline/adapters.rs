@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::job::Job;
-use super::painting::Painter;
+use super::painter::Painter;
 use super::{Pipeline, check};
 use crate::component::Component;
 use crate::error::Error;

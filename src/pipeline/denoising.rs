@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::adapters::Hint;
 use super::job::Job;
-use super::painting::Painter;
+use super::painter::Painter;
 use super::source::Source;
 use super::{Pipeline, check};
 use crate::error::Error;

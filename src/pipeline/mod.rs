@@ -3,6 +3,7 @@
 mod adapters;
 mod denoising;
 mod job;
+mod painter;
 mod painting;
 mod planning;
 mod source;
@@ -30,7 +31,7 @@ use crate::stages::{ControlNet, Decoder, Denoiser, Encoder, ImageEncoder, TextEn
 use crate::tiling::Tile;
 use crate::tokenizer::Tokenizer;
 use crate::watched::{CancelToken, ProgressCounter};
-use painting::Painter;
+use painter::Painter;
 use planning::Sizes;
 
 /// How to load a model.

@@ -4,51 +4,22 @@ use std::time::Instant;
 
 use super::denoising::Conditions;
 use super::job::{Job, Negative, Prompts};
-use super::{Painting, Pipeline, Timings, check};
+use super::painter::Painter;
+use super::{Painting, Pipeline, check};
 use crate::error::Error;
 use crate::family::{EMBEDDED_GUIDANCE, PictureFacts};
 use crate::inputs::Inputs;
 use crate::latents::Latents;
 use crate::noise::NoiseSource;
 use crate::picture::Picture;
-use crate::progress::{Progress, Stage};
+use crate::progress::Stage;
 use crate::request::PaintRequest;
 use crate::scheduler::{self, Scheduler};
 use crate::stages::TextEmbedding;
 use crate::tiling::Tile;
 use crate::tokenizer::TokenIds;
-use crate::watched::CancelToken;
 
-/// A pipeline at work, and those who watch it.
-pub(super) struct Painter<'a> {
-    pub(super) pipeline: &'a mut Pipeline,
-    pub(super) cancel: &'a CancelToken,
-    pub(super) progress: &'a mut dyn FnMut(&Progress<'_>),
-    pub(super) timings: Timings,
-    pub(super) warnings: Vec<String>,
-    /// The evaluation that the sampler begins with.
-    pub(super) first: usize,
-    /// Passes that it makes.
-    pub(super) passes: usize,
-}
-
-impl<'a> Painter<'a> {
-    pub(super) fn new(
-        pipeline: &'a mut Pipeline,
-        cancel: &'a CancelToken,
-        progress: &'a mut dyn FnMut(&Progress<'_>),
-    ) -> Self {
-        Self {
-            pipeline,
-            cancel,
-            progress,
-            timings: Timings::default(),
-            warnings: Vec::new(),
-            first: 0,
-            passes: 0,
-        }
-    }
-
+impl Painter<'_> {
     pub(super) fn paint(
         mut self,
         request: &PaintRequest,
@@ -222,22 +193,5 @@ impl<'a> Painter<'a> {
         self.pipeline.leave(&component, &mut self.warnings);
         self.timings.decode = clock.elapsed();
         Ok(picture)
-    }
-
-    pub(super) fn progress_at(&self, stage: Stage, step: usize, sigma: f32) -> Progress<'static> {
-        Progress {
-            stage,
-            step,
-            steps: self.passes,
-            sigma,
-            latents: None,
-            denoised: None,
-            factors: None,
-        }
-    }
-
-    pub(super) fn report(&mut self, stage: Stage, step: usize, sigma: f32) {
-        let report = self.progress_at(stage, step, sigma);
-        (self.progress)(&report);
     }
 }

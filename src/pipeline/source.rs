@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::job::Job;
-use super::painting::Painter;
+use super::painter::Painter;
 use super::{Pipeline, check};
 use crate::error::Error;
 use crate::latents::Latents;
