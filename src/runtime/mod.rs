@@ -184,6 +184,17 @@ impl Network {
         &self.outputs
     }
 
+    /// Numbers of this shape as the network's first input.
+    pub(crate) fn first_input(
+        &self,
+        shape: &[usize],
+        data: &[f32],
+    ) -> Result<Tensor, RuntimeError> {
+        Tensor::from_shape(shape, data)
+            .and_then(|tensor| Ok(tensor.cast_to_dt(self.inputs[0].element)?.into_owned()))
+            .map_err(|error| self.error(error.to_string()))
+    }
+
     pub(crate) fn error(&self, problem: impl Into<String>) -> RuntimeError {
         RuntimeError::new(&self.path, problem)
     }

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use tract_core::prelude::Tensor;
-
 use crate::component::Component;
 use crate::config::Config;
 use crate::files::{SETTINGS, read_text};
@@ -123,10 +121,7 @@ impl ImageEncoder {
 
     fn run(&mut self, workers: &Workers, pixels: Vec<f32>) -> Result<ImageEmbedding, RuntimeError> {
         let shape = self.shape();
-        let network = self.network.network();
-        let input = Tensor::from_shape(&shape, &pixels)
-            .and_then(|tensor| Ok(tensor.cast_to_dt(network.inputs()[0].element)?.into_owned()))
-            .map_err(|error| network.error(error.to_string()))?;
+        let input = self.network.network().first_input(&shape, &pixels)?;
         let output = self
             .network
             .load(workers, &[shape])?

@@ -139,7 +139,7 @@ impl Encoder {
     ) -> Result<Option<Vec<f32>>, E> {
         let [height, width] = sides.map(|side| side * self.factor);
         let shape = [1, 3, height, width];
-        let input = self.tensor(&shape, planes)?;
+        let input = self.network.network().first_input(&shape, planes)?;
         let (residency, limit) = (self.network.residency(), self.network.limit());
         let Some((head, sections)) = self.network.load_sections(workers, &shape)? else {
             return Ok(None);
@@ -166,19 +166,11 @@ impl Encoder {
     ) -> Result<Vec<f32>, RuntimeError> {
         let sides = [height, width];
         let shape = [1, 3, height * self.factor, width * self.factor];
-        let input = self.tensor(&shape, &planes)?;
+        let input = self.network.network().first_input(&shape, &planes)?;
         drop(planes);
         let plan = self.network.load(workers, &[shape.to_vec()])?;
         let output = plan.run(workers, vec![input])?;
         self.means(&output, sides)
-    }
-
-    /// Planes as the network's input.
-    fn tensor(&self, shape: &[usize], planes: &[f32]) -> Result<Tensor, RuntimeError> {
-        let network = self.network.network();
-        Tensor::from_shape(shape, planes)
-            .and_then(|tensor| Ok(tensor.cast_to_dt(network.inputs()[0].element)?.into_owned()))
-            .map_err(|error| network.error(error.to_string()))
     }
 
     /// Of what the network made, the means.
