@@ -19,19 +19,26 @@
 //! unassigned depends on the Unicode version: Python's there, 16 here, so emoji newer than one's Python
 //! differ.
 //!
+//! `T5Tokenizer` and `T5TokenizerFast` agree with each other: both are `tokenizer.json`, or what transformers makes of `spiece.model`
+//! where that alone is there.
+//!
 //! # Long prompts
 //!
 //! [`Tokenizer::encode`] does not cut at `max_length` but goes on in another [`Chunk`], up to
 //! [`MAX_CHUNKS`]. The text encoder runs on each chunk by itself and concatenates the embeddings along
 //! the sequence axis: `[1, chunks · max_length, dim]`. Both halves of guidance need equally many chunks:
-//! [`Tokenizer::lengthen`].
+//! [`Tokenizer::lengthen`]. An encoder that was trained with texts of any length, as T5, gets one chunk:
+//! [`Tokenizer::encode_within`].
 
 mod bounded;
+mod charsmap;
 mod clip;
 mod error;
 mod files;
 mod json;
+mod model;
 mod pattern;
+mod sentencepiece;
 
 use std::path::Path;
 
@@ -43,11 +50,13 @@ pub use error::TokenizerError;
 
 /// The most chunks that [`Tokenizer::encode`] makes of a prompt; the rest is cut with a warning.
 pub const MAX_CHUNKS: usize = 8;
+/// The most positions of a chunk that [`Tokenizer::encode_within`] makes.
+pub const LONGEST_CHUNK: usize = 4096;
 
-/// What one run of the text encoder sees; both vectors have the tokenizer's `max_length` entries.
+/// What one run of the text encoder sees; both vectors have one length, the tokenizer's `max_length` unless another is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
-    /// BOS, up to `max_length - 2` tokens, EOS, padding.
+    /// BOS if the encoder has one, tokens, EOS, padding.
     pub ids: Vec<u32>,
     /// Per position, finite and positive; 1 on BOS, EOS and padding. [`crate::prompt`] says how they act.
     pub weights: Vec<f32>,
@@ -98,12 +107,19 @@ enum Dialect {
 /// Ids of the tokens that frame a chunk.
 #[derive(Clone, Copy)]
 struct Frame {
-    bos: u32,
+    bos: Option<u32>,
     eos: u32,
     pad: u32,
 }
 
-/// A CLIP-type tokenizer, loaded from a diffusers model directory.
+impl Frame {
+    /// Positions that BOS and EOS take.
+    fn length(&self) -> usize {
+        usize::from(self.bos.is_some()) + 1
+    }
+}
+
+/// A tokenizer of CLIP's or T5's type, loaded from a diffusers model directory.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     dialect: Dialect,
@@ -112,12 +128,12 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Loads `tokenizer/tokenizer.json`, else `tokenizer/vocab.json` + `tokenizer/merges.txt`.
+    /// Loads `tokenizer/tokenizer.json`, else `tokenizer/vocab.json` + `tokenizer/merges.txt`, of T5 `tokenizer/spiece.model`.
     ///
     /// `model_index.json` names the class (without it, `tokenizer_config.json`); `tokenizer_config.json`
-    /// and `special_tokens_map.json` give the special tokens, with CLIP's as default. The maximal length
+    /// and `special_tokens_map.json` give the special tokens, with CLIP's or T5's as default. The maximal length
     /// is `model_max_length`, or `max_position_embeddings` of `text_encoder/config.json` when that is
-    /// smaller or the former is absent or absurd, or 77.
+    /// smaller or the former is absent or absurd, or 77, of T5 512.
     ///
     /// # Errors
     /// A file that is missing, unreadable or malformed, a special token outside the vocabulary, a class
@@ -152,13 +168,34 @@ impl Tokenizer {
     /// # Errors
     /// Only if the `tokenizers` crate refuses the text.
     pub fn encode(&self, prompt: &str) -> Result<TokenIds, TokenizerError> {
+        self.encode_in(prompt, self.max_length, MAX_CHUNKS)
+    }
+
+    /// As [`encode`](Self::encode), in one chunk of `length` positions, 3 to [`LONGEST_CHUNK`]: what does not fit is cut with a warning.
+    ///
+    /// # Errors
+    /// Only if the `tokenizers` crate refuses the text.
+    ///
+    /// # Panics
+    /// If `length` is none of these.
+    pub fn encode_within(&self, prompt: &str, length: usize) -> Result<TokenIds, TokenizerError> {
+        assert!((3..=LONGEST_CHUNK).contains(&length), "{length} positions");
+        self.encode_in(prompt, length, 1)
+    }
+
+    fn encode_in(
+        &self,
+        prompt: &str,
+        length: usize,
+        most_chunks: usize,
+    ) -> Result<TokenIds, TokenizerError> {
         let (mut ids, mut weights) = (Vec::new(), Vec::new());
         for (text, weight) in prompt::parse(prompt) {
             ids.extend(self.ids(&text)?);
             weights.resize(ids.len(), weight);
         }
-        let room = self.max_length - 2;
-        let limit = MAX_CHUNKS * room;
+        let room = length - self.frame.length();
+        let limit = most_chunks * room;
         let warning = (ids.len() > limit).then(|| {
             format!(
                 "the prompt has {} tokens and is cut to {limit}, after \"{}\"",
@@ -171,30 +208,31 @@ impl Tokenizer {
         let mut chunks: Vec<Chunk> = ids
             .chunks(room)
             .zip(weights.chunks(room))
-            .map(|(ids, weights)| self.chunk(ids, weights))
+            .map(|(ids, weights)| self.chunk(ids, weights, length))
             .collect();
         if chunks.is_empty() {
-            chunks.push(self.chunk(&[], &[]));
+            chunks.push(self.chunk(&[], &[], length));
         }
         Ok(TokenIds { chunks, warning })
     }
 
-    /// `max_length` ids as `CLIPTokenizer(text, padding="max_length", truncation=True)` gives them: no
+    /// `max_length` ids as transformers' `tokenizer(text, padding="max_length", truncation=True)` gives them: no
     /// weights are read, and what does not fit is cut.
     ///
     /// # Errors
     /// Only if the `tokenizers` crate refuses the text.
     pub fn encode_plain(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = self.ids(text)?;
-        ids.truncate(self.max_length - 2);
+        ids.truncate(self.max_length - self.frame.length());
         let weights = vec![1.0; ids.len()];
-        Ok(self.chunk(&ids, &weights).ids)
+        Ok(self.chunk(&ids, &weights, self.max_length).ids)
     }
 
     /// Appends empty chunks until there are `chunks` of them, so that texts can share a batch or a built network.
     pub fn lengthen(&self, text: &mut TokenIds, chunks: usize) {
         if text.chunks.len() < chunks {
-            text.chunks.resize_with(chunks, || self.chunk(&[], &[]));
+            let empty = self.chunk(&[], &[], self.max_length);
+            text.chunks.resize(chunks, empty);
         }
     }
 
@@ -211,17 +249,20 @@ impl Tokenizer {
         }
     }
 
-    /// Frames at most `max_length - 2` ids.
-    fn chunk(&self, ids: &[u32], weights: &[f32]) -> Chunk {
+    /// Frames ids that fit `length` positions.
+    fn chunk(&self, ids: &[u32], weights: &[f32], length: usize) -> Chunk {
+        let Frame { bos, eos, pad } = self.frame;
+        let start = usize::from(bos.is_some());
+        let mut framed: Vec<u32> = bos.into_iter().chain(ids.iter().copied()).collect();
+        framed.push(eos);
+        let used = framed.len();
+        framed.resize(length, pad);
         let mut chunk = Chunk {
-            ids: vec![self.frame.pad; self.max_length],
-            weights: vec![1.0; self.max_length],
-            length: ids.len() + 2,
+            ids: framed,
+            weights: vec![1.0; length],
+            length: used,
         };
-        chunk.ids[0] = self.frame.bos;
-        chunk.ids[1..=ids.len()].copy_from_slice(ids);
-        chunk.ids[ids.len() + 1] = self.frame.eos;
-        chunk.weights[1..=weights.len()].copy_from_slice(weights);
+        chunk.weights[start..start + weights.len()].copy_from_slice(weights);
         chunk
     }
 
@@ -232,10 +273,13 @@ impl Tokenizer {
             .iter()
             .filter_map(|id| self.inner.get_model().id_to_token(*id))
             .collect();
-        let text = ByteLevel::default()
-            .decode_chain(tokens)
-            .unwrap_or_default();
-        let text: String = text.concat().replace("</w>", " ");
+        let text = match self.frame.bos {
+            Some(_) => ByteLevel::default()
+                .decode_chain(tokens)
+                .unwrap_or_default(),
+            None => tokens,
+        };
+        let text = text.concat().replace("</w>", " ").replace('\u{2581}', " ");
         // A cut inside a character leaves half of it; nobody is helped by seeing that.
         text.replace('\u{fffd}', "").trim().to_owned()
     }

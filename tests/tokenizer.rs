@@ -297,8 +297,8 @@ fn a_bad_file_is_named_in_one_line() {
         ),
         (
             "model_index.json",
-            "{\"tokenizer\": [\"transformers\", \"T5Tokenizer\"]}",
-            "T5Tokenizer",
+            "{\"tokenizer\": [\"transformers\", \"GPT2Tokenizer\"]}",
+            "GPT2Tokenizer",
         ),
         ("model_index.json", "[]", "model_index.json"),
         ("text_encoder/config.json", "\u{0}", "config.json"),
@@ -322,13 +322,13 @@ fn a_missing_tokenizer_is_said_so() {
     let empty = TempDir::new().unwrap();
     assert!(matches!(
         Tokenizer::load(empty.path()),
-        Err(TokenizerError::Missing(_))
+        Err(TokenizerError::Missing { .. })
     ));
     let half = model(Layout::VocabAndMerges, "sd1", "CLIPTokenizer");
     fs::remove_file(half.path().join("tokenizer/merges.txt")).unwrap();
     assert!(matches!(
         Tokenizer::load(half.path()),
-        Err(TokenizerError::Missing(_))
+        Err(TokenizerError::Missing { .. })
     ));
 }
 
@@ -422,6 +422,7 @@ fn a_hostile_tokenizer_is_refused_in_one_line() {
             "Metaspace",
         ),
         ("/model/type", json!("Unigram"), "Unigram"),
+        ("/model/type", json!("WordPiece"), "WordPiece"),
         ("/model/dropout", json!(0.5), "dropout"),
         (
             "/model/continuing_subword_prefix",
@@ -435,7 +436,8 @@ fn a_hostile_tokenizer_is_refused_in_one_line() {
             json!({"a": 1_000_000_000_000_u64}),
             "1000000000000",
         ),
-        ("/model/vocab", json!([["a", 0.5]]), "words"),
+        ("/model/vocab", json!([["a", 0.5]]), "vocab"),
+        ("/model/vocab", json!([["a", "b"]]), "\"b\""),
         ("/model/merges", json!(["no such"]), "vocabulary"),
         ("/model/merges", json!(["alone"]), "alone"),
         ("/added_tokens", json!([{"content": ""}]), "token"),

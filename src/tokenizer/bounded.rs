@@ -50,17 +50,43 @@ impl<'de, T: DeserializeOwned, const MOST: usize> Deserialize<'de> for Few<T, MO
 #[derive(Default)]
 pub(super) struct Words(pub(super) HashMap<String, u32>);
 
+/// A vocabulary of either kind of model.
+pub(super) enum Vocabulary {
+    /// Of BPE.
+    Words(Words),
+    /// Of Unigram: pieces and their scores.
+    Pieces(Vec<(String, f64)>),
+}
+
+impl Default for Vocabulary {
+    fn default() -> Self {
+        Self::Words(Words::default())
+    }
+}
+
 impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Map;
-        impl<'de> Visitor<'de> for Map {
-            type Value = Words;
+        match Vocabulary::deserialize(deserializer)? {
+            Vocabulary::Words(words) => Ok(words),
+            Vocabulary::Pieces(_) => Err(D::Error::custom("a list, no words with their ids")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Vocabulary {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Vocabulary;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "words with their ids, as BPE has them")
+                write!(
+                    f,
+                    "words with their ids, as BPE has them, or a list of pieces with their scores, as Unigram has them"
+                )
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Words, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vocabulary, A::Error> {
                 let mut words = HashMap::new();
                 while let Some((word, id)) = map.next_entry::<String, u32>()? {
                     if id >= MOST_IDS {
@@ -74,9 +100,15 @@ impl<'de> Deserialize<'de> for Words {
                         return Err(A::Error::custom(format!("more than {MOST_WORDS} words")));
                     }
                 }
-                Ok(Words(words))
+                Ok(Vocabulary::Words(Words(words)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vocabulary, A::Error> {
+                let list = serde::de::value::SeqAccessDeserializer::new(list);
+                let pieces = Few::<(String, f64), MOST_WORDS>::deserialize(list)?;
+                Ok(Vocabulary::Pieces(pieces.0))
             }
         }
-        deserializer.deserialize_map(Map)
+        deserializer.deserialize_any(Either)
     }
 }

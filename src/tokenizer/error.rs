@@ -8,9 +8,14 @@ use crate::text::message;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {
-    /// Neither layout is there.
-    #[error("{}: no tokenizer.json, and no vocab.json with merges.txt; is this a diffusers model directory?", .0.display())]
-    Missing(PathBuf),
+    /// None of the layouts is there.
+    #[error("{}: no {files}; is this a diffusers model directory?", path.display())]
+    Missing {
+        /// The tokenizer's directory.
+        path: PathBuf,
+        /// What was looked for.
+        files: &'static str,
+    },
     /// The operating system would not give the file.
     #[error("{}: {source}", path.display())]
     Read {
@@ -69,5 +74,26 @@ impl TokenizerError {
 
     pub(super) fn encode(error: impl ToString) -> Self {
         Self::Encode(error.to_string())
+    }
+}
+
+/// Why a file cannot be used.
+pub(super) enum Problem {
+    /// It is not what it should be.
+    Malformed(String),
+    /// It asks for what easel does not have.
+    Unsupported(String),
+}
+
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+/// What easel does not have.
+impl From<String> for Problem {
+    fn from(what: String) -> Self {
+        Self::Unsupported(what)
     }
 }

@@ -1,7 +1,7 @@
 //! From the files of a model directory to a [`Tokenizer`].
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -9,11 +9,15 @@ use tokenizers::{AddedToken, ModelWrapper};
 
 use super::bounded::{MOST_IDS, Words};
 use super::clip::SlowClip;
-use super::json::{self, MOST_TOKENS, Problem, checked};
-use super::{Dialect, Frame, Tokenizer, TokenizerError};
+use super::error::Problem;
+use super::json::{self, Around, MOST_TOKENS, checked};
+use super::{Dialect, Frame, Tokenizer, TokenizerError, sentencepiece};
 use crate::files::{SETTINGS, TOKENIZER, read_file};
 
 const CLIP_LENGTH: usize = 77;
+const T5_LENGTH: usize = 512;
+/// Of every T5.
+const EXTRA_IDS: usize = 100;
 /// transformers writes 1e30 for "not set"; no CLIP comes near this.
 const ABSURD_LENGTH: f64 = 4096.0;
 /// CLIP's merges.txt lists more than CLIP uses: the slow tokenizer takes the header and this many lines.
@@ -26,22 +30,7 @@ pub(super) fn load(
 ) -> Result<Tokenizer, TokenizerError> {
     let dir = model_dir.join(folder);
     let config = Config::read(model_dir, folder, encoder)?;
-    let file = dir.join("tokenizer.json");
-    let text = read(&file, TOKENIZER)?;
-    let (mut inner, framed) = match &text {
-        Some(text) => {
-            let parsed = json::parse(text).map_err(|problem| match problem {
-                Problem::Malformed(what) => TokenizerError::malformed(&file, what),
-                Problem::Unsupported(what) => TokenizerError::Unsupported {
-                    path: file.clone(),
-                    what,
-                    supported: "what CLIP's tokenizers have: BPE, and splitting and normalizing that end",
-                },
-            })?;
-            (parsed.inner, Some(parsed.frame))
-        }
-        None => (from_clip_files(&dir, &config)?, None),
-    };
+    let (mut inner, file, framed) = vocabulary(&dir, &config)?;
     let mut added = config.added.clone();
     if !config.has_decoder {
         let from_file = inner.get_added_tokens_decoder();
@@ -61,23 +50,24 @@ pub(super) fn load(
                 token: text.clone(),
             })
     };
+    let bos = config.bos.as_ref();
     let frame = Frame {
-        bos: id_of("bos", &config.bos)?,
+        bos: bos.map(|bos| id_of("bos", bos)).transpose()?,
         eos: id_of("eos", &config.eos)?,
         pad: id_of("pad", &config.pad)?,
     };
     let unknown = id_of("unk", &config.unk)?;
     let mut special = vec![
-        (config.bos.clone(), frame.bos),
         (config.eos.clone(), frame.eos),
         (config.pad.clone(), frame.pad),
         (config.unk.clone(), unknown),
     ];
+    special.extend(config.bos.clone().zip(frame.bos));
     for token in &config.additional {
         special.push((token.clone(), id_of("additional", token)?));
     }
 
-    let dialect = if config.slow {
+    let dialect = if config.class == Class::SlowClip {
         added.extend(special);
         let ModelWrapper::BPE(bpe) = inner.get_model() else {
             return Err(TokenizerError::Unsupported {
@@ -122,31 +112,82 @@ pub(super) fn load(
     })
 }
 
-/// A fast tokenizer adds what its post-processor says; we add BOS and EOS, so it must say that.
-fn check_framing(
-    framed: Option<[u32; 2]>,
-    frame: Frame,
-    file: &Path,
-) -> Result<(), TokenizerError> {
-    if framed == Some([frame.bos, frame.eos]) {
+/// The tokenizer that the files describe, the file that says most of it, and what its post-processor puts around a text, if there is
+/// one.
+type Described = (tokenizers::Tokenizer, PathBuf, Option<Option<Around>>);
+
+fn vocabulary(dir: &Path, config: &Config) -> Result<Described, TokenizerError> {
+    let json = dir.join("tokenizer.json");
+    let pieces = dir.join("spiece.model");
+    let problem = |file: &Path, problem| match problem {
+        Problem::Malformed(what) => TokenizerError::malformed(file, what),
+        Problem::Unsupported(what) => TokenizerError::Unsupported {
+            path: file.to_owned(),
+            what,
+            supported: "what the tokenizers of CLIP and T5 have: BPE or Unigram, and splitting and normalizing that end",
+        },
+    };
+    // T5's slow class reads SentencePiece's own file, the fast one makes a `tokenizer.json` of it that says the same.
+    if config.class == Class::T5
+        && !json.exists()
+        && let Some(bytes) = read(&pieces, TOKENIZER)?
+    {
+        let inner = sentencepiece::parse(&bytes, config.extra_ids);
+        let inner = inner.map_err(|found| problem(&pieces, found))?;
+        return Ok((inner, pieces, None));
+    }
+    if let Some(text) = read(&json, TOKENIZER)? {
+        let parsed = json::parse(&text).map_err(|found| problem(&json, found))?;
+        return Ok((parsed.inner, json, Some(parsed.frame)));
+    }
+    if config.class == Class::T5 {
+        return Err(TokenizerError::Missing {
+            path: dir.to_owned(),
+            files: "tokenizer.json and no spiece.model",
+        });
+    }
+    Ok((from_clip_files(dir, config)?, json, None))
+}
+
+/// A fast tokenizer adds what its post-processor says; we add BOS, if there is one, and EOS, so it must say that.
+fn check_framing(framed: Option<Around>, frame: Frame, file: &Path) -> Result<(), TokenizerError> {
+    let wanted = Around {
+        before: frame.bos,
+        after: frame.eos,
+    };
+    if framed == Some(wanted) {
         return Ok(());
     }
+    let before = match frame.bos {
+        Some(_) => "those that add the BOS token before and the EOS token after",
+        None => "those that add the EOS token after",
+    };
     Err(TokenizerError::Unsupported {
         path: file.to_owned(),
         what: match framed {
-            Some(ids) => format!("a post-processor that makes the ids {ids:?} of an empty text"),
-            None => {
-                "a post-processor that does not put one token before a text and one after it".into()
+            Some(Around { before, after }) => {
+                let ids: Vec<u32> = before.into_iter().chain([after]).collect();
+                format!("a post-processor that makes the ids {ids:?} of an empty text")
             }
+            None => "a post-processor that does more than to put one token after a text and, maybe, one before it".into(),
         },
-        supported: "those that add the BOS token before and the EOS token after",
+        supported: before,
     })
+}
+
+/// Which of the classes of transformers it is; see the documentation of [`super`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    SlowClip,
+    FastClip,
+    T5,
 }
 
 /// What the JSON files around the vocabulary say.
 struct Config {
-    slow: bool,
-    bos: AddedToken,
+    class: Class,
+    /// T5 has none.
+    bos: Option<AddedToken>,
     eos: AddedToken,
     pad: AddedToken,
     unk: AddedToken,
@@ -155,6 +196,8 @@ struct Config {
     added: Vec<(AddedToken, u32)>,
     /// Whether `tokenizer_config.json` lists the added tokens, which then no other file does.
     has_decoder: bool,
+    /// Of T5: tokens `<extra_id_N>` behind the pieces of its `spiece.model`.
+    extra_ids: usize,
     max_length: usize,
 }
 
@@ -164,7 +207,7 @@ impl Config {
         let index = read_object(&model_dir.join("model_index.json"))?;
         let config_file = dir.join("tokenizer_config.json");
         let mut config = read_object(&config_file)?;
-        let slow = is_slow(model_dir, folder, &index, &config)?;
+        let class = class_of(model_dir, folder, &index, &config)?;
         for side in ["padding_side", "truncation_side"] {
             if config.get(side).is_some_and(|value| value != "right") {
                 return Err(TokenizerError::Unsupported {
@@ -224,29 +267,45 @@ impl Config {
             }
             _ => Vec::new(),
         };
+        let (bos, eos, pad, unk) = match class {
+            Class::T5 => (None, "</s>", "<pad>", "<unk>"),
+            Class::SlowClip | Class::FastClip => (
+                Some(special("bos_token", "<|startoftext|>")?),
+                "<|endoftext|>",
+                "<|endoftext|>",
+                "<|endoftext|>",
+            ),
+        };
+        let extra_ids = config.get("extra_ids").map_or(Some(EXTRA_IDS), |count| {
+            usize::try_from(count.as_u64()?).ok()
+        });
+        let extra_ids = extra_ids.filter(|count| *count <= MOST_TOKENS);
         Ok(Self {
-            slow,
-            bos: special("bos_token", "<|startoftext|>")?,
-            eos: special("eos_token", "<|endoftext|>")?,
-            pad: special("pad_token", "<|endoftext|>")?,
-            unk: special("unk_token", "<|endoftext|>")?,
+            class,
+            bos,
+            eos: special("eos_token", eos)?,
+            pad: special("pad_token", pad)?,
+            unk: special("unk_token", unk)?,
             additional,
             added,
             has_decoder,
-            max_length: max_length(&model_dir.join(encoder), &config_file, &config)?,
+            extra_ids: extra_ids.ok_or_else(|| {
+                let problem = format!("\"extra_ids\" is not a number up to {MOST_TOKENS}");
+                TokenizerError::malformed(&config_file, problem)
+            })?,
+            max_length: max_length(&model_dir.join(encoder), &config_file, &config, class)?,
         })
     }
 }
 
 type Object = serde_json::Map<String, Value>;
 
-/// The class decides; see the documentation of [`super`].
-fn is_slow(
+fn class_of(
     model_dir: &Path,
     folder: &str,
     index: &Object,
     config: &Object,
-) -> Result<bool, TokenizerError> {
+) -> Result<Class, TokenizerError> {
     let (path, class) = match (index.get(folder), config.get("tokenizer_class")) {
         // `["transformers", "CLIPTokenizer"]`
         (Some(entry), _) => (
@@ -254,15 +313,16 @@ fn is_slow(
             entry.get(1).unwrap_or(entry),
         ),
         (None, Some(class)) => (model_dir.join(folder).join("tokenizer_config.json"), class),
-        (None, None) => return Ok(true),
+        (None, None) => return Ok(Class::SlowClip),
     };
     match class.as_str() {
-        Some("CLIPTokenizer") => Ok(true),
-        Some("CLIPTokenizerFast" | "PreTrainedTokenizerFast") => Ok(false),
+        Some("CLIPTokenizer") => Ok(Class::SlowClip),
+        Some("CLIPTokenizerFast" | "PreTrainedTokenizerFast") => Ok(Class::FastClip),
+        Some("T5Tokenizer" | "T5TokenizerFast") => Ok(Class::T5),
         _ => Err(TokenizerError::Unsupported {
             path,
             what: format!("the tokenizer class {class}"),
-            supported: "CLIPTokenizer, CLIPTokenizerFast and PreTrainedTokenizerFast",
+            supported: "CLIPTokenizer, CLIPTokenizerFast, PreTrainedTokenizerFast, T5Tokenizer and T5TokenizerFast",
         }),
     }
 }
@@ -271,6 +331,7 @@ fn max_length(
     encoder: &Path,
     config_file: &Path,
     config: &Object,
+    class: Class,
 ) -> Result<usize, TokenizerError> {
     let positions_file = encoder.join("config.json");
     let positions = read_object(&positions_file)?;
@@ -287,7 +348,11 @@ fn max_length(
         sane(config, "model_max_length", config_file)?,
         sane(&positions, "max_position_embeddings", &positions_file)?,
     ];
-    Ok(lengths.into_iter().flatten().min().unwrap_or(CLIP_LENGTH))
+    let usual = match class {
+        Class::T5 => T5_LENGTH,
+        Class::SlowClip | Class::FastClip => CLIP_LENGTH,
+    };
+    Ok(lengths.into_iter().flatten().min().unwrap_or(usual))
 }
 
 /// A token is written as a string or as `{"content": "…", "normalized": true, …}`.
@@ -307,7 +372,10 @@ fn from_clip_files(dir: &Path, config: &Config) -> Result<tokenizers::Tokenizer,
     let (vocab_file, merges_file) = (dir.join("vocab.json"), dir.join("merges.txt"));
     let whole = |file| read(file, TOKENIZER);
     let (Some(vocab), Some(merges)) = (whole(&vocab_file)?, whole(&merges_file)?) else {
-        return Err(TokenizerError::Missing(dir.to_owned()));
+        return Err(TokenizerError::Missing {
+            path: dir.to_owned(),
+            files: "tokenizer.json, and no vocab.json with merges.txt",
+        });
     };
     let vocab: Words = serde_json::from_slice(&vocab)
         .map_err(|error| TokenizerError::malformed(&vocab_file, error))?;
@@ -339,7 +407,7 @@ fn from_clip_files(dir: &Path, config: &Config) -> Result<tokenizers::Tokenizer,
         .build()
         .map_err(|error| TokenizerError::malformed(&merges_file, error))?;
     let mut inner = tokenizers::Tokenizer::new(bpe);
-    if !config.slow {
+    if config.class == Class::FastClip {
         let clip = "a constant that the tests load";
         let normalizer: tokenizers::NormalizerWrapper = serde_json::from_value(json!({
             "type": "Sequence",

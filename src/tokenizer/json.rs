@@ -1,24 +1,29 @@
-//! `tokenizer.json`, as far as a CLIP tokenizer has need of it.
+//! `tokenizer.json`, as far as the tokenizers of CLIP and T5 have need of it.
 //!
 //! The `tokenizers` crate reads many kinds, some of which take a text and make it as large as they like, or never end: a file is
 //! somebody's download, so it is read here, by a list of what is known, with bounds, and the crate gets what is on the list.
 //!
 //! | part | known |
 //! |---|---|
-//! | normalizer | Unicode's forms, lower case, stripping; `Replace` of white space, or of text by text that is no longer |
-//! | pre-tokenizer | white space; one `ByteLevel`; `Split` by text, or by a [simple](super::pattern::is_simple) pattern |
-//! | model | BPE, with nothing before the parts of a word |
-//! | post-processor | what puts one token before the text and one after it |
+//! | normalizer | Unicode's forms, lower case, stripping; one `Precompiled`, [checked](super::charsmap); `Replace` of white space, or of text by text that is no longer |
+//! | pre-tokenizer | white space; one `ByteLevel`; one `Metaspace`; `Split` by text, or by a [simple](super::pattern::is_simple) pattern |
+//! | model | BPE, with nothing before the parts of a word; Unigram |
+//! | post-processor | what puts one token after the text and, maybe, one before it |
 //! | decoder | not read: nothing is decoded |
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::normalizers::Sequence;
 use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper};
 
-use super::bounded::{Few, MOST_WORDS, Words};
+use super::bounded::Few;
+use super::charsmap;
+use super::error::Problem;
+use super::model::{Model, model};
 use super::pattern::is_simple;
 
 /// Bytes of a token that is found in the text whole.
@@ -27,27 +32,22 @@ const LONGEST_TOKEN: usize = 256;
 pub(super) const MOST_TOKENS: usize = 1024;
 /// Normalizers, pre-tokenizers, and parts of lists that have a few.
 const FEW: usize = 16;
+/// What SentencePiece writes for a space.
+const SPACE: &str = "\u{2581}";
 
 /// A `tokenizer.json` that was read.
 pub(super) struct Parsed {
     /// Without a post-processor, whose place is known: [`frame`](Self::frame).
     pub(super) inner: tokenizers::Tokenizer,
-    /// What the post-processor puts before and after a text.
-    pub(super) frame: Option<[u32; 2]>,
+    /// What the post-processor puts around a text.
+    pub(super) frame: Option<Around>,
 }
 
-/// Why a file cannot be used.
-pub(super) enum Problem {
-    /// It is not what it should be.
-    Malformed(String),
-    /// It asks for what easel does not have.
-    Unsupported(String),
-}
-
-impl From<serde_json::Error> for Problem {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Malformed(error.to_string())
-    }
+/// Tokens around a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Around {
+    pub(super) before: Option<u32>,
+    pub(super) after: u32,
 }
 
 /// Reads a file's bytes.
@@ -56,11 +56,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Problem> {
         Problem::Malformed(format!("byte {} is no UTF-8 text", error.valid_up_to()))
     })?;
     let file: File = serde_json::from_str(text)?;
-    let mut inner = tokenizers::Tokenizer::new(bpe(file.model)?);
+    let mut inner = tokenizers::Tokenizer::new(model(file.model)?);
     if let Some(normalizer) = &file.normalizer {
-        let steps = normalizers(normalizer)?;
-        let steps = json!({"type": "Sequence", "normalizers": steps});
-        inner.with_normalizer(Some(serde_json::from_value::<NormalizerWrapper>(steps)?));
+        inner.with_normalizer(Some(Sequence::new(normalizers(normalizer)?)));
     }
     if let Some(splitter) = &file.pre_tokenizer {
         let steps = pre_tokenizers(splitter)?;
@@ -81,7 +79,7 @@ struct File {
     normalizer: Option<Step>,
     pre_tokenizer: Option<Step>,
     post_processor: Option<Step>,
-    model: Bpe,
+    model: Model,
     #[serde(default)]
     added_tokens: Few<Added, MOST_TOKENS>,
 }
@@ -107,6 +105,10 @@ struct Step {
     strip_right: bool,
     add_prefix_space: Option<bool>,
     use_regex: Option<bool>,
+    precompiled_charsmap: Option<String>,
+    replacement: Option<String>,
+    prepend_scheme: Option<String>,
+    split: Option<bool>,
     sep: Option<(String, u32)>,
     cls: Option<(String, u32)>,
     #[serde(default)]
@@ -173,117 +175,74 @@ pub(super) fn checked(token: AddedToken) -> Result<AddedToken, String> {
     Ok(token)
 }
 
-#[derive(Deserialize)]
-struct Bpe {
-    r#type: Option<String>,
-    dropout: Option<f32>,
-    unk_token: Option<String>,
-    continuing_subword_prefix: Option<String>,
-    end_of_word_suffix: Option<String>,
-    #[serde(default)]
-    fuse_unk: bool,
-    #[serde(default)]
-    byte_fallback: bool,
-    #[serde(default)]
-    ignore_merges: bool,
-    #[serde(default)]
-    vocab: Words,
-    #[serde(default)]
-    merges: Few<Merge, MOST_WORDS>,
-}
-
-/// `"a b"` or `["a", "b"]`.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Merge {
-    Line(String),
-    Pair(String, String),
-}
-
-fn bpe(model: Bpe) -> Result<BPE, Problem> {
-    if let Some(kind) = model.r#type.filter(|kind| kind != "BPE") {
-        return Err(Problem::Unsupported(format!("the model {kind:?}")));
-    }
-    if model.dropout.is_some_and(|dropout| dropout != 0.0) {
-        return Err(Problem::Unsupported("\"dropout\"".into()));
-    }
-    let prefix = model.continuing_subword_prefix;
-    if prefix.is_some_and(|prefix| !prefix.is_empty()) {
-        let what = "\"continuing_subword_prefix\"";
-        return Err(Problem::Unsupported(what.into()));
-    }
-    let merges = model.merges.0.into_iter().map(|merge| match merge {
-        Merge::Pair(left, right) => Ok((left, right)),
-        Merge::Line(line) => match line.split_once(' ') {
-            Some((left, right)) => Ok((left.to_owned(), right.to_owned())),
-            None => Err(Problem::Malformed(format!(
-                "a merge of {:?} alone",
-                crate::text::excerpt(&line)
-            ))),
-        },
-    });
-    let merges = merges.collect::<Result<Vec<_>, _>>()?;
-    let mut builder = BPE::builder()
-        .fuse_unk(model.fuse_unk)
-        .byte_fallback(model.byte_fallback)
-        .ignore_merges(model.ignore_merges);
-    if let Some(unknown) = model.unk_token {
-        if !model.vocab.0.contains_key(&unknown) {
-            let unknown = crate::text::excerpt(&unknown);
-            let problem = format!("\"unk_token\" {unknown:?} is not in the vocabulary");
-            return Err(Problem::Malformed(problem));
-        }
-        builder = builder.unk_token(unknown);
-    }
-    if let Some(suffix) = model.end_of_word_suffix {
-        builder = builder.end_of_word_suffix(suffix);
-    }
-    let vocabulary: Vocab = model.vocab.0.into_iter().collect();
-    let built = builder.vocab_and_merges(vocabulary, merges).build();
-    built.map_err(|error| Problem::Malformed(crate::text::one_line(&error.to_string())))
-}
-
 /// What normalizes, none of which makes a text grow with each that is added.
-fn normalizers(step: &Step) -> Result<Vec<Value>, Problem> {
+fn normalizers(step: &Step) -> Result<Vec<NormalizerWrapper>, Problem> {
     let mut steps = Vec::new();
+    let mut has_table = false;
     each_of(
         step,
         "normalizer",
         &|step| &step.normalizers.0,
         &mut |step| {
             let kind = &step.r#type;
-            steps.push(match kind.as_str() {
-            "NFC" | "NFD" | "NFKC" | "NFKD" | "Lowercase" | "StripAccents" => json!({"type": kind}),
-            "Strip" => json!({
-                "type": kind, "strip_left": step.strip_left, "strip_right": step.strip_right,
-            }),
-            "Replace" => {
-                let content = step.content.as_deref().unwrap_or_default();
-                let pattern = match &step.pattern {
-                    Some(Pattern::Regex(pattern)) if pattern == r"\s+" && content == " " => {
-                        json!({"Regex": pattern})
+            let step = match kind.as_str() {
+                "NFC" | "NFD" | "NFKC" | "NFKD" | "Lowercase" | "StripAccents" => {
+                    json!({"type": kind})
+                }
+                "Strip" => json!({
+                    "type": kind, "strip_left": step.strip_left, "strip_right": step.strip_right,
+                }),
+                "Replace" => replace(step)?,
+                // It makes a character many bytes.
+                "Precompiled" if !std::mem::replace(&mut has_table, true) => {
+                    let table = step.precompiled_charsmap.as_deref().unwrap_or_default();
+                    let table = STANDARD.decode(table);
+                    let table = table.map_err(|_| {
+                        let problem = "\"precompiled_charsmap\" of \"Precompiled\" is no base64";
+                        Problem::Malformed(problem.into())
+                    })?;
+                    if !table.is_empty() {
+                        let table = charsmap::normalizer(&table).map_err(Problem::Malformed)?;
+                        steps.push(NormalizerWrapper::Precompiled(table));
                     }
-                    Some(Pattern::String(text))
-                        if !text.is_empty() && content.len() <= text.len() =>
-                    {
-                        json!({"String": text})
-                    }
-                    _ => return Err("a \"Replace\" that is none of white space by a space, or of text by longer text".to_owned()),
-                };
-                json!({"type": kind, "pattern": pattern, "content": content})
-            }
-            _ => return Err(unknown("normalizer", kind)),
-        });
+                    return Ok(());
+                }
+                "Precompiled" => return Err("a second \"Precompiled\"".to_owned().into()),
+                _ => return Err(unknown("normalizer", kind).into()),
+            };
+            steps.push(serde_json::from_value(step)?);
             Ok(())
         },
     )?;
     Ok(steps)
 }
 
+/// What replaces text by text.
+fn replace(step: &Step) -> Result<Value, String> {
+    let content = step.content.as_deref().unwrap_or_default();
+    let pattern =
+        match &step.pattern {
+            Some(Pattern::Regex(pattern))
+                if (&**pattern, content) == (r"\s+", " ")
+                    || (&**pattern, content) == (" {2,}", SPACE) =>
+            {
+                json!({"Regex": pattern})
+            }
+            Some(Pattern::String(text)) if !text.is_empty() && content.len() <= text.len() => {
+                json!({"String": text})
+            }
+            _ => return Err(
+                "a \"Replace\" that is none of white space by a space, or of text by longer text"
+                    .to_owned(),
+            ),
+        };
+    Ok(json!({"type": step.r#type, "pattern": pattern, "content": content}))
+}
+
 /// What splits a text into words.
 fn pre_tokenizers(step: &Step) -> Result<Vec<Value>, Problem> {
     let mut steps = Vec::new();
-    let mut as_bytes = false;
+    let (mut as_bytes, mut marks_spaces) = (false, false);
     each_of(
         step,
         "pre-tokenizer",
@@ -299,17 +258,19 @@ fn pre_tokenizers(step: &Step) -> Result<Vec<Value>, Problem> {
                 "trim_offsets": true,
                 "use_regex": step.use_regex.unwrap_or(true),
             }),
-            "ByteLevel" => return Err("a second \"ByteLevel\"".to_owned()),
+            "ByteLevel" => return Err("a second \"ByteLevel\"".to_owned().into()),
+            "Metaspace" if !std::mem::replace(&mut marks_spaces, true) => metaspace(step)?,
+            "Metaspace" => return Err("a second \"Metaspace\"".to_owned().into()),
             "Split" => {
                 let pattern = match &step.pattern {
                     Some(Pattern::Regex(pattern)) if is_simple(pattern) => json!({"Regex": pattern}),
                     Some(Pattern::String(text)) if !text.is_empty() => json!({"String": text}),
-                    _ => return Err("a \"Split\" whose pattern looks around, counts or refers back".to_owned()),
+                    _ => return Err("a \"Split\" whose pattern looks around, counts or refers back".to_owned().into()),
                 };
                 let behavior = step.behavior.as_deref().unwrap_or_default();
                 json!({"type": kind, "pattern": pattern, "behavior": behavior, "invert": step.invert})
             }
-            _ => return Err(unknown("pre-tokenizer", kind)),
+            _ => return Err(unknown("pre-tokenizer", kind).into()),
         });
             Ok(())
         },
@@ -317,12 +278,32 @@ fn pre_tokenizers(step: &Step) -> Result<Vec<Value>, Problem> {
     Ok(steps)
 }
 
+/// What marks spaces, and makes each a mark's three bytes.
+fn metaspace(step: &Step) -> Result<Value, String> {
+    if step.replacement.as_deref() != Some(SPACE) {
+        return Err(format!("a \"Metaspace\" whose mark is not {SPACE:?}"));
+    }
+    let schemes = ["always", "first", "never"];
+    let scheme = match (&step.prepend_scheme, step.add_prefix_space) {
+        (Some(scheme), _) if schemes.contains(&&**scheme) => scheme,
+        (Some(_), _) => return Err("an unknown \"prepend_scheme\"".to_owned()),
+        (None, Some(false)) => "never",
+        (None, _) => "always",
+    };
+    Ok(json!({
+        "type": step.r#type,
+        "replacement": SPACE,
+        "prepend_scheme": scheme,
+        "split": step.split.unwrap_or(true),
+    }))
+}
+
 /// Goes through a step, or the steps of a sequence, and of those in it.
 fn each_of<'a>(
     step: &'a Step,
     what: &str,
     inner: &impl Fn(&'a Step) -> &'a Vec<Step>,
-    take: &mut impl FnMut(&'a Step) -> Result<(), String>,
+    take: &mut impl FnMut(&'a Step) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     let mut waiting = vec![step];
     let mut taken = 0;
@@ -334,7 +315,7 @@ fn each_of<'a>(
         if step.r#type == "Sequence" {
             waiting.extend(inner(step).iter().rev());
         } else {
-            take(step).map_err(Problem::Unsupported)?;
+            take(step)?;
         }
     }
     Ok(())
@@ -344,8 +325,8 @@ fn unknown(what: &str, kind: &str) -> String {
     format!("the {what} {:?}", crate::text::excerpt(kind))
 }
 
-/// What a post-processor puts before and after a text; `None` where that is not one token each.
-fn frame(step: &Step) -> Result<Option<[u32; 2]>, Problem> {
+/// What a post-processor puts around a text; `None` where that is not one token after it and, maybe, one before.
+fn frame(step: &Step) -> Result<Option<Around>, Problem> {
     let mut found = None;
     each_of(
         step,
@@ -357,7 +338,10 @@ fn frame(step: &Step) -> Result<Option<[u32; 2]>, Problem> {
                 "ByteLevel" => {}
                 "RobertaProcessing" | "BertProcessing" => {
                     let (cls, sep) = (step.cls.as_ref(), step.sep.as_ref());
-                    found = cls.zip(sep).map(|((_, cls), (_, sep))| [*cls, *sep]);
+                    found = cls.zip(sep).map(|((_, cls), (_, sep))| Around {
+                        before: Some(*cls),
+                        after: *sep,
+                    });
                 }
                 "TemplateProcessing" => {
                     let id = |name: &String| match &step.special_tokens.get(name)?.ids.0[..] {
@@ -369,11 +353,23 @@ fn frame(step: &Step) -> Result<Option<[u32; 2]>, Problem> {
                             Piece::SpecialToken { id: before },
                             Piece::Sequence { id: text },
                             Piece::SpecialToken { id: after },
-                        ] if text == "A" => id(before).zip(id(after)).map(|(a, b)| [a, b]),
+                        ] if text == "A" => {
+                            id(before).zip(id(after)).map(|(before, after)| Around {
+                                before: Some(before),
+                                after,
+                            })
+                        }
+                        [
+                            Piece::Sequence { id: text },
+                            Piece::SpecialToken { id: after },
+                        ] if text == "A" => id(after).map(|after| Around {
+                            before: None,
+                            after,
+                        }),
                         _ => None,
                     };
                 }
-                kind => return Err(unknown("post-processor", kind)),
+                kind => return Err(unknown("post-processor", kind).into()),
             }
             Ok(())
         },
