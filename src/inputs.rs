@@ -44,11 +44,18 @@ pub(crate) enum Dim {
     PixelHeight,
     /// Columns of the picture.
     PixelWidth,
+    /// Patches of 2×2 latents.
+    Patches,
+    /// Channels of such a patch, all of its latents together.
+    PatchChannels,
     /// Tokens of the text.
     Tokens,
     /// As the file declares: how wide an embedding is.
     Features,
 }
+
+/// Latents of a patch, each way.
+pub(crate) const PATCH: usize = 2;
 
 /// What a picture makes of the axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +89,8 @@ impl Extents {
             Dim::HalvedWidth(times) => width.div_ceil(1 << times),
             Dim::PixelHeight => height * self.factor,
             Dim::PixelWidth => width * self.factor,
+            Dim::Patches => (height / PATCH) * (width / PATCH),
+            Dim::PatchChannels => channels * PATCH * PATCH,
             Dim::Tokens => self.tokens,
             Dim::Features => return None,
         })
@@ -113,6 +122,15 @@ pub(crate) struct Input {
     pub(crate) dims: Vec<usize>,
     /// Row-major, as many as `dims` say.
     pub(crate) data: Vec<f32>,
+}
+
+/// An input whose values are settled before the network is built, and become a part of it: whatever is computed of them alone is
+/// computed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownInput {
+    pub(crate) name: &'static str,
+    /// Row-major, all axes but that of the batch.
+    pub(crate) values: Vec<i32>,
 }
 
 /// All that is told of one row of the batch.

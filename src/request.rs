@@ -21,8 +21,12 @@ pub struct PaintRequest {
     pub size: Option<(u32, u32)>,
     /// Denoising steps, 1 to 1000.
     pub steps: Option<usize>,
-    /// Guidance scale, 0 to 50 (Ho & Salimans 2022); up to 1 there is none, and one pass a step is enough.
+    /// Guidance scale, 0 to 50 (Ho & Salimans 2022); up to 1 there is none, and one pass a step is enough. Of models that were distilled to
+    /// follow one (Flux.1 dev, latent consistency models) it is a number that they are told, in one pass.
     pub guidance: Option<f32>,
+    /// Guidance scale, 1 to 50, of a second pass without the prompt, for models that are told [`guidance`](Self::guidance); up to 1 there
+    /// is none. `None`: 1.
+    pub true_guidance: Option<f32>,
     /// Guidance rescale, 0 to 1 (Lin et al., arXiv 2305.08891, section 3.4).
     pub guidance_rescale: f32,
     /// How much of each jump of the sampler `tcd` is fresh noise, 0 to 1 (gamma of Zheng et al., arXiv 2402.19159); others have no use
@@ -30,6 +34,8 @@ pub struct PaintRequest {
     pub eta: Option<f32>,
     /// Layers of the text encoders to leave out, the last ones, 0 to 64 (*CLIP skip*, as diffusers counts: AUTOMATIC1111's 2 is 1).
     pub clip_skip: usize,
+    /// Tokens of a text that T5 reads, padding included, 4 to 512: fewer take less time. `None`: as many as the family was trained with.
+    pub text_tokens: Option<usize>,
     /// All randomness comes from this.
     pub seed: u64,
     /// Sampling method.
@@ -110,9 +116,11 @@ impl PaintRequest {
             size: None,
             steps: None,
             guidance: None,
+            true_guidance: None,
             guidance_rescale: 0.0,
             eta: None,
             clip_skip: 0,
+            text_tokens: None,
             seed: 0,
             scheduler: None,
             latents: None,
@@ -161,6 +169,16 @@ impl PaintRequest {
             && !(0.0..=50.0).contains(&guidance)
         {
             return Err(RequestError::Guidance(guidance));
+        }
+        if let Some(guidance) = self.true_guidance
+            && !(1.0..=50.0).contains(&guidance)
+        {
+            return Err(RequestError::TrueGuidance(guidance));
+        }
+        if let Some(tokens) = self.text_tokens
+            && !TEXT_TOKENS.contains(&tokens)
+        {
+            return Err(RequestError::TextTokens(tokens));
         }
         if !(0.0..=1.0).contains(&self.guidance_rescale) {
             return Err(RequestError::Rescale(self.guidance_rescale));
@@ -235,6 +253,15 @@ pub enum RequestError {
     /// Out of range or not a number.
     #[error("guidance: {0}: give 0 to 50")]
     Guidance(f32),
+    /// Out of range or not a number.
+    #[error("true guidance: {0}: give 1 to 50")]
+    TrueGuidance(f32),
+    /// The model is not told the guidance: there is one kind of it.
+    #[error("true guidance: this model has one kind of guidance: give it as `--guidance`")]
+    NoTrueGuidance,
+    /// Out of range.
+    #[error("text tokens: {0}: give {least} to {most}", least = TEXT_TOKENS.start(), most = TEXT_TOKENS.end())]
+    TextTokens(usize),
     /// Out of range or not a number.
     #[error("guidance rescale: {0}: give 0 to 1")]
     Rescale(f32),
@@ -335,9 +362,9 @@ pub enum RequestError {
         /// Pixels per latent.
         factor: u32,
     },
-    /// A size that the autoencoder takes and the U-Net's export does not.
+    /// A size that the autoencoder takes and the denoiser does not.
     #[error(
-        "size: {width}x{height}: this model's U-Net was exported in a way that takes multiples of {multiple} pixels each way alone: choose such a size, or export it again with `python -m easel_export`"
+        "size: {width}x{height}: this model takes multiples of {multiple} pixels each way alone: choose such a size{advice}"
     )]
     UnevenSize {
         /// Pixels.
@@ -346,6 +373,8 @@ pub enum RequestError {
         height: usize,
         /// What works.
         multiple: usize,
+        /// What else helps.
+        advice: &'static str,
     },
     /// Initial latents of another shape.
     #[error("latents: shape is {found:?}, this picture needs {wanted:?}")]
@@ -357,6 +386,8 @@ pub enum RequestError {
     },
 }
 
+/// Of a text that T5 reads. It was trained with 512.
+const TEXT_TOKENS: std::ops::RangeInclusive<usize> = 4..=512;
 /// Of a text encoder; the largest of those that are known has 32.
 const MOST_LAYERS: usize = 64;
 /// Pixels; beyond this no board has the memory.

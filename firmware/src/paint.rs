@@ -37,6 +37,9 @@ pub(crate) struct PaintArguments {
     /// How closely to follow the prompt; 1 turns guidance off and halves the work [default: the model's]
     #[arg(long, value_name = "G", allow_negative_numbers = true)]
     guidance: Option<f32>,
+    /// Guidance by a second pass, for models that are told theirs (Flux): 1 to 50
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
+    true_guidance: Option<f32>,
     /// Pull contrast back after strong guidance, 0 to 1
     #[arg(
         long,
@@ -56,6 +59,9 @@ pub(crate) struct PaintArguments {
         allow_negative_numbers = true
     )]
     clip_skip: u8,
+    /// Tokens of the text that T5 reads; fewer take less time, 4 to 512 [default: the model's]
+    #[arg(long, value_name = "N", value_parser = parse_text_tokens, allow_negative_numbers = true)]
+    text_tokens: Option<usize>,
     /// ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm, unipc, deis, heun, lms, kdpm2, kdpm2-ancestral, dpmpp-2s, dpmpp-2s-sde, tcd, pndm or flow-euler [default: the model's]
     #[arg(long, value_name = "NAME")]
     scheduler: Option<SchedulerKind>,
@@ -123,6 +129,8 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
         guidance: arguments.guidance,
         guidance_rescale: arguments.guidance_rescale,
         eta: arguments.eta,
+        true_guidance: arguments.true_guidance,
+        text_tokens: arguments.text_tokens,
         clip_skip: arguments.clip_skip.into(),
         seed,
         scheduler: arguments.scheduler,
@@ -262,6 +270,12 @@ fn parse_steps(text: &str) -> Result<usize, String> {
     let steps = Number::Text(text.to_owned()).whole();
     let steps = steps.and_then(|steps| usize::try_from(steps).ok());
     steps.ok_or_else(|| fields::STEPS.to_owned())
+}
+
+fn parse_text_tokens(text: &str) -> Result<usize, String> {
+    let tokens = Number::Text(text.to_owned()).whole();
+    let tokens = tokens.and_then(|tokens| usize::try_from(tokens).ok());
+    tokens.ok_or_else(|| "text tokens are 4 to 512".to_owned())
 }
 
 fn parse_seed(text: &str) -> Result<u64, String> {

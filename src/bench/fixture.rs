@@ -176,7 +176,12 @@ impl Other {
         let network = Network::open(dir, component, cancel)?;
         let known = family::all_offers(component);
         let offers = network.inputs().iter().map(|input| {
-            let offer = known.iter().find(|offer| offer.name == input.name);
+            // Latents are images to some transformers, and patches to others.
+            let offer = known.iter().find(|offer| {
+                let batch = usize::from(offer.rows == Rows::Each);
+                let rank = offer.dims.len() + batch;
+                offer.name == input.name && (rank == input.dims.len() || batch == 0)
+            });
             let offer = offer.cloned().or_else(|| as_declared(input));
             offer.ok_or_else(|| {
                 network.refusal(format!(
@@ -196,14 +201,20 @@ impl Other {
         }
         let shapes = feed.shapes(&network, &extents, rows)?;
         let told = made_up(&network, &offers, &shapes);
-        let inputs = feed.tensors::<Inputs>(&network, &shapes, &[], &told, &[])?;
         // As painting does: an encoder may also give what nobody asks for.
         let last = network.outputs().iter();
         let last =
             last.filter(|output| component.is_text_encoder() && output.name == "last_hidden_state");
         let outputs = last.map(|output| output.name.clone()).collect();
+        let mut network = LazyNetwork::new(network, outputs, Precision::Activations8);
+        let mut wanted = network.wanted().clone();
+        wanted.known = family::all_known(&extents);
+        wanted.known.retain(|known| feed.takes(known.name));
+        network.want(wanted);
+        let wanted = network.wanted();
+        let inputs = feed.tensors::<Inputs>(network.network(), &shapes, wanted, &told, &[])?;
         Ok(Self {
-            network: LazyNetwork::new(network, outputs, Precision::Activations8),
+            network,
             shapes,
             inputs,
         })

@@ -1,7 +1,7 @@
 //! Stable Diffusion 1.x and 2.x, and all with their layout: SD-Turbo, BK-SDM, SDXS, latent consistency models.
 
 use super::{
-    Defaults, EMBEDDED_GUIDANCE, Family, PictureFacts, SAMPLE, TEXT, TIMESTEP, TextSource,
+    Defaults, EMBEDDED_GUIDANCE, Family, PictureFacts, Reads, SAMPLE, TEXT, TIMESTEP, TextSource,
     embeds_guidance, with_guidance,
 };
 use crate::component::Component;
@@ -30,6 +30,7 @@ static TEXTS: [TextSource; 1] = [TextSource {
     tokenizer: "tokenizer",
     hidden: Hidden::Last,
     pooled: None,
+    reads: Reads::Chunks,
 }];
 
 static OFFERS: [Offer; 4] = [
@@ -44,7 +45,7 @@ impl Family for StableDiffusion {
         "Stable Diffusion"
     }
 
-    fn texts(&self) -> &'static [TextSource] {
+    fn texts(&self) -> &[TextSource] {
         &TEXTS
     }
 
@@ -85,16 +86,20 @@ impl Family for StableDiffusion {
         0.18215
     }
 
-    /// The linear approximation that the community has settled on (first published on the Hugging Face forum, topic 23204).
     fn preview(&self) -> PreviewFactors {
-        PreviewFactors {
-            rows: vec![
-                [0.298, 0.207, 0.208],
-                [0.187, 0.286, 0.173],
-                [-0.158, 0.189, 0.264],
-                [-0.184, -0.271, -0.473],
-            ],
-            bias: [0.0; 3],
-        }
+        preview()
+    }
+}
+
+/// The linear approximation that the community has settled on (first published on the Hugging Face forum, topic 23204).
+pub(super) fn preview() -> PreviewFactors {
+    PreviewFactors {
+        rows: vec![
+            [0.298, 0.207, 0.208],
+            [0.187, 0.286, 0.173],
+            [-0.158, 0.189, 0.264],
+            [-0.184, -0.271, -0.473],
+        ],
+        bias: [0.0; 3],
     }
 }

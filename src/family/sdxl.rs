@@ -1,8 +1,8 @@
 //! Stable Diffusion XL, and all with its layout: SDXL-Turbo, SSD-1B, Segmind-Vega, SDXL-Lightning.
 
 use super::{
-    Defaults, EMBEDDED_GUIDANCE, Family, PictureFacts, SAMPLE, TEXT, TIMESTEP, TextSource,
-    embeds_guidance, with_guidance,
+    Defaults, EMBEDDED_GUIDANCE, Family, PictureFacts, Reads, SAMPLE, TEXT, TIMESTEP, TextSource,
+    embeds_guidance, has, with_guidance,
 };
 use crate::component::Component;
 use crate::config::Config;
@@ -26,7 +26,7 @@ pub(super) struct StableDiffusionXl {
 
 impl StableDiffusionXl {
     pub(super) fn of(index: &Config, denoiser: &Config) -> Result<Self, String> {
-        if index.get("text_encoder").is_some_and(is_absent) {
+        if index.get("text_encoder").is_some() && !has(index, "text_encoder") {
             return Err("is Stable Diffusion XL's refiner, which finishes pictures that another model began: easel does not have that; take the base model".into());
         }
         let zeroes = index.get("force_zeros_for_empty_prompt");
@@ -37,23 +37,20 @@ impl StableDiffusionXl {
     }
 }
 
-/// `[null, null]`: a component that is not used.
-fn is_absent(component: &serde_json::Value) -> bool {
-    component.get(1).is_some_and(serde_json::Value::is_null)
-}
-
 static TEXTS: [TextSource; 2] = [
     TextSource {
         encoder: Component::TEXT_ENCODER,
         tokenizer: "tokenizer",
         hidden: Hidden::Penultimate,
         pooled: None,
+        reads: Reads::Chunks,
     },
     TextSource {
         encoder: Component::TEXT_ENCODER_2,
         tokenizer: "tokenizer_2",
         hidden: Hidden::Penultimate,
         pooled: Some(POOLED),
+        reads: Reads::Chunks,
     },
 ];
 
@@ -71,7 +68,7 @@ impl Family for StableDiffusionXl {
         "Stable Diffusion XL"
     }
 
-    fn texts(&self) -> &'static [TextSource] {
+    fn texts(&self) -> &[TextSource] {
         &TEXTS
     }
 
@@ -133,16 +130,20 @@ impl Family for StableDiffusionXl {
         0.13025
     }
 
-    /// A linear fit that the community has settled on (ComfyUI's `latent_formats.py`).
     fn preview(&self) -> PreviewFactors {
-        PreviewFactors {
-            rows: vec![
-                [0.3651, 0.4232, 0.4341],
-                [-0.2533, -0.0042, 0.1068],
-                [0.1076, 0.1111, -0.0362],
-                [-0.3165, -0.2492, -0.2188],
-            ],
-            bias: [0.1084, -0.0175, -0.0011],
-        }
+        preview()
+    }
+}
+
+/// A linear fit that the community has settled on (ComfyUI's `latent_formats.py`).
+pub(super) fn preview() -> PreviewFactors {
+    PreviewFactors {
+        rows: vec![
+            [0.3651, 0.4232, 0.4341],
+            [-0.2533, -0.0042, 0.1068],
+            [0.1076, 0.1111, -0.0362],
+            [-0.3165, -0.2492, -0.2188],
+        ],
+        bias: [0.1084, -0.0175, -0.0011],
     }
 }

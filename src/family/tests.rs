@@ -10,6 +10,7 @@ fn the_guidance_of_one_is_a_timestep_of_zero() {
         size: (8, 8),
         guidance: 1.0,
         guidance_width: Some(8),
+        text_tokens: None,
     };
     let inputs = with_guidance(Inputs::default(), &picture);
     let found = &inputs.get(EMBEDDED_GUIDANCE).expect("it is there").data;
@@ -22,6 +23,7 @@ fn a_guidance_of_eight_is_diffusers_embedding() {
         size: (8, 8),
         guidance: 8.0,
         guidance_width: Some(4),
+        text_tokens: None,
     };
     let inputs = with_guidance(Inputs::default(), &picture);
     let found = &inputs.get(EMBEDDED_GUIDANCE).expect("it is there").data;
@@ -44,6 +46,7 @@ static TEXTS: [TextSource; 1] = [TextSource {
     tokenizer: "tokenizer",
     hidden: Hidden::Last,
     pooled: None,
+    reads: Reads::Chunks,
 }];
 
 static OFFERS: [Offer; 3] = [
@@ -57,7 +60,7 @@ impl Family for Pastel {
         "Pastel"
     }
 
-    fn texts(&self) -> &'static [TextSource] {
+    fn texts(&self) -> &[TextSource] {
         &TEXTS
     }
 

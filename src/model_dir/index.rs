@@ -6,7 +6,8 @@ use crate::family::Family;
 use crate::text::excerpt;
 
 /// What easel paints, for messages.
-const PAINTED: &str = "easel paints Stable Diffusion 1.x, 2.x and XL type models";
+const PAINTED: &str =
+    "easel paints Stable Diffusion 1.x, 2.x, XL and 3, PixArt and Flux.1 type models";
 
 /// Parts that painting from text alone does without.
 pub(super) const UNUSED: [&str; 5] = [

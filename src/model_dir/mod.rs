@@ -12,6 +12,7 @@ use crate::component::Component;
 use crate::config::Config;
 use crate::family::{ChooseFamily, Defaults, Family};
 use crate::files::{SETTINGS, read_text};
+use crate::inputs::PATCH;
 use crate::latents::Latents;
 use crate::preview::PreviewFactors;
 use crate::request::{LARGEST_SIDE, RequestError};
@@ -168,23 +169,27 @@ impl Files {
         let in_denoiser = |problem| ModelDirError::new(path.join(&self.denoiser_file), problem);
         let taken = self.denoiser.count("in_channels", 1..=MOST_CHANNELS);
         let taken = taken.map_err(in_denoiser)?.unwrap_or(CHANNELS) as usize;
-        let made = self.denoiser.count("out_channels", 1..=MOST_CHANNELS);
-        let channels = made
-            .map_err(in_denoiser)?
-            .map_or(taken, |made| made as usize);
-        let Some(beside) = BesideLatents::of(taken, channels) else {
+        let is_transformer = self
+            .denoiser_file
+            .starts_with(Component::TRANSFORMER.name());
+        let shape = match is_transformer {
+            true => self.of_transformer(taken),
+            false => self.of_unet(taken),
+        };
+        let Shape {
+            channels,
+            beside,
+            even_latents,
+            usual_sample,
+        } = shape.map_err(in_denoiser)?;
+        let Some(beside) = beside else {
             let problem = recognise::channels_problem(taken, channels);
             return Err(ModelDirError::foreign(
                 path.join(&self.denoiser_file),
                 problem,
             ));
         };
-        let [rows, columns] = sample_size(&self.denoiser).map_err(in_denoiser)?;
-        let levels = self
-            .denoiser
-            .counts("block_out_channels", 1..=8, 1..=1 << 20);
-        let levels = levels.map_err(in_denoiser)?;
-        let levels = levels.map_or(LEVELS, |blocks| blocks.len());
+        let [rows, columns] = sample_size(&self.denoiser, usual_sample).map_err(in_denoiser)?;
         let (width, height) = self.easel.size;
         let side = |asked: Option<u32>, latents: u32| {
             asked.unwrap_or(latents.saturating_mul(self.vae.factor))
@@ -195,8 +200,7 @@ impl Files {
             factor: self.vae.factor,
             channels,
             beside,
-            // Each level but the last halves them.
-            even_latents: 1 << (levels - 1),
+            even_latents,
         };
         if let Err(error) = geometry.check_size(size) {
             return Err(match (width, height) {
@@ -209,6 +213,57 @@ impl Files {
         }
         Ok(geometry)
     }
+
+    /// Of a U-Net, which takes so many channels.
+    fn of_unet(&self, taken: usize) -> Result<Shape, String> {
+        let made = self.denoiser.count("out_channels", 1..=MOST_CHANNELS)?;
+        let channels = made.map_or(taken, |made| made as usize);
+        let levels = self
+            .denoiser
+            .counts("block_out_channels", 1..=8, 1..=1 << 20)?;
+        let levels = levels.map_or(LEVELS, |blocks| blocks.len());
+        Ok(Shape {
+            channels,
+            beside: BesideLatents::of(taken, channels),
+            // Each level but the last halves them.
+            even_latents: 1 << (levels - 1),
+            usual_sample: 64,
+        })
+    }
+
+    /// Of a transformer, which takes so many channels: those of the latents, or of whole patches of them, packed as tokens.
+    fn of_transformer(&self, taken: usize) -> Result<Shape, String> {
+        let patch = self.denoiser.count("patch_size", 1..=16)?;
+        let patch = patch.map_or(PATCH, |patch| patch as usize);
+        let packed = PATCH * PATCH;
+        let is_packed = patch == 1;
+        let channels = match self.vae.channels {
+            Some(channels) => channels,
+            None if is_packed => taken / packed,
+            None => taken,
+        };
+        let expected = if is_packed {
+            channels * packed
+        } else {
+            channels
+        };
+        Ok(Shape {
+            channels,
+            beside: (taken == expected).then_some(BesideLatents::Nothing),
+            even_latents: if is_packed { PATCH } else { patch },
+            usual_sample: 128,
+        })
+    }
+}
+
+/// What a denoiser's configuration says of the latents.
+struct Shape {
+    channels: usize,
+    /// `None`: what easel does not know.
+    beside: Option<BesideLatents>,
+    even_latents: usize,
+    /// Rows and columns of latents where it does not say.
+    usual_sample: u32,
 }
 
 impl Geometry {
@@ -266,16 +321,15 @@ impl ModelDir {
         let own = geometry.channels == family.preview().rows.len() && !vae.tiny;
         let preview = files.easel.preview(geometry.channels);
         let preview = preview.map_err(|p| ModelDirError::new(path.join("easel.json"), p))?;
-        let scaling_factor = if vae.tiny {
-            1.0
-        } else {
-            family.scaling_factor()
+        let (scaling_factor, shift_factor) = match vae.tiny {
+            true => (1.0, 0.0),
+            false => (family.scaling_factor(), family.shift_factor()),
         };
         Ok(Self {
             defaults,
             scheduler,
             scaling_factor: vae.scaling_factor.unwrap_or(scaling_factor),
-            shift_factor: vae.shift_factor,
+            shift_factor: vae.shift_factor.unwrap_or(shift_factor),
             preview: preview.or_else(|| own.then(|| family.preview())),
             even_latents: geometry.even_latents,
             beside: geometry.beside,
@@ -403,17 +457,17 @@ fn blank_latents(size: (u32, u32), factor: u32, channels: usize) -> Result<Laten
 }
 
 /// Rows and columns of latents that the denoiser was trained with.
-fn sample_size(denoiser: &Config) -> Result<[u32; 2], String> {
+fn sample_size(denoiser: &Config, usual: u32) -> Result<[u32; 2], String> {
     let key = "sample_size";
     match denoiser.get(key) {
-        None => Ok([64, 64]),
+        None | Some(serde_json::Value::Null) => Ok([usual; 2]),
         Some(value) if value.is_array() => {
             let sides = denoiser.counts(key, 2..=2, 1..=LARGEST_SIDE)?;
-            Ok(sides.map_or([64, 64], |sides| [sides[0], sides[1]]))
+            Ok(sides.map_or([usual; 2], |sides| [sides[0], sides[1]]))
         }
         Some(_) => {
             let side = denoiser.count(key, 1..=LARGEST_SIDE)?;
-            Ok([side.unwrap_or(64); 2])
+            Ok([side.unwrap_or(usual); 2])
         }
     }
 }

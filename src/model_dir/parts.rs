@@ -74,12 +74,12 @@ mod tests {
     fn what_the_index_names_is_there_or_missing() {
         let dir = tempfile::tempdir().expect("a folder");
         let index = r#"{
-            "_class_name": "FluxPipeline",
+            "_class_name": "SanaPipeline",
             "text_encoder": ["transformers", "CLIPTextModel"],
             "text_encoder_2": ["transformers", "T5EncoderModel"],
             "tokenizer": ["transformers", "CLIPTokenizer"],
             "tokenizer_2": [null, null],
-            "transformer": ["diffusers", "FluxTransformer2DModel"],
+            "transformer": ["diffusers", "SanaTransformer2DModel"],
             "vae": ["diffusers", "AutoencoderKL"],
             "image_encoder": ["transformers", "CLIPVisionModelWithProjection"],
             "image_processor": ["transformers", "CLIPImageProcessor"],
@@ -93,8 +93,8 @@ mod tests {
             std::fs::write(dir.path().join(network).join("model.onnx"), "").expect("room");
         }
         let parts = ModelParts::read(dir.path()).expect("it has an index");
-        assert_eq!(parts.class.as_deref(), Some("FluxPipeline"));
-        assert_eq!(parts.family, Some("Flux"));
+        assert_eq!(parts.class.as_deref(), Some("SanaPipeline"));
+        assert_eq!(parts.family, Some("SANA"));
         let wanted = [Component::TEXT_ENCODER, Component::TRANSFORMER];
         assert_eq!(parts.networks, wanted);
         let missing = ["text_encoder_2/model.onnx", "vae_decoder/model.onnx"];

@@ -268,8 +268,7 @@ fn lfs_pointer_in(dir: &Path) -> Option<PathBuf> {
 }
 
 /// Families by what their pipelines' classes begin with, behind the `ORT` or `Onnx` of optimum and diffusers.
-const FAMILIES: [(&str, &str); 18] = [
-    ("StableDiffusion3", "Stable Diffusion 3"),
+const FAMILIES: [(&str, &str); 15] = [
     ("StableDiffusionUpscale", "Stable Diffusion's upscaler"),
     (
         "StableDiffusionLatentUpscale",
@@ -281,8 +280,6 @@ const FAMILIES: [(&str, &str); 18] = [
     ("StableUnCLIP", "Stable unCLIP"),
     ("UnCLIP", "unCLIP"),
     ("Wuerstchen", "Würstchen"),
-    ("Flux", "Flux"),
-    ("PixArt", "PixArt"),
     ("Sana", "SANA"),
     ("Kandinsky", "Kandinsky"),
     ("HunyuanDiT", "Hunyuan-DiT"),

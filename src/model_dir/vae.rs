@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ModelDirError, read_if_there};
+use super::{MOST_CHANNELS, ModelDirError, read_if_there};
 use crate::component::Component;
 use crate::config::Config;
 use crate::request::LARGEST_SIDE;
@@ -20,7 +20,10 @@ pub(super) struct Vae {
     pub(super) factor: u32,
     /// `None`: the file does not say.
     pub(super) scaling_factor: Option<f32>,
-    pub(super) shift_factor: f32,
+    /// The same.
+    pub(super) shift_factor: Option<f32>,
+    /// Channels of the latents; `None`: the file does not say.
+    pub(super) channels: Option<usize>,
 }
 
 impl Vae {
@@ -41,7 +44,8 @@ impl Vae {
             tiny: false,
             factor: 1 << levels.min(5),
             scaling_factor: None,
-            shift_factor: 0.0,
+            shift_factor: None,
+            channels: None,
         })
     }
 
@@ -72,11 +76,13 @@ impl Vae {
             format!("`upsampling_scaling_factor` {step} is no usable factor: a latent would be more than {LARGEST_SIDE} pixels wide")
         })?;
         let scaling_factor = config.number("scaling_factor", SCALES)?;
+        let channels = config.count("latent_channels", 1..=MOST_CHANNELS)?;
         let shift_factor = config.number("shift_factor", -*SCALES.end()..=*SCALES.end())?;
         Ok(Self {
             factor,
             scaling_factor,
-            shift_factor: shift_factor.unwrap_or(0.0),
+            shift_factor,
+            channels: channels.map(|channels| channels as usize),
             tiny,
         })
     }

@@ -8,7 +8,7 @@ use super::painter::Painter;
 use super::source::Source;
 use super::{Pipeline, check};
 use crate::error::Error;
-use crate::family::{SAMPLE, TEXT, TIMESTEP};
+use crate::family::TEXT;
 use crate::guidance;
 use crate::inputs::{Extents, Inputs};
 use crate::latents::Latents;
@@ -131,27 +131,31 @@ impl Painter<'_> {
             (timestep, pass),
             &mut rows,
         )?;
-        let step = conditions
-            .common
-            .clone()
-            .with(TIMESTEP, &[], vec![timestep]);
+        let family = &*self.pipeline.model.family;
+        let mut step = conditions.common.clone();
+        step.join(family.timestep(timestep));
         let source = conditions.source.as_ref();
         for (number, row) in rows.iter_mut().enumerate() {
             let mut sample = input.clone();
             if let Some(source) = source {
                 source.tell_beside(number, &mut sample);
             }
-            *row = std::mem::take(row).with(SAMPLE, &extents.sample(), sample);
+            row.join(family.sample(sample, extents));
         }
         let at_once = self.pipeline.rows_at_once(rows.len());
         let Pipeline {
-            denoiser, workers, ..
+            denoiser,
+            workers,
+            model,
+            ..
         } = &mut *self.pipeline;
+        let read =
+            |output: &[f32], shape: &[usize]| model.family.prediction(output, shape, extents);
         let mut predictions = Vec::with_capacity(rows.len());
         while !rows.is_empty() {
             check(self.cancel)?;
             let later = rows.split_off(at_once.min(rows.len()));
-            predictions.extend(denoiser.predict(workers, extents, &step, rows)?);
+            predictions.extend(denoiser.predict(workers, extents, &step, rows, read)?);
             rows = later;
         }
         Ok(guided(job, predictions))
@@ -167,13 +171,13 @@ fn guided(job: &Job, predictions: Vec<Vec<f32>>) -> Vec<f32> {
             &mut prediction,
             &picture,
             &nothing,
-            job.guidance,
+            job.second_pass,
             job.image_guidance.unwrap_or(1.0),
         ),
         (Some(unguided), None) => guidance::apply(
             &mut prediction,
             &unguided,
-            job.guidance,
+            job.second_pass,
             job.guidance_rescale,
         ),
         _ => {}

@@ -2,12 +2,13 @@
 
 use super::Pipeline;
 use crate::error::Error;
+use crate::family::Reads;
 use crate::latents::Latents;
 use crate::model_dir::BesideLatents;
 use crate::noise::NoiseSource;
 use crate::prompt;
 use crate::request::{PaintRequest, RequestError};
-use crate::scheduler::{Run, Scheduler, SchedulerKind, share_of};
+use crate::scheduler::{Run, Scheduler, SchedulerKind};
 use crate::tokenizer::TokenIds;
 
 /// As diffusers' `StableDiffusionInstructPix2PixPipeline` has it.
@@ -18,6 +19,8 @@ pub(super) struct Job {
     /// The initial noise, not yet scaled.
     pub(super) latents: Latents,
     pub(super) guidance: f32,
+    /// That of a second pass, without the prompt; up to 1 there is none.
+    pub(super) second_pass: f32,
     pub(super) guidance_rescale: f32,
     /// Of a model that changes pictures as it is told.
     pub(super) image_guidance: Option<f32>,
@@ -25,6 +28,8 @@ pub(super) struct Job {
     pub(super) run: Run,
     /// The share of the steps that are taken, the last ones.
     pub(super) strength: f32,
+    /// Steps that are not taken, therefore.
+    skipped: usize,
 }
 
 impl Job {
@@ -38,8 +43,7 @@ impl Job {
         if self.run.strength < 1.0 && self.scheduler == SchedulerKind::Lcm {
             return 0;
         }
-        let skipped = self.run.steps - share_of(self.run.steps, self.strength);
-        let first = starts.get(skipped).copied();
+        let first = starts.get(self.skipped).copied();
         first.unwrap_or(sampler.timesteps().len())
     }
 }
@@ -67,17 +71,22 @@ impl Prompts {
         1 + usize::from(self.negative.is_some())
     }
 
-    /// Tokens of a whole prompt, and of the longest chunk of each encoder.
-    pub(super) fn lengths(&self) -> (usize, Vec<usize>) {
+    /// Texts that each encoder reads.
+    pub(super) fn texts(&self) -> usize {
+        1 + usize::from(matches!(self.negative, Some(Negative::Text(_))))
+    }
+
+    /// Tokens of the whole prompt and of its longest chunk, for each encoder.
+    pub(super) fn lengths(&self) -> (Vec<usize>, Vec<usize>) {
         let chunks = |text: &TokenIds| -> Vec<usize> {
             text.chunks().iter().map(|chunk| chunk.ids.len()).collect()
         };
         let all: Vec<Vec<usize>> = self.positive.iter().map(chunks).collect();
-        let tokens = all.first().map_or(0, |chunks| chunks.iter().sum());
+        let tokens = all.iter().map(|chunks| chunks.iter().sum());
         let longest = all
             .iter()
             .map(|chunks| chunks.iter().copied().max().unwrap_or(0));
-        (tokens, longest.collect())
+        (tokens.collect(), longest.collect())
     }
 }
 
@@ -109,14 +118,19 @@ impl Pipeline {
         let steps = request.steps.unwrap_or(defaults.steps);
         let mut run = Run::new(steps, (latents.height, latents.width));
         run.eta = request.eta.unwrap_or(run.eta);
+        run.flow_levels = self.model.family.flow_levels();
         if self.model.family.spreads_strength(request.image.is_some()) {
             run.strength = request.strength();
         }
+        let strength = request.strength();
+        let guidance = request.guidance.unwrap_or(defaults.guidance);
         Ok(Job {
             latents,
             run,
-            strength: request.strength(),
-            guidance: request.guidance.unwrap_or(defaults.guidance),
+            strength,
+            skipped: self.model.family.skipped(steps, strength),
+            guidance,
+            second_pass: self.second_pass(request)?,
             guidance_rescale: request.guidance_rescale,
             image_guidance: (self.model.beside == BesideLatents::Picture)
                 .then(|| request.image_guidance.unwrap_or(IMAGE_GUIDANCE)),
@@ -160,16 +174,26 @@ impl Pipeline {
         }
     }
 
-    /// The prompt and, when guidance needs it, the negative prompt, equally long for all encoders.
+    /// The guidance scale of a second pass, without the prompt; up to 1 there is none.
+    pub(super) fn second_pass(&self, request: &PaintRequest) -> Result<f32, RequestError> {
+        match (self.embeds_guidance(), request.true_guidance) {
+            (true, scale) => Ok(scale.unwrap_or(1.0)),
+            (false, Some(_)) => Err(RequestError::NoTrueGuidance),
+            (false, None) => Ok(request.guidance.unwrap_or(self.model.defaults.guidance)),
+        }
+    }
+
+    /// The prompt and, when there is a second pass, the negative prompt, equally long for all encoders.
     pub(super) fn prompts(
         &self,
         request: &PaintRequest,
-        guidance: f32,
+        second_pass: f32,
         warnings: &mut Vec<String>,
     ) -> Result<Prompts, Error> {
-        let (mut positive, said) = self.prompt(&request.prompt)?;
+        let asked = request.text_tokens;
+        let (mut positive, said) = self.prompt(&request.prompt, asked)?;
         warnings.extend(said.into_iter().map(|w| format!("prompt: {w}")));
-        if guidance <= 1.0 || self.embeds_guidance() {
+        if second_pass <= 1.0 {
             self.lengthen(&mut [&mut positive]);
             return Ok(Prompts {
                 positive,
@@ -184,7 +208,7 @@ impl Pipeline {
                 negative: Some(Negative::Zeroes),
             });
         }
-        let (mut negative, said) = self.prompt(given.unwrap_or_default())?;
+        let (mut negative, said) = self.prompt(given.unwrap_or_default(), asked)?;
         warnings.extend(said.into_iter().map(|w| format!("negative prompt: {w}")));
         self.lengthen(&mut [&mut positive, &mut negative]);
         Ok(Prompts {
@@ -193,26 +217,40 @@ impl Pipeline {
         })
     }
 
-    /// A text as each encoder takes it, and what the user should know of that.
-    fn prompt(&self, text: &str) -> Result<(Prompt, Vec<String>), Error> {
+    /// A text as each encoder takes it, and what the user should know of that. `asked`: tokens of texts that are read at once.
+    fn prompt(&self, text: &str, asked: Option<usize>) -> Result<(Prompt, Vec<String>), Error> {
         let (text, mut said) = prompt::leave_out(text);
+        let text = self.model.family.prompt(&text);
         let mut prompt = Prompt::new();
         for source in &self.texts {
-            let ids = source.tokenizer.encode(&text)?;
-            let warning = ids.warning().map(str::to_owned);
+            let tokenizer = &source.tokenizer;
+            let ids = match source.reads {
+                Reads::Chunks => tokenizer.encode(&text)?,
+                Reads::OneChunk => tokenizer.encode_within(&text, tokenizer.max_length())?,
+                Reads::Whole { tokens, .. } => {
+                    let tokens = asked.or(tokens).unwrap_or(tokenizer.max_length());
+                    tokenizer.encode_within(&text, tokens)?
+                }
+            };
+            let warning = ids.warning().filter(|_| source.reads != Reads::OneChunk);
             // Two encoders may have the same to say.
-            said.extend(warning.filter(|warning| !said.contains(warning)));
+            said.extend(
+                warning
+                    .map(str::to_owned)
+                    .filter(|warning| !said.contains(warning)),
+            );
             prompt.push(ids);
         }
         Ok((prompt, said))
     }
 
-    /// Appends empty chunks until all texts have equally many, so that they share a batch and a built network.
+    /// Appends empty chunks until all texts that are read in chunks have equally many, so that they share a batch and a built network.
     fn lengthen(&self, prompts: &mut [&mut Prompt]) {
         let texts = prompts.iter().flat_map(|prompt| prompt.iter());
         let longest = texts.map(|text| text.chunks().len()).max().unwrap_or(1);
         for prompt in prompts {
-            for (text, source) in prompt.iter_mut().zip(&self.texts) {
+            let sources = prompt.iter_mut().zip(&self.texts);
+            for (text, source) in sources.filter(|(_, source)| source.reads == Reads::Chunks) {
                 source.tokenizer.lengthen(text, longest);
             }
         }

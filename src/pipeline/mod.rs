@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::contained::catch;
 use crate::error::Error;
-use crate::family::{self, ChooseFamily, EMBEDDED_GUIDANCE, SAMPLE};
+use crate::family::{self, ChooseFamily, EMBEDDED_GUIDANCE, Reads, SAMPLE};
 use crate::latents::Latents;
 use crate::memory::{self, MemoryPlan};
 use crate::model_dir::{ModelDefaults, ModelDir};
@@ -27,7 +27,7 @@ use crate::progress::Progress;
 use crate::request::PaintRequest;
 use crate::runtime::Workers;
 use crate::scheduler::SchedulerKind;
-use crate::stages::{ControlNet, Decoder, Denoiser, Encoder, ImageEncoder, TextEncoder};
+use crate::stages::{ControlNet, Decoder, Denoiser, Encoder, ImageEncoder, Taken, TextEncoder};
 use crate::tiling::Tile;
 use crate::tokenizer::Tokenizer;
 use crate::watched::{CancelToken, ProgressCounter};
@@ -106,6 +106,7 @@ pub struct Pipeline {
 struct Text {
     tokenizer: Tokenizer,
     encoder: TextEncoder,
+    reads: Reads,
 }
 
 /// A painted picture and how it came about.
@@ -208,18 +209,28 @@ impl Pipeline {
             );
             return Err(denoiser.step().network().network().refusal(problem).into());
         }
-        if model.family.embeds_guidance() && !denoiser.step().takes(EMBEDDED_GUIDANCE) {
+        if let Some(input) = model.family.guidance_input()
+            && !denoiser.step().takes(input)
+        {
             let problem = format!(
-                "is to be told the guidance, says its config.json (`time_cond_proj_dim`), and has no input `{EMBEDDED_GUIDANCE}`: export it again"
+                "is to be told the guidance, says its config.json, and has no input `{input}`: export it again"
             );
             return Err(denoiser.step().network().network().refusal(problem).into());
         }
         let texts = model.family.texts().iter().map(|source| {
             check(cancel)?;
             let (tokenizer, encoder) = (source.tokenizer, &source.encoder);
+            let whole = matches!(source.reads, Reads::Whole { .. });
+            let taken = Taken {
+                hidden: source.hidden,
+                pooled: source.pooled,
+                masked: matches!(source.reads, Reads::Whole { masked: true, .. }),
+                most: if whole { 2 } else { 1 },
+            };
             Ok(Text {
                 tokenizer: Tokenizer::load_from(dir, tokenizer, encoder.name())?,
-                encoder: TextEncoder::open(dir, encoder, source.hidden, source.pooled, cancel)?,
+                encoder: TextEncoder::open(dir, encoder, taken, cancel)?,
+                reads: source.reads,
             })
         });
         let texts = texts.collect::<Result<_, Error>>()?;
@@ -348,7 +359,7 @@ impl Pipeline {
 
     /// Whether the denoiser is told the guidance scale, so that one pass a step is enough.
     fn embeds_guidance(&self) -> bool {
-        self.denoiser.step().takes(EMBEDDED_GUIDANCE)
+        self.model.family.embeds_guidance() || self.denoiser.step().takes(EMBEDDED_GUIDANCE)
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Instant;
 use super::denoising::Conditions;
 use super::job::{Job, Negative, Prompts};
 use super::painter::Painter;
-use super::{Painting, Pipeline, check};
+use super::{Painting, Pipeline, Text, check};
 use crate::error::Error;
-use crate::family::{EMBEDDED_GUIDANCE, PictureFacts};
+use crate::family::{EMBEDDED_GUIDANCE, PictureFacts, Reads};
 use crate::inputs::Inputs;
 use crate::latents::Latents;
 use crate::noise::NoiseSource;
@@ -72,8 +72,17 @@ impl Painter<'_> {
     fn plan(&mut self, request: &PaintRequest, job: &Job) -> Result<Prompts, Error> {
         let clock = Instant::now();
         let pipeline = &mut *self.pipeline;
-        let prompts = pipeline.prompts(request, job.guidance, &mut self.warnings)?;
-        for text in &mut pipeline.texts {
+        let prompts = pipeline.prompts(request, job.second_pass, &mut self.warnings)?;
+        let family = &pipeline.model.family;
+        if request.guidance.is_some()
+            && family.embeds_guidance()
+            && family.guidance_input().is_none()
+        {
+            let warning = "guidance: this model is told none; `--true-guidance` paints with a second pass a step";
+            self.warnings.push(warning.into());
+        }
+        let clip = |text: &&mut Text| text.reads == Reads::Chunks;
+        for text in pipeline.texts.iter_mut().filter(clip) {
             text.encoder.skip(request.clip_skip)?;
         }
         if request.image.is_some() {
@@ -82,6 +91,7 @@ impl Painter<'_> {
         pipeline.open_adapters(request, self.cancel)?;
         let sizes = pipeline.sizes(&job.latents, &prompts, request);
         pipeline.check_size(&job.latents, &sizes)?;
+        pipeline.settle(&job.latents, &sizes);
         pipeline.plan_for(&job.latents, sizes)?;
         self.timings.load += clock.elapsed();
         Ok(prompts)
@@ -96,7 +106,7 @@ impl Painter<'_> {
         sigma: f32,
     ) -> Result<Conditions, Error> {
         let source = self.encode_source(request, job)?;
-        let mut rows = self.condition(job, prompts, sigma)?;
+        let mut rows = self.condition(request, job, prompts, sigma)?;
         if let (Some(_), [_, unguided]) = (job.image_guidance, &rows[..]) {
             // Neither the prompt nor the picture.
             let nothing = unguided.clone();
@@ -114,6 +124,7 @@ impl Painter<'_> {
     /// What the denoiser is told of the text, for each row of its batch: the prompt's, and what is steered away from.
     fn condition(
         &mut self,
+        request: &PaintRequest,
         job: &Job,
         prompts: &Prompts,
         sigma: f32,
@@ -124,20 +135,22 @@ impl Painter<'_> {
         // Each encoder reads all there is to read before the next is needed.
         let mut rows: Vec<Vec<TextEmbedding>> = vec![Vec::new(); prompts.rows()];
         for number in 0..self.pipeline.texts.len() {
-            let positive = self.encode_text(number, &prompts.positive[number])?;
-            match &prompts.negative {
-                None => {}
-                Some(Negative::Zeroes) => rows[1].push(positive.zeroes_alike()),
-                Some(Negative::Text(text)) => {
-                    rows[1].push(self.encode_text(number, &text[number])?)
-                }
+            let mut texts = vec![&prompts.positive[number]];
+            if let Some(Negative::Text(negative)) = &prompts.negative {
+                texts.push(&negative[number]);
             }
-            rows[0].push(positive);
+            let mut encoded = self.encode_texts(number, &texts)?;
+            if let Some(Negative::Zeroes) = prompts.negative {
+                encoded.extend(encoded.first().map(TextEmbedding::zeroes_alike));
+            }
+            for (row, text) in rows.iter_mut().zip(encoded) {
+                row.push(text);
+            }
             let component = self.pipeline.texts[number].encoder.network().component();
             let component = component.clone();
             self.pipeline.leave(&component, &mut self.warnings);
         }
-        let facts = self.facts(job);
+        let facts = self.facts(request, job);
         let family = &self.pipeline.model.family;
         let rows = rows.iter().map(|texts| family.condition(texts, &facts));
         let rows: Result<Vec<Inputs>, String> = rows.collect();
@@ -147,18 +160,28 @@ impl Painter<'_> {
         Ok(rows)
     }
 
-    fn encode_text(&mut self, number: usize, text: &TokenIds) -> Result<TextEmbedding, Error> {
+    /// The embeddings of texts by the encoder of this number.
+    fn encode_texts(
+        &mut self,
+        number: usize,
+        texts: &[&TokenIds],
+    ) -> Result<Vec<TextEmbedding>, Error> {
         check(self.cancel)?;
-        let Pipeline { texts, workers, .. } = &mut *self.pipeline;
-        Ok(texts[number].encoder.encode(workers, text)?)
+        let Pipeline {
+            texts: sources,
+            workers,
+            ..
+        } = &mut *self.pipeline;
+        Ok(sources[number].encoder.encode(workers, texts)?)
     }
 
-    fn facts(&self, job: &Job) -> PictureFacts {
+    fn facts(&self, request: &PaintRequest, job: &Job) -> PictureFacts {
         let factor = self.pipeline.model.defaults.vae_factor as usize;
         PictureFacts {
             size: (job.latents.width * factor, job.latents.height * factor),
             guidance: job.guidance,
             guidance_width: self.pipeline.denoiser.step().width(EMBEDDED_GUIDANCE),
+            text_tokens: request.text_tokens,
         }
     }
 

@@ -22,7 +22,9 @@ pub(super) struct Sizes {
     latents: [usize; 4],
     /// Tokens of the longest chunk, for each text encoder.
     chunks: Vec<usize>,
-    /// Tokens of a whole prompt.
+    /// Texts that each of them reads.
+    texts: usize,
+    /// Tokens that the denoiser attends to.
     tokens: usize,
     /// Rows in a pass of the denoiser.
     rows: usize,
@@ -44,7 +46,7 @@ impl Pipeline {
     pub fn memory_plan(&mut self, size: Option<(u32, u32)>) -> Result<MemoryPlan, Error> {
         let request = PaintRequest {
             size,
-            guidance: Some(2.0),
+            guidance: (!self.embeds_guidance()).then_some(2.0),
             ..PaintRequest::new("a")
         };
         self.memory_plan_of(&request)
@@ -57,15 +59,16 @@ impl Pipeline {
     pub fn memory_plan_of(&mut self, request: &PaintRequest) -> Result<MemoryPlan, Error> {
         request.check()?;
         let latents = self.model.defaults.latents(Some(self.size(request)))?;
-        let guidance = request.guidance.unwrap_or(self.model.defaults.guidance);
+        let second_pass = self.second_pass(request)?;
         let planned = catch(|| {
             let cancel = CancelToken::new();
             if request.image.is_some() {
                 self.open_encoder(&cancel)?;
             }
             self.open_adapters(request, &cancel)?;
-            let prompts = self.prompts(request, guidance, &mut Vec::new())?;
+            let prompts = self.prompts(request, second_pass, &mut Vec::new())?;
             let sizes = self.sizes(&latents, &prompts, request);
+            self.settle(&latents, &sizes);
             self.memory_for(&latents, &sizes, self.budget)
         });
         planned.unwrap_or_else(|panic| Err(Error::Unforeseen(panic)))
@@ -122,6 +125,19 @@ impl Pipeline {
         if is_even || self.uneven == Some(latents.shape()) {
             return Ok(());
         }
+        let [rows, columns] = sides.map(|side| side.next_multiple_of(even));
+        let factor = self.model.defaults.vae_factor as usize;
+        let uneven = |advice| RequestError::UnevenSize {
+            width: latents.width * factor,
+            height: latents.height * factor,
+            multiple: even * factor,
+            advice,
+        };
+        if self.model.family.denoiser() == Component::TRANSFORMER {
+            // Its tokens are whole patches.
+            return Err(uneven("").into());
+        }
+        let blank = Latents::zeros(latents.channels, rows, columns);
         let denoiser = self.denoiser.step();
         let rows = sizes.rows.min(denoiser.batch());
         let needs = |latents: &Latents| {
@@ -132,17 +148,19 @@ impl Pipeline {
             self.uneven = Some(latents.shape());
             return Ok(());
         };
-        let [rows, columns] = sides.map(|side| side.next_multiple_of(even));
-        if needs(&Latents::zeros(latents.channels, rows, columns)).is_err() {
+        if needs(&blank).is_err() {
             return Err(problem.into());
         }
-        let factor = self.model.defaults.vae_factor as usize;
-        Err(RequestError::UnevenSize {
-            width: latents.width * factor,
-            height: latents.height * factor,
-            multiple: even * factor,
-        }
-        .into())
+        Err(uneven(", or export it again with `python -m easel_export`").into())
+    }
+
+    /// Tells the denoiser what is known of such a picture before it is built.
+    pub(super) fn settle(&mut self, latents: &Latents, sizes: &Sizes) {
+        let known = self
+            .model
+            .family
+            .known(&self.extents(latents, sizes.tokens));
+        self.denoiser.step_mut().settle(known);
     }
 
     pub(super) fn sizes(
@@ -155,7 +173,8 @@ impl Pipeline {
         Sizes {
             latents: latents.shape(),
             chunks,
-            tokens,
+            texts: prompts.texts(),
+            tokens: self.model.family.tokens(&tokens, request.text_tokens),
             rows: match (prompts.rows(), self.model.beside) {
                 (2, BesideLatents::Picture) => 3,
                 (rows, _) => rows,
@@ -207,7 +226,7 @@ impl Pipeline {
         }
         for (text, &length) in self.texts.iter().zip(&sizes.chunks) {
             let component = text.encoder.network().component();
-            let needs = move || Ok(text.encoder.needs(workers, length)?);
+            let needs = move || Ok(text.encoder.needs(workers, length, sizes.texts)?);
             phases.push(vec![Alternatives::one(component, needs)]);
         }
         phases.push(self.step_phase(workers, extents, sizes));

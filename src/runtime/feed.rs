@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use tract_core::prelude::{Tensor, TractError};
 
-use super::{InputSpec, Network, RuntimeError};
+use super::{InputSpec, Network, RuntimeError, Wanted};
 use crate::inputs::{Dim, Extents, Inputs, Offer, Rows};
 
 /// Tokens, or features of a token. A damaged file may declare anything.
@@ -112,13 +112,13 @@ impl Feed {
         self.pairs(network).map(shape).collect()
     }
 
-    /// Tensors of these `shapes`, but for inputs that are `absent`: each row is told what is `common` and what is its own. A batch that the rows do not fill repeats the
-    /// last.
+    /// Tensors of these `shapes`, for all inputs that are [told](Wanted::is_told): each row is told what is `common` and what is its
+    /// own. A batch that the rows do not fill repeats the last.
     pub(crate) fn tensors<R: Borrow<Inputs>>(
         &self,
         network: &Network,
         shapes: &[Vec<usize>],
-        absent: &[String],
+        wanted: &Wanted,
         common: &Inputs,
         rows: &[R],
     ) -> Result<Vec<Tensor>, RuntimeError> {
@@ -149,7 +149,7 @@ impl Feed {
                 .map_err(|error: TractError| network.error(error.to_string()))
         };
         let told = self.pairs(network).zip(shapes);
-        let told = told.filter(|((input, _), _)| !absent.contains(&input.name));
+        let told = told.filter(|((input, _), _)| wanted.is_told(&input.name));
         told.map(tensor).collect()
     }
 }

@@ -36,6 +36,7 @@ impl LazyNetwork {
                 outputs,
                 skip_layers: 0,
                 absent: Vec::new(),
+                known: Vec::new(),
             },
             precision,
             residency: Residency::Whole,

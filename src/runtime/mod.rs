@@ -11,6 +11,7 @@ mod footprint;
 mod fusion;
 mod gate;
 mod guarded;
+mod known;
 mod lazy;
 mod ops;
 mod order;
@@ -33,6 +34,7 @@ use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 
 use crate::component::Component;
 use crate::contained::{Stopped, catch, on_own_thread};
+use crate::inputs::KnownInput;
 use crate::text::message;
 use crate::watched::CancelToken;
 use crate::weights::{Pack, read_network};
@@ -222,7 +224,7 @@ impl Network {
         wanted: &Wanted,
         precision: Precision,
     ) -> Result<Prepared, RuntimeError> {
-        let told = |input: &InputSpec| !wanted.absent.contains(&input.name);
+        let told = |input: &InputSpec| wanted.is_told(&input.name);
         let inputs = || {
             self.inputs
                 .iter()
@@ -243,8 +245,15 @@ impl Network {
             Some(Place { path, key })
         });
         let elements = inputs().map(|(input, shape)| (input.element, shape.clone()));
+        let all = self.inputs.iter().zip(shapes);
+        let known = all.filter_map(|(input, shape)| {
+            let mut known = wanted.known.iter();
+            let known = known.find(|known| known.name == input.name)?;
+            Some((known.clone(), input.element, shape.clone()))
+        });
         let aim = Arc::new(Aim {
             inputs: elements.collect(),
+            known: known.collect(),
             wanted: wanted.clone(),
             pixels16: match precision {
                 Precision::Activations8 => None,
@@ -420,6 +429,16 @@ pub(crate) struct Wanted {
     pub(crate) skip_layers: usize,
     /// Inputs that the network is not told.
     pub(crate) absent: Vec<String>,
+    /// Inputs that are settled when it is built.
+    pub(crate) known: Vec<KnownInput>,
+}
+
+impl Wanted {
+    /// Whether the network is told this input when it runs.
+    pub(crate) fn is_told(&self, input: &str) -> bool {
+        let is_known = self.known.iter().any(|known| known.name == input);
+        !is_known && self.absent.iter().all(|absent| absent != input)
+    }
 }
 
 /// What a network is built for.
@@ -427,6 +446,8 @@ pub(crate) struct Wanted {
 pub(super) struct Aim {
     /// Type and shape of each.
     pub(super) inputs: Vec<(DatumType, Vec<usize>)>,
+    /// Those that are constants, with their types and shapes.
+    pub(super) known: Vec<(KnownInput, DatumType, Vec<usize>)>,
     pub(super) wanted: Wanted,
     /// See [`fusion::run`].
     pub(super) pixels16: Option<usize>,

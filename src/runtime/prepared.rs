@@ -16,8 +16,8 @@ use super::footprint::{self, Footprint};
 use super::ops::scratch::ScratchCache;
 use super::passes::{self, Weight};
 use super::{
-    Aim, Plan, Residency, RuntimeError, Sizes, Workers, absent, chain, fusion, gate, guarded, ops,
-    order, packing, skip_layers,
+    Aim, Plan, Residency, RuntimeError, Sizes, Workers, absent, chain, fusion, gate, guarded,
+    known, ops, order, packing, skip_layers,
 };
 use crate::files;
 use crate::process_memory;
@@ -290,6 +290,7 @@ pub(super) fn import(mut proto: ModelProto, aim: &Aim) -> Result<Arc<TypedRunnab
         skip_layers::skip(&mut proto, output, layers)?;
     }
     absent::leave_out(&mut proto, &aim.wanted.absent)?;
+    known::settle(&mut proto, &aim.known)?;
     gate::check_shapes(&proto, &aim.inputs, aim.limits)?;
     typed(proto, aim).map_err(|error| chain(&error))
 }

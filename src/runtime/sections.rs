@@ -30,11 +30,13 @@ impl Sections {
             .map_err(|error| whole.error(chain(&error)))?
             .datum_type;
         let aim = Aim {
+            known: Vec::new(),
             inputs: vec![(element, shape.to_vec())],
             wanted: Wanted {
                 outputs: vec![cut.head.clone()],
                 skip_layers: 0,
                 absent: Vec::new(),
+                known: Vec::new(),
             },
             pixels16: Some(pixels16(shape)),
             limits: whole.limits,
@@ -81,6 +83,7 @@ impl Sections {
         };
         let [height, width] = self.size.map(|side| side * last.scale / first.scale);
         let aim = Aim {
+            known: Vec::new(),
             inputs: vec![(f32::datum_type(), vec![1, height, width, last.channels])],
             wanted: Wanted::default(),
             pixels16: Some(pixels16(&[1, 1, height, width])),
@@ -131,6 +134,7 @@ impl Sections {
         // As many as in the whole network: a unit is so many of the head's pixels.
         let pixels16 = pixels16(&[1, 1, tile[0], tile[1]]) / (section.unit * section.unit);
         let aim = Aim {
+            known: Vec::new(),
             inputs: values.chain(moments).collect(),
             wanted: Wanted::default(),
             pixels16: Some(pixels16),

@@ -53,28 +53,34 @@ impl Denoiser {
         &self.residuals
     }
 
-    /// What the model predicts, f32 `[1, c, h, w]`, for each of `rows`, of which there are 1 to [`batch`](StepNetwork::batch). Each is
-    /// told what is `common` to them, too.
+    /// What the model predicts, as `read` makes it of the output for a row and its shape, for each of `rows`, of which there are 1 to
+    /// [`batch`](StepNetwork::batch). Each is told what is `common` to them, too.
     pub(crate) fn predict(
         &mut self,
         workers: &Workers,
         extents: &Extents,
         common: &Inputs,
         rows: Vec<Inputs>,
+        read: impl Fn(&[f32], &[usize]) -> Option<Vec<f32>>,
     ) -> Result<Vec<Vec<f32>>, RuntimeError> {
         let count = rows.len();
         let (outputs, batch) = self.step.run(workers, extents, common, rows)?;
         let output = &outputs[0];
-        let [channels, height, width] = extents.latents;
-        if output.shape() != [batch, channels, height, width] {
-            return Err(self.step.network().network().error(format!(
+        let wrong = || {
+            let latents = [1].into_iter().chain(extents.latents);
+            self.step.network().network().error(format!(
                 "prediction is {:?}, the latents are {:?}",
                 output.shape(),
-                [1, channels, height, width]
-            )));
+                latents.collect::<Vec<_>>()
+            ))
+        };
+        let (first, shape) = output.shape().split_first().ok_or_else(wrong)?;
+        let length: usize = shape.iter().product();
+        if *first != batch || length == 0 {
+            return Err(wrong());
         }
-        let each = values(output).chunks(channels * height * width);
-        Ok(each.take(count).map(<[f32]>::to_vec).collect())
+        let each = values(output).chunks(length).take(count);
+        each.map(|row| read(row, shape).ok_or_else(wrong)).collect()
     }
 }
 

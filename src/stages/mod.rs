@@ -12,4 +12,6 @@ pub(crate) use control::{ControlNet, HINT, SCALE as CONTROL_SCALE, Strength, fil
 pub(crate) use denoiser::Denoiser;
 pub(crate) use image_encoder::{EMBEDS as IMAGE_EMBEDS, ImageEncoder, SCALE as IMAGE_SCALE};
 pub(crate) use step_network::StepNetwork;
-pub(crate) use text_encoder::{Hidden, OFFERS as TEXT_ENCODER_OFFERS, TextEmbedding, TextEncoder};
+pub(crate) use text_encoder::{
+    Hidden, OFFERS as TEXT_ENCODER_OFFERS, Taken, TextEmbedding, TextEncoder,
+};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tract_core::prelude::Tensor;
 
 use crate::component::Component;
-use crate::inputs::{Extents, Inputs, Offer};
+use crate::inputs::{Extents, Inputs, KnownInput, Offer};
 use crate::memory::{Alternative, Alternatives};
 use crate::runtime::{Feed, LazyNetwork, Needs, Network, Precision, RuntimeError, Workers};
 
@@ -76,6 +76,14 @@ impl StepNetwork {
     pub(crate) fn leave_out(&mut self, absent: Vec<String>) {
         let mut wanted = self.network.wanted().clone();
         wanted.absent = absent;
+        self.network.want(wanted);
+    }
+
+    /// From now on these are constants of the network; those that it does not ask for do not matter.
+    pub(crate) fn settle(&mut self, known: Vec<KnownInput>) {
+        let mut wanted = self.network.wanted().clone();
+        wanted.known = known;
+        wanted.known.retain(|known| self.feed.takes(known.name));
         self.network.want(wanted);
     }
 
@@ -180,9 +188,9 @@ impl StepNetwork {
         debug_assert!((1..=self.batch()).contains(&rows.len()));
         let shapes = self.shapes(extents, rows.len())?;
         let batch = self.feed.batch().unwrap_or(rows.len());
-        let absent = &self.network.wanted().absent;
+        let wanted = self.network.wanted();
         let network = self.network.network();
-        let inputs = self.feed.tensors(network, &shapes, absent, common, &rows)?;
+        let inputs = self.feed.tensors(network, &shapes, wanted, common, &rows)?;
         // They may be large, and the network has them now.
         drop(rows);
         let plan = self.network.load(workers, &shapes)?;

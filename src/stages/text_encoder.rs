@@ -25,9 +25,18 @@ pub(crate) struct TextEmbedding {
     pub(crate) data: Vec<f32>,
     /// The text as a whole, of its first chunk; empty unless the family asks for it.
     pub(crate) pooled: Vec<f32>,
+    /// Positions of the first chunk before its padding.
+    pub(crate) length: usize,
 }
 
 impl TextEmbedding {
+    /// 1 for each token of the first chunk that is no padding, 0 for the others.
+    pub(crate) fn mask(&self) -> Vec<f32> {
+        let mut mask = vec![0.0; self.tokens];
+        mask[..self.length].fill(1.0);
+        mask
+    }
+
     /// Zeros of the same size.
     pub(crate) fn zeroes_alike(&self) -> Self {
         Self {
@@ -48,7 +57,8 @@ pub(crate) enum Hidden {
 }
 
 const IDS: &str = "input_ids";
-/// 1 for each token that counts. diffusers lets padding count too, unless the encoder's configuration says `use_attention_mask`.
+/// 1 for each token that counts. diffusers lets padding count too, unless the encoder's configuration says `use_attention_mask`, or the
+/// family masks it.
 const MASK: &str = "attention_mask";
 /// 0, 1, 2 …
 const POSITIONS: &str = "position_ids";
@@ -72,17 +82,30 @@ pub(crate) struct TextEncoder {
     masks_padding: bool,
     hidden: Hidden,
     pooled: bool,
+    /// Most texts in a pass.
+    most: usize,
+}
+
+/// What is taken of a text encoder.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    pub(crate) hidden: Hidden,
+    /// The output that has the text as a whole, if that is wanted.
+    pub(crate) pooled: Option<&'static str>,
+    /// Whether padding does not count, whatever the encoder's configuration says.
+    pub(crate) masked: bool,
+    /// Most texts in a pass.
+    pub(crate) most: usize,
 }
 
 impl TextEncoder {
-    /// `pooled`: the output that has the text as a whole, if that is wanted.
     pub(crate) fn open(
         model_dir: &Path,
         component: &Component,
-        hidden: Hidden,
-        pooled: Option<&str>,
+        taken: Taken,
         cancel: &CancelToken,
     ) -> Result<Self, RuntimeError> {
+        let Taken { hidden, pooled, .. } = taken;
         let network = Network::open(model_dir, component, cancel)?;
         let mut offers = OFFERS.to_vec();
         let mut ids = IDS.to_owned();
@@ -93,7 +116,7 @@ impl TextEncoder {
             ids.clone_from(&only.name);
             offers[0].name = ids.clone().into();
         }
-        let feed = Feed::of(&network, &offers, 1)?;
+        let feed = Feed::of(&network, &offers, taken.most)?;
         let mut outputs = vec![hidden_output(&network, hidden, 0)?];
         if let Some(pooled) = pooled {
             let mut found = network.outputs().iter();
@@ -108,9 +131,10 @@ impl TextEncoder {
             network: LazyNetwork::new(network, outputs, Precision::Activations8),
             feed,
             ids,
-            masks_padding: masks_padding(model_dir, component),
+            masks_padding: taken.masked || masks_padding(model_dir, component),
             hidden,
             pooled: pooled.is_some(),
+            most: taken.most,
         })
     }
 
@@ -137,84 +161,157 @@ impl TextEncoder {
         Ok(())
     }
 
-    /// What the network needs for chunks of so many tokens.
-    pub(crate) fn needs(&self, workers: &Workers, length: usize) -> Result<Needs, RuntimeError> {
-        self.network.needs(workers, &self.shapes(length)?)
+    /// Of so many texts, those that go through the network together.
+    pub(crate) fn together(&self, texts: usize) -> usize {
+        match self.feed.batch() {
+            Some(_) => 1,
+            None => texts.min(self.most),
+        }
     }
 
-    /// Of the network's inputs, for a chunk of so many tokens.
-    fn shapes(&self, length: usize) -> Result<Vec<Vec<usize>>, RuntimeError> {
+    /// What the network needs for chunks of so many tokens, of as many texts as go through it together.
+    pub(crate) fn needs(
+        &self,
+        workers: &Workers,
+        length: usize,
+        texts: usize,
+    ) -> Result<Needs, RuntimeError> {
+        let shapes = self.shapes(length, self.together(texts))?;
+        self.network.needs(workers, &shapes)
+    }
+
+    /// Of the network's inputs, for chunks of so many tokens.
+    fn shapes(&self, length: usize, rows: usize) -> Result<Vec<Vec<usize>>, RuntimeError> {
+        let network = self.network.network();
+        if let Some(fixed) = self.feed.fixed_tokens(network)
+            && fixed != length
+        {
+            return Err(network.error(format!(
+                "is fixed to {fixed} tokens, this text has {length}: ask for as many (`--text-tokens`), or export the network with dynamic axes"
+            )));
+        }
         let extents = Extents {
             latents: [0; 3],
             beside: 0,
             factor: 0,
             tokens: length,
         };
-        self.feed.shapes(self.network.network(), &extents, 1)
+        self.feed.shapes(network, &extents, rows)
     }
 
     /// Encodes each chunk by itself and joins them along the token axis; a position's weight scales its
     /// embedding, after which the chunk's mean is restored, so that weighing one word up
     /// weighs the others down a little instead of brightening everything.
+    ///
+    /// Texts of one chunk each go through the network together, where it takes that: weights that are read while it runs are read once.
     pub(crate) fn encode(
         &mut self,
         workers: &Workers,
-        prompt: &TokenIds,
-    ) -> Result<TextEmbedding, RuntimeError> {
-        let mut joined = TextEmbedding {
-            tokens: 0,
-            width: 0,
-            data: Vec::new(),
-            pooled: Vec::new(),
-        };
-        for (number, chunk) in prompt.chunks().iter().enumerate() {
-            let outputs = self.run(workers, chunk)?;
-            let length = chunk.ids.len();
-            let network = self.network.network();
-            let &[1, tokens, width] = outputs[0].shape() else {
-                return Err(network.error(format!(
-                    "output is {:?}: expected [1, {length}, width]",
-                    outputs[0].shape()
-                )));
-            };
-            let mut data = values(&outputs[0]).to_vec();
-            weigh(&mut data, &chunk.weights, width);
-            joined.tokens += tokens;
-            joined.width = width;
-            joined.data.extend(data);
-            if self.pooled && number == 0 {
-                let pooled = &outputs[1];
-                if !matches!(pooled.shape(), [1, _]) {
-                    return Err(network.error(format!(
-                        "its second output is {:?}: expected [1, width]",
-                        pooled.shape()
-                    )));
-                }
-                joined.pooled = values(pooled).to_vec();
-            }
+        prompts: &[&TokenIds],
+    ) -> Result<Vec<TextEmbedding>, RuntimeError> {
+        let lengths = prompts.iter().map(|prompt| prompt.chunks()[0].ids.len());
+        let is_one = |prompt: &&TokenIds| prompt.chunks().len() == 1;
+        let alike = lengths.collect::<std::collections::HashSet<_>>().len() == 1;
+        let fit = self.together(prompts.len()) == prompts.len();
+        if alike && fit && prompts.iter().all(is_one) {
+            let chunks: Vec<&Chunk> = prompts.iter().map(|prompt| &prompt.chunks()[0]).collect();
+            return self.run(workers, &chunks);
         }
-        Ok(joined)
+        let mut encoded = Vec::with_capacity(prompts.len());
+        for prompt in prompts {
+            let mut joined: Option<TextEmbedding> = None;
+            for chunk in prompt.chunks() {
+                for embedding in self.run(workers, &[chunk])? {
+                    match &mut joined {
+                        None => joined = Some(embedding),
+                        Some(joined) => {
+                            joined.tokens += embedding.tokens;
+                            joined.data.extend(embedding.data);
+                        }
+                    }
+                }
+            }
+            encoded.extend(joined);
+        }
+        Ok(encoded)
     }
 
-    fn run(&mut self, workers: &Workers, chunk: &Chunk) -> Result<Vec<Tensor>, RuntimeError> {
-        let length = chunk.ids.len();
-        let ids: Vec<f32> = chunk.ids.iter().map(|id| *id as f32).collect();
+    /// Encodes chunks of one length, together.
+    fn run(
+        &mut self,
+        workers: &Workers,
+        chunks: &[&Chunk],
+    ) -> Result<Vec<TextEmbedding>, RuntimeError> {
+        let length = chunks[0].ids.len();
+        let rows = chunks.iter().map(|chunk| {
+            let ids = chunk.ids.iter().map(|id| *id as f32).collect();
+            let mut mask = vec![1.0; length];
+            if self.masks_padding {
+                mask[chunk.length..].fill(0.0);
+            }
+            Inputs::default()
+                .with(self.ids.clone(), &[length], ids)
+                .with(MASK, &[length], mask)
+        });
+        let rows: Vec<Inputs> = rows.collect();
         let positions = (0..length).map(|position| position as f32);
-        let mut mask = vec![1.0; length];
-        if self.masks_padding {
-            mask[chunk.length..].fill(0.0);
+        let common = Inputs::default().with(POSITIONS, &[length], positions.collect());
+        let shapes = self.shapes(length, rows.len())?;
+        let wanted = self.network.wanted();
+        let network = self.network.network();
+        let inputs = self
+            .feed
+            .tensors(network, &shapes, wanted, &common, &rows)?;
+        let plan = self.network.load(workers, &shapes)?;
+        let outputs = plan.run_all(workers, inputs)?;
+        self.read(&outputs, chunks)
+    }
+
+    /// What the network gives, for each of `chunks`.
+    fn read(
+        &self,
+        outputs: &[Tensor],
+        chunks: &[&Chunk],
+    ) -> Result<Vec<TextEmbedding>, RuntimeError> {
+        let network = self.network.network();
+        let (count, length) = (chunks.len(), chunks[0].ids.len());
+        let &[rows, tokens, width] = outputs[0].shape() else {
+            return Err(network.error(format!(
+                "output is {:?}: expected [{count}, {length}, width]",
+                outputs[0].shape()
+            )));
+        };
+        let pooled = outputs.get(1).filter(|_| self.pooled);
+        let fits = rows == count && tokens == length && tokens * width > 0;
+        let pooled_fits =
+            pooled.is_none_or(|pooled| matches!(pooled.shape(), [n, _] if *n == count));
+        if !fits || !pooled_fits {
+            return Err(network.error(format!(
+                "its outputs are {:?} and {:?}: expected [{count}, {length}, width] and [{count}, width]",
+                outputs[0].shape(),
+                pooled.map(|pooled| pooled.shape().to_vec()).unwrap_or_default()
+            )));
         }
-        let told = Inputs::default()
-            .with(self.ids.clone(), &[length], ids)
-            .with(MASK, &[length], mask)
-            .with(POSITIONS, &[length], positions.collect());
-        let shapes = self.shapes(length)?;
-        let inputs =
-            self.feed
-                .tensors::<Inputs>(self.network.network(), &shapes, &[], &told, &[])?;
-        self.network
-            .load(workers, &shapes)?
-            .run_all(workers, inputs)
+        let states = values(&outputs[0]).chunks(tokens * width);
+        let embeddings = states
+            .zip(chunks)
+            .enumerate()
+            .map(|(row, (states, chunk))| {
+                let mut data = states.to_vec();
+                weigh(&mut data, &chunk.weights, width);
+                let pooled = pooled.map(|pooled| {
+                    let width = pooled.shape()[1];
+                    values(pooled)[row * width..(row + 1) * width].to_vec()
+                });
+                TextEmbedding {
+                    tokens,
+                    width,
+                    data,
+                    pooled: pooled.unwrap_or_default(),
+                    length: chunk.length,
+                }
+            });
+        Ok(embeddings.collect())
     }
 }
 

@@ -213,12 +213,12 @@ fn a_model_of_another_family_is_described_and_its_networks_can_be_looked_at() {
         let index = model.join("model_index.json");
         let text = std::fs::read_to_string(&index).expect("the model has it");
         let text = text
-            .replace("StableDiffusionPipeline", "StableDiffusion3Pipeline")
+            .replace("StableDiffusionPipeline", "SanaPipeline")
             .replace("\"unet\"", "\"transformer\"");
         std::fs::write(&index, text).expect("it can be written");
     });
     for part in [
-        "another family, Stable Diffusion 3; it has class StableDiffusion3Pipeline (Stable Diffusion 3), networks text_encoder, ",
+        "another family, SANA; it has class SanaPipeline (SANA), networks text_encoder, ",
         "unet, vae_decoder, and lacks transformer/model.onnx | ",
         "easel plan --model model --component text_encoder",
         "easel bench --model model --component text_encoder",

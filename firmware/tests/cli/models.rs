@@ -388,10 +388,7 @@ fn a_component_is_unknown() {
     is_refused(&place, "model_index.json", &["text_encoder_2"]);
     let place = changed("model_index.json", |bytes| {
         let bytes = replace("\"unet\"", "\"text_encoder_2\"")(bytes);
-        replace(
-            "\"StableDiffusionPipeline\"",
-            "\"StableDiffusion3Pipeline\"",
-        )(bytes)
+        replace("\"StableDiffusionPipeline\"", "\"SanaPipeline\"")(bytes)
     });
     is_refused(&place, "model_index.json", &["Stable Diffusion 3"]);
     // Of the family that its class names in vain: its network asks for less than that family's do.

@@ -145,9 +145,11 @@ fn families_are_known_by_their_pipelines() {
         ("ORTStableDiffusionXLImg2ImgPipeline", None),
         ("StableDiffusionXLInpaintPipeline", None),
         ("StableDiffusionControlNetPipeline", None),
-        ("StableDiffusion3Pipeline", Some("Stable Diffusion 3")),
-        ("FluxPipeline", Some("Flux")),
-        ("PixArtSigmaPipeline", Some("PixArt")),
+        ("StableDiffusion3Pipeline", None),
+        ("FluxPipeline", None),
+        ("PixArtSigmaPipeline", None),
+        ("SanaPipeline", Some("SANA")),
+        ("ORTAuraFlowPipeline", Some("AuraFlow")),
     ] {
         assert_eq!(other_family(class), expected, "{class}");
     }

@@ -103,6 +103,7 @@ fn predictions_are_onnx_runtimes() {
                 &extents,
                 &step,
                 texts.iter().map(|text| (*text).clone()).collect(),
+                plain,
             );
             found.expect("it predicts")
         };
@@ -132,7 +133,7 @@ fn streamed_weights_give_the_same_bits() {
     let mut workers = Workers::new(2);
     let (sample, text) = (array("sample"), text(0));
     let (extents, step) = step(&sample);
-    let whole = open("int8").predict(&workers, &extents, &step, vec![text.clone()]);
+    let whole = open("int8").predict(&workers, &extents, &step, vec![text.clone()], plain);
     workers.keep_in(Some(cache.path().to_owned()));
     let mut lean = open("int8");
     let residency = Residency::Streamed {
@@ -140,7 +141,7 @@ fn streamed_weights_give_the_same_bits() {
         ahead: 2 * CHUNK,
     };
     lean.step_mut().network_mut().set_memory(residency, None);
-    let streamed = lean.predict(&workers, &extents, &step, vec![text]);
+    let streamed = lean.predict(&workers, &extents, &step, vec![text], plain);
     assert_eq!(streamed.expect("it predicts"), whole.expect("it predicts"));
     assert!(workers.bytes_read() > 0);
 }
@@ -173,4 +174,9 @@ fn other_inputs_are_refused_by_name() {
         let error = open_in(changed.path()).err().expect("refused").to_string();
         assert!(error.contains(said) && !error.contains('\n'), "{error}");
     }
+}
+
+/// A prediction as it is.
+fn plain(output: &[f32], _shape: &[usize]) -> Option<Vec<f32>> {
+    Some(output.to_vec())
 }
