@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use easel_kernels::elementwise::{Activation, activate, add, geglu};
 use easel_kernels::isa::Isa;
-use easel_kernels::norm::{GroupNorm, layer_norm};
+use easel_kernels::norm::{GroupNorm, RowNorm};
 use easel_kernels::quantize::{Format, quantize_rows};
 use easel_kernels::threads::Threads;
 use easel_kernels::vector::Level;
@@ -75,8 +75,14 @@ const KERNELS: &[Kernel] = &[
         name: "layer norm",
         bytes: 8.0,
         run: |data, level, threads| {
-            let (scale, shift) = (&data.scale, &data.shift);
-            layer_norm(level, threads, 1e-5, scale, shift, &data.x, &mut data.out);
+            let norm = RowNorm {
+                centered: true,
+                epsilon: 1e-5,
+                width: data.shape[1],
+                scale: &data.scale,
+                shift: &data.shift,
+            };
+            norm.run(level, threads, &data.x, &mut data.out);
         },
     },
     Kernel {

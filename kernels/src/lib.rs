@@ -15,5 +15,6 @@ pub mod isa;
 pub mod norm;
 pub mod program;
 pub mod quantize;
+pub mod rotary;
 pub mod threads;
 pub mod vector;

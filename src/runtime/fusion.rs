@@ -3,22 +3,26 @@
 //! ```text
 //! EaselUpsample ─► EaselConv2d                       the convolution sees each pixel as often as it is repeated
 //! EaselLinear ─► EaselGeGlu                          the gate of a feed-forward
+//! EaselLinear ─► Mul [n, 1, c]                       the gate of a diffusion transformer's block
+//! EaselLinear ─► Mul of the product's shape          a gate that is a product of its own
 //! product ─► Add [n, 1, 1, c]                        the time embedding of a residual block
 //! product ─► EaselActivation
 //! product ─► Add of the product's shape              the residual connection
 //! EaselLinear ─► EaselLinear                         a feed-forward whose middle is large: see `feed_forward`
+//! EaselLayerNorm ─► Mul [n, 1, c] ─► Add [n, 1, c]   what a diffusion transformer makes of a norm: see `modulation`
 //! ```
 //!
 //! Each step spares a pass over an image in memory.
 
 mod feed_forward;
+mod modulation;
 
 use easel_kernels::elementwise::Activation as Function;
 use tract_core::internal::*;
-use tract_core::ops::binary::TypedBinOp;
-use tract_core::ops::math::Add;
+use tract_core::ops::binary::{BinMiniOp, TypedBinOp};
+use tract_core::ops::math::{Add, Mul};
 
-use super::ops::{Activation, Conv2d, GeGlu, Linear, Node, Upsample};
+use super::ops::{Activation, Conv2d, Factor, GeGlu, Linear, Node, Upsample, images};
 
 /// Fuses all that can be, in a model that tract has decluttered. With `pixels16`, convolutions of images of up to so many pixels compute
 /// with 16-bit activations: of a decoder the cheaper ones, whose errors all others carry on.
@@ -27,11 +31,21 @@ pub(super) fn run(model: &mut TypedModel, pixels16: Option<usize>) -> TractResul
         use_16_bits(model, pixels);
     }
     for node in 0..model.nodes.len() {
-        while let Some(patch) =
-            upsampled(model, node)?.map_or_else(|| followed(model, node), |p| Ok(Some(p)))?
-        {
+        if let Some(patch) = modulation::modulated(model, node)? {
             patch.apply(model)?;
         }
+    }
+    // What a product became stands at the end, and may take in more.
+    let mut node = 0;
+    while node < model.nodes.len() {
+        let patch = match upsampled(model, node)? {
+            Some(patch) => Some(patch),
+            None => followed(model, node)?,
+        };
+        if let Some(patch) = patch {
+            patch.apply(model)?;
+        }
+        node += 1;
     }
     for node in 0..model.nodes.len() {
         if let Some(patch) = feed_forward::pair(model, node)? {
@@ -77,6 +91,11 @@ impl Product {
         }
     }
 
+    /// Whether it has been multiplied with something.
+    fn has_factor(&self) -> bool {
+        matches!(self, Self::Linear(linear) if linear.factor.is_some())
+    }
+
     fn into_op(self) -> Box<dyn TypedOp> {
         match self {
             Self::Linear(linear) => Box::new(Node(linear)),
@@ -101,26 +120,43 @@ fn followed(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPat
     }
     let mut added = None;
     if let Some(Node(activation)) = reader.op_as::<Node<Activation>>() {
+        let late = product.has_factor();
         let place = product.activation();
-        if place.is_some() {
+        if late || place.is_some() {
             return Ok(None);
         }
         *place = Some(activation.function);
     } else if reader.op_as::<Node<GeGlu>>().is_some() {
         match &mut product {
             Product::Linear(linear)
-                if linear.activation.is_none() && linear.product.can_be_gated() =>
+                if linear.activation.is_none()
+                    && linear.factor.is_none()
+                    && linear.product.can_be_gated() =>
             {
                 linear.product.gated = true;
             }
             _ => return Ok(None),
         }
-    } else if reader
-        .op_as::<TypedBinOp>()
-        .is_some_and(|op| op.0.is::<Add>())
-    {
-        let other = reader.inputs.iter().find(|outlet| outlet.node != node.id);
-        let Some(&other) = other else { return Ok(None) };
+    } else if is_binary::<Mul>(reader) {
+        let (Some(other), Product::Linear(linear)) = (beside(reader, node), &mut product) else {
+            return Ok(None);
+        };
+        let shape = &node.outputs[0].fact.shape;
+        let factors = model.outlet_fact(other)?;
+        let (Some(shape), Some(factors)) = (shape.as_concrete(), factors.shape.as_concrete())
+        else {
+            return Ok(None);
+        };
+        linear.factor = match linear.factor {
+            None if factors == shape => Some(Factor::Each),
+            None if images(shape, factors).is_some() => Some(Factor::PerImage),
+            _ => return Ok(None),
+        };
+        added = Some(other);
+    } else if is_binary::<Add>(reader) {
+        let Some(other) = beside(reader, node) else {
+            return Ok(None);
+        };
         let (shape, sum) = (
             &model.outlet_fact(other)?.shape,
             &reader.outputs[0].fact.shape,
@@ -153,6 +189,16 @@ fn followed(model: &TypedModel, node: usize) -> TractResult<Option<TypedModelPat
     let output = patch.wire_node(&reader.name, product.into_op(), &inputs)?;
     patch.shunt_outside(model, reader.id.into(), output[0])?;
     Ok(Some(patch))
+}
+
+fn is_binary<O: BinMiniOp>(node: &TypedNode) -> bool {
+    node.op_as::<TypedBinOp>().is_some_and(|op| op.0.is::<O>())
+}
+
+/// What a node of two inputs takes beside this one.
+fn beside(node: &TypedNode, known: &TypedNode) -> Option<OutletId> {
+    let mut others = node.inputs.iter().filter(|outlet| outlet.node != known.id);
+    others.next().copied()
 }
 
 fn is_pointwise(node: &TypedNode) -> bool {
@@ -209,68 +255,4 @@ fn use_16_bits(model: &mut TypedModel, most: usize) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-    use std::path::Path;
-
-    use crate::watched::CancelToken;
-
-    use super::super::{Network, Precision, Residency, Wanted, Workers};
-
-    /// How many nodes of each kind the default model's network has in the end.
-    fn kinds(component: &str, shapes: &[Vec<usize>]) -> HashMap<String, usize> {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
-        let network = Network::open(
-            &dir,
-            &component.parse().expect("a name"),
-            &CancelToken::new(),
-        )
-        .expect("the default model");
-        let workers = Workers::new(1);
-        let (plan, _) = network
-            .prepare(
-                &workers,
-                shapes,
-                &Wanted::default(),
-                Precision::Activations16 { scale: 1 },
-            )
-            .and_then(|prepared| prepared.load(&workers, Residency::Whole, None))
-            .expect("it builds");
-        let mut kinds = HashMap::new();
-        for node in plan.model.model().nodes() {
-            *kinds.entry(node.op().name().into_owned()).or_default() += 1;
-        }
-        kinds
-    }
-
-    #[test]
-    fn the_default_model_has_no_pass_over_memory_of_its_own_for_what_a_product_can_do() {
-        let unet = kinds("unet", &[vec![2, 8, 16, 16], vec![], vec![2, 77, 192]]);
-        for gone in [
-            "EaselActivation",
-            "EaselGeGlu",
-            "EaselUpsample",
-            "Softmax",
-            "Resize",
-        ] {
-            assert!(!unet.contains_key(gone), "{gone} is left: {unet:?}");
-        }
-        assert_eq!(unet["EaselLinear GEGLU int8"], 7);
-        // Of seven sums left, one a transformer, the other part is wanted twice.
-        let sums: usize = unet
-            .iter()
-            .filter(|(name, _)| name.contains("Add"))
-            .map(|(_, n)| n)
-            .sum();
-        assert!(sums <= 7, "{unet:?}");
-        // Feed-forwards of large pictures are one node each.
-        let large = kinds("unet", &[vec![2, 8, 128, 128], vec![], vec![2, 77, 192]]);
-        assert_eq!(large["EaselFeedForward GEGLU int8"], 7, "{large:?}");
-        assert!(!large.contains_key("EaselLinear GEGLU int8"), "{large:?}");
-        let decoder = kinds("vae_decoder", &[vec![1, 8, 16, 16]]);
-        assert!(
-            !decoder.contains_key("EaselUpsample") && !decoder.keys().any(|k| k.contains("Add")),
-            "{decoder:?}"
-        );
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! What becomes of a row's sums: scale, bias, activation, residual.
+//! What becomes of a row's sums: scale, bias, activation, factor, residual.
 
 #![allow(unsafe_code, reason = "threads write disjoint parts of one output")]
 
@@ -9,8 +9,8 @@ use super::weights::{GATED, Layout};
 use crate::elementwise::Activation;
 use crate::vector::Vectorized;
 
-/// `y = activation(product + bias + per_image) + residual`, with [`Self::onto`] `+ y` inside the brackets; of gated weights `y = value · GELU(gate)` of the sum of product
-/// and bias, and no more.
+/// `y = activation(product + bias + per_image) · factor + residual`, with [`Self::onto`] `+ y` inside the brackets; of gated weights
+/// `y = value · GELU(gate)` of the sum of product and bias, and no more.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Epilogue<'a> {
     /// `[n]`, in the order in which the weights are [packed](super::in_packed_order).
@@ -19,10 +19,21 @@ pub struct Epilogue<'a> {
     pub per_image: Option<&'a [f32]>,
     /// Comes after the sums above.
     pub activation: Option<Activation>,
+    /// What that is multiplied with.
+    pub factor: Option<Factor<'a>>,
     /// `[m, n]`: added last.
     pub residual: Option<&'a [f32]>,
     /// The product is added to what is in the output, which is a part of it: see [`crate::quantize::quantize_rest`].
     pub onto: bool,
+}
+
+/// Numbers that results are multiplied with.
+#[derive(Debug, Clone, Copy)]
+pub enum Factor<'a> {
+    /// `[images, n]`: the same for all rows of an image, as the gates of a diffusion transformer (adaLN, arXiv 2212.09748).
+    PerImage(&'a [f32]),
+    /// `[m, n]`: of each its own, as the other branch of a gated feed-forward (GLU, arXiv 2002.05202).
+    Each(&'a [f32]),
 }
 
 /// Numbers that are added onto others at once.
@@ -72,6 +83,7 @@ pub(super) struct FinishRow<'a, S> {
     bias: Option<&'a [f32]>,
     per_image: Option<&'a [f32]>,
     activation: Option<Activation>,
+    factor: Option<&'a [f32]>,
     residual: Option<&'a [f32]>,
     out: &'a mut [f32],
 }
@@ -128,6 +140,10 @@ impl<'a> Epilogue<'a> {
             bias: self.bias.map(|bias| part(bias, 0)),
             per_image: self.per_image.map(|values| part(values, place.image)),
             activation: self.activation,
+            factor: self.factor.map(|factor| match factor {
+                Factor::PerImage(values) => part(values, place.image),
+                Factor::Each(values) => part(values, place.row),
+            }),
             residual: self.residual.map(|values| part(values, place.row)),
             out,
         }
@@ -155,6 +171,9 @@ impl<S: Sums> Vectorized for FinishRow<'_, S> {
         add(self.per_image, self.out);
         if let Some(activation) = self.activation {
             activation.map_in_place::<FMA>(self.out);
+        }
+        if let Some(factor) = self.factor {
+            self.out.iter_mut().zip(factor).for_each(|(y, f)| *y *= f);
         }
         add(self.residual, self.out);
     }

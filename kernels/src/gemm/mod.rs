@@ -23,7 +23,7 @@ mod bounds;
 #[cfg(test)]
 mod tests;
 pub use buffer::Memory;
-pub use epilogue::Epilogue;
+pub use epilogue::{Epilogue, Factor};
 pub use float::WeightsF32;
 pub use int8::{ActivationLayout, Activations, WeightsI8};
 pub use left::Left;

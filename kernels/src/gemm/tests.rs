@@ -351,6 +351,7 @@ fn the_epilogue_adds_in_its_order_and_threads_change_nothing() {
         numbers.floats(images * n),
         numbers.floats(m * n),
     );
+    let (gates, factors) = (numbers.floats(images * n), numbers.floats(m * n));
     let left = Left::Matrix {
         rows: m,
         rows_per_image,
@@ -373,18 +374,28 @@ fn the_epilogue_adds_in_its_order_and_threads_change_nothing() {
             per_image: Some(&per_image),
             activation: Some(Activation::Silu),
             residual: Some(&residual),
-            onto: false,
+            ..Epilogue::default()
         };
         let full = run(&Threads::single(), &epilogue);
-        for (at, (plain, full)) in plain.iter().zip(&full).enumerate() {
+        let gated = |factor| {
+            let factor = Some(factor);
+            run(&Threads::single(), &Epilogue { factor, ..epilogue })
+        };
+        let scaled = gated(Factor::PerImage(&gates));
+        let multiplied = gated(Factor::Each(&factors));
+        for (at, plain) in plain.iter().enumerate() {
             let (row, column) = (at / n, at % n);
-            let sum = plain + bias[column] + per_image[row / rows_per_image * n + column];
-            let expected =
-                f64::from(sum) / (1.0 + (-f64::from(sum)).exp()) + f64::from(residual[at]);
-            assert!(
-                (f64::from(*full) - expected).abs() < 1e-4,
-                "{isa}: {full} {expected}"
-            );
+            let of_image = row / rows_per_image * n + column;
+            let sum = f64::from(plain + bias[column] + per_image[of_image]);
+            let activated = sum / (1.0 + (-sum).exp());
+            let near = |found: f32, factor: f32| {
+                let expected = activated * f64::from(factor) + f64::from(residual[at]);
+                let error = (f64::from(found) - expected).abs();
+                assert!(error < 1e-4, "{isa}: {found} {expected}");
+            };
+            near(full[at], 1.0);
+            near(scaled[at], gates[of_image]);
+            near(multiplied[at], factors[at]);
         }
         for threads in pools() {
             assert_eq!(

@@ -1,6 +1,8 @@
 use super::*;
+use crate::elementwise::CHUNK;
 use crate::elementwise::tests::{levels, noise, threads};
 use crate::quantize::ranges;
+use crate::threads::Threads;
 
 /// Two passes in f64.
 fn reference(norm: &GroupNorm<'_>, x: &[f32], shape: [usize; 3]) -> Vec<f64> {
@@ -143,15 +145,14 @@ fn equal_numbers_become_the_shift() {
         let mut out = vec![f32::NAN; x.len()];
         norm.run(level, &Threads::single(), &x, [1, 100, 32], &mut out);
         assert!(out.chunks(32).all(|row| row == shift));
-        layer_norm(
-            level,
-            &Threads::single(),
-            1e-5,
-            &scale,
-            &shift,
-            &x,
-            &mut out,
-        );
+        let norm = RowNorm {
+            centered: true,
+            epsilon: 1e-5,
+            width: 32,
+            scale: &scale,
+            shift: &shift,
+        };
+        norm.run(level, &Threads::single(), &x, &mut out);
         assert!(out.chunks(32).all(|row| row == shift));
     }
 }
@@ -182,45 +183,63 @@ fn nan_stays_in_its_group() {
     }
 }
 
+/// Two passes in f64 over each row.
+fn rows_reference(norm: &RowNorm<'_>, x: &[f32]) -> Vec<f64> {
+    let width = norm.width;
+    let rows_per_image = x.len() / norm.scale.len().max(1);
+    let mut out = Vec::with_capacity(x.len());
+    for (row, x) in x.chunks(width).enumerate() {
+        let of_row = |of: &dyn Fn(f64) -> f64| {
+            x.iter().map(|x| of(f64::from(*x))).sum::<f64>() / width as f64
+        };
+        let mean = if norm.centered { of_row(&|x| x) } else { 0.0 };
+        let squares = of_row(&|x| (x - mean).powi(2));
+        let gain = 1.0 / (squares + f64::from(norm.epsilon)).sqrt();
+        for (column, x) in x.iter().enumerate() {
+            let at = row / rows_per_image * width + column;
+            let [scale, shift] = [norm.scale, norm.shift].map(|of| f64::from(of[at]));
+            out.push((f64::from(*x) - mean) * gain * scale + shift);
+        }
+    }
+    out
+}
+
 #[test]
-fn layer_norm_is_as_defined_on_any_number_of_threads() {
+fn rows_are_normalized_as_defined_on_any_number_of_threads() {
     let threads = threads();
     let shapes = [
-        (0, 4),
-        (1, 1),
-        (3, 5),
-        (2, 31),
-        (9, 33),
-        (150, 320),
-        (2, 2 * CHUNK + 5),
+        // Images, rows of each, numbers of a row.
+        (1, 0, 4),
+        (1, 1, 1),
+        (3, 1, 5),
+        (2, 1, 31),
+        (1, 9, 33),
+        (2, 75, 320),
+        (3, 700, 64),
+        (1, 2, 2 * CHUNK + 5),
     ];
-    for (rows, width) in shapes {
-        let scale: Vec<f32> = noise(width, 1).iter().map(|x| 1.0 + x).collect();
-        let shift = noise(width, 2);
-        for mean in [0.0, 1000.0] {
-            let x = data(rows * width, width, mean);
-            // A row is an image of one pixel and one group.
-            let norm = GroupNorm {
-                groups: 1,
+    for (images, rows, width) in shapes {
+        let scale: Vec<f32> = noise(images * width, 1).iter().map(|x| 1.0 + x).collect();
+        let shift = noise(images * width, 2);
+        for (mean, centered) in [(0.0, true), (1000.0, true), (0.0, false), (3.0, false)] {
+            let x = data(images * rows * width, width, mean);
+            let norm = RowNorm {
+                centered,
                 epsilon: 1e-5,
+                width,
                 scale: &scale,
                 shift: &shift,
-                silu: false,
-                moments: None,
             };
-            let want = reference(&norm, &x, [rows, 1, width]);
+            let want = rows_reference(&norm, &x);
             for level in levels() {
                 let outputs = threads.each_ref().map(|threads| {
                     let mut out = vec![f32::NAN; x.len()];
-                    layer_norm(level, threads, 1e-5, &scale, &shift, &x, &mut out);
+                    norm.run(level, threads, &x, &mut out);
                     out
                 });
-                assert_near(
-                    &outputs[0],
-                    &want,
-                    &format!("{level:?} {rows} {width} {mean}"),
-                );
-                assert!(outputs.iter().all(|out| *out == outputs[0]));
+                let what = format!("{level:?} {images} {rows} {width} {mean} {centered}");
+                assert_near(&outputs[0], &want, &what);
+                assert!(outputs.iter().all(|out| *out == outputs[0]), "{what}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `EaselFeedForward`: `y = linear₂(linear₁(x)) + residual`, without all that lies between in memory at once.
+//! `EaselFeedForward`: `y = linear₂(linear₁(x))`, with the factor and the residual of the second, without all that lies between in memory at once.
 //!
 //! A transformer's hidden activations are four times as wide as its tokens, and twice as wide again before they are gated: of a
 //! large picture they would be the largest tensor of all, and are read once. So both products run on some rows, then on
@@ -7,7 +7,7 @@
 //! Weights that are read while the network runs would be read once for each piece. They are gathered in memory for as long as the
 //! node runs, where that takes less than it spares; otherwise there is but one piece.
 
-use easel_kernels::gemm::{Epilogue, Memory};
+use easel_kernels::gemm::{Epilogue, Factor, Memory};
 use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
@@ -19,9 +19,9 @@ pub(in crate::runtime) const HIDDEN: usize = 4 << 20;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runtime) struct FeedForward {
-    /// Has no residual.
+    /// Has neither a factor nor a residual.
     pub(in crate::runtime) first: Linear,
-    /// Its residual is the input behind x.
+    /// Its other inputs are those behind x.
     pub(in crate::runtime) second: Linear,
     /// See [`HIDDEN`].
     pub(in crate::runtime) hidden: usize,
@@ -117,10 +117,7 @@ impl Operator for FeedForward {
         let shapes: Vec<&[usize]> = inputs.iter().map(|input| input.shape()).collect();
         let shape = self.output_shape(&shapes)?;
         let (x, others) = inputs.split_first_mut().context("no input")?;
-        let residual = match others.first() {
-            Some(residual) if self.second.residual => Some(floats(residual)?),
-            _ => None,
-        };
+        let extras = self.second.extras(&shape, others)?;
         let [first, second] = Self::products(self);
         let [depth, width, columns] = [first.depth, second.depth, second.outputs()];
         let rows = rows(&shape);
@@ -144,24 +141,35 @@ impl Operator for FeedForward {
             let output = output.as_slice_mut::<f32>()?;
             let mut hidden = hidden.try_as_plain_ram_mut()?;
             let hidden = hidden.as_slice_mut::<f32>()?;
-            for start in (0..rows).step_by(pieces.rows) {
-                let end = rows.min(start + pieces.rows);
-                let hidden = &mut hidden[..(end - start) * width];
-                let x = &x.unwrap_or(&*output)[start * depth..end * depth];
-                let epilogue = Epilogue {
-                    activation: self.first.activation,
-                    ..Epilogue::default()
-                };
-                let panels = held[0].as_ref();
-                first.run_rows(engine, panels, x, quantized, &epilogue, hidden)?;
-                let part = start * columns..end * columns;
-                let epilogue = Epilogue {
-                    activation: self.second.activation,
-                    residual: residual.map(|residual| &residual[part.clone()]),
-                    ..Epilogue::default()
-                };
-                let (panels, out) = (held[1].as_ref(), &mut output[part]);
-                second.run_rows(engine, panels, hidden, quantized, &epilogue, out)?;
+            let images = (0..rows).step_by(extras.rows_per_image.max(1));
+            for (image, first_row) in images.enumerate() {
+                let end_row = rows.min(first_row + extras.rows_per_image);
+                for start in (first_row..end_row).step_by(pieces.rows) {
+                    let end = end_row.min(start + pieces.rows);
+                    let hidden = &mut hidden[..(end - start) * width];
+                    let x = &x.unwrap_or(&*output)[start * depth..end * depth];
+                    let epilogue = Epilogue {
+                        activation: self.first.activation,
+                        ..Epilogue::default()
+                    };
+                    let panels = held[0].as_ref();
+                    first.run_rows(engine, panels, x, quantized, &epilogue, hidden)?;
+                    let part = start * columns..end * columns;
+                    let factor = extras.factor.map(|factor| match factor {
+                        Factor::PerImage(rows) => {
+                            Factor::PerImage(&rows[image * columns..][..columns])
+                        }
+                        Factor::Each(values) => Factor::Each(&values[part.clone()]),
+                    });
+                    let epilogue = Epilogue {
+                        activation: self.second.activation,
+                        factor,
+                        residual: extras.residual.map(|residual| &residual[part.clone()]),
+                        ..Epilogue::default()
+                    };
+                    let (panels, out) = (held[1].as_ref(), &mut output[part]);
+                    second.run_rows(engine, panels, hidden, quantized, &epilogue, out)?;
+                }
             }
             Ok(())
         })?;

@@ -15,6 +15,7 @@ mod layer_norm;
 mod layout;
 mod linear;
 pub(super) mod product;
+mod rotary;
 pub(super) mod scratch;
 mod upsample;
 
@@ -37,9 +38,10 @@ pub(super) use conv2d::Conv2d;
 use embedding::Embedding;
 pub(super) use feed_forward::{FeedForward, HIDDEN};
 pub(super) use group_norm::GroupNorm;
-use layer_norm::LayerNorm;
+pub(super) use layer_norm::LayerNorm;
 pub(super) use layout::{CHANNELS_FIRST, CHANNELS_LAST};
-pub(super) use linear::Linear;
+pub(super) use linear::{Factor, Linear};
+use rotary::Rotary;
 pub(super) use upsample::Upsample;
 
 /// The domain of our operators in an ONNX graph, for people who read one; tract tells operators by name alone, hence the
@@ -253,6 +255,7 @@ pub(super) fn register_all(operators: &mut OnnxOpRegister) {
     register::<Activation>(operators);
     register::<GeGlu>(operators);
     register::<Attention>(operators);
+    register::<Rotary>(operators);
     operators.insert(CHANNELS_LAST, layout::build);
     operators.insert(CHANNELS_FIRST, layout::build);
 }
@@ -276,6 +279,7 @@ pub(super) fn output_shape(node: &NodeProto, inputs: &[&[usize]]) -> Result<Vec<
         Activation::NAME => of::<Activation>(node, inputs),
         GeGlu::NAME => of::<GeGlu>(node, inputs),
         Attention::NAME => of::<Attention>(node, inputs),
+        Rotary::NAME => of::<Rotary>(node, inputs),
         CHANNELS_LAST | CHANNELS_FIRST => layout::output_shape(node, inputs[0]),
         _ => return Err("is no operator of easel's".into()),
     };
@@ -293,6 +297,17 @@ pub(super) fn node(op: &str, input: &[&str], output: &str) -> NodeProto {
 /// The values of an f32 tensor.
 fn floats(tensor: &Tensor) -> TractResult<&[f32]> {
     tensor.try_as_plain_ram()?.as_slice::<f32>()
+}
+
+/// How many rows the factors `[pictures, 1, …, width]` have for what is shaped as `x`: one for each picture, or one for all.
+/// `None` if they are shaped otherwise.
+pub(super) fn images(x: &[usize], factors: &[usize]) -> Option<usize> {
+    let (&[first, ref between @ .., width], &[pictures, .., columns]) = (factors, x) else {
+        return None;
+    };
+    let alike =
+        factors.len() == x.len() && width == columns && between.iter().all(|side| *side == 1);
+    (alike && (first == pictures || first == 1)).then_some(first)
 }
 
 /// A tensor of f32, to be written.

@@ -11,7 +11,7 @@ use tract_onnx::prelude::{
     Framework as _, InferenceFact, InferenceModelExt as _, IntoRunnable as _,
 };
 
-use super::graph::{check, float_attribute, int_attribute, text_attribute};
+use super::graph::{check, float_attribute, float_tensor, int_attribute, text_attribute};
 use super::{Pass, PassContext, node};
 use crate::runtime::ops;
 
@@ -112,6 +112,11 @@ fn declared(name: &str) -> ValueInfoProto {
         }),
         ..ValueInfoProto::default()
     }
+}
+
+/// A constant of floats.
+pub(in crate::runtime) fn floats(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
+    float_tensor(name, dims, values)
 }
 
 /// A constant list of integers.

@@ -8,6 +8,7 @@ use easel_kernels::threads::Threads;
 use easel_kernels::vector::Level;
 use tract_onnx::pb::AttributeProto;
 
+use super::super::Factor;
 use super::super::product::{Packed, Panels, Weights};
 use super::*;
 use crate::runtime::Workers;
@@ -151,6 +152,7 @@ fn streamed(folder: &Path, layers: [Layer; 2]) -> [Linear; 2] {
 struct Case {
     gated: bool,
     int8: bool,
+    factor: Option<Factor>,
     residual: bool,
     columns: usize,
 }
@@ -165,13 +167,20 @@ impl Case {
         let mut first = Layer::new([TOKENS[2], columns], self.gated, self.int8, 1);
         first.linear.activation = (!self.gated).then_some(Activation::QuickGelu);
         let mut second = Layer::new([WIDTH, self.columns], false, self.int8, 11);
+        second.linear.factor = self.factor;
         second.linear.residual = self.residual;
         [first, second]
     }
 
-    fn residual(&self) -> Option<TValue> {
+    /// Factor and residual.
+    fn others(&self) -> Vec<TValue> {
         let shape = [TOKENS[0], TOKENS[1], self.columns];
-        self.residual.then(|| tensor(&shape, 6))
+        let factor = self.factor.map(|factor| match factor {
+            Factor::PerImage => tensor(&[TOKENS[0], 1, self.columns], 7),
+            Factor::Each => tensor(&shape, 7),
+        });
+        let residual = self.residual.then(|| tensor(&shape, 6));
+        factor.into_iter().chain(residual).collect()
     }
 
     /// What the layers by themselves make of it.
@@ -180,7 +189,7 @@ impl Case {
         let [first, second] = self.layers().map(Layer::resident);
         let hidden = first.run(&engine, &mut [tensor(&TOKENS, 5)]).expect("runs");
         let mut inputs = vec![hidden.into_tvalue()];
-        inputs.extend(self.residual());
+        inputs.extend(self.others());
         second.run(&engine, &mut inputs).expect("runs")
     }
 }
@@ -189,24 +198,28 @@ const CASES: [Case; 4] = [
     Case {
         gated: true,
         int8: true,
+        factor: None,
         residual: true,
         columns: 48,
     },
     Case {
         gated: true,
         int8: false,
+        factor: Some(Factor::Each),
         residual: false,
         columns: 64,
     },
     Case {
         gated: false,
         int8: true,
+        factor: Some(Factor::PerImage),
         residual: true,
         columns: 64,
     },
     Case {
         gated: false,
         int8: false,
+        factor: Some(Factor::PerImage),
         residual: true,
         columns: 48,
     },
@@ -238,7 +251,7 @@ fn in_pieces_it_is_the_two_layers_bit_for_bit() {
             let x = tensor(&TOKENS, 5);
             let reader = shared.then(|| x.clone());
             let mut inputs = vec![x];
-            inputs.extend(case.residual());
+            inputs.extend(case.others());
             let found = both.run(&engine(threads), &mut inputs).expect("runs");
             assert_eq!(
                 found, expected,
