@@ -16,12 +16,10 @@
 use tract_onnx::pb::{ModelProto, NodeProto};
 
 use super::graph::{self, Edits, View, int_attribute, other, text_attribute};
+use super::heads::HEADS;
 use super::node;
 use super::{PassContext, Values};
 use crate::runtime::ops;
-
-/// The transposition between "bhsd" and "bshd", either way.
-const HEADS: [i64; 4] = [0, 2, 1, 3];
 
 pub(super) fn run(model: &mut ModelProto, context: &mut PassContext) -> Result<(), String> {
     // Where weights are int8, the products of attention may be as coarse.

@@ -9,6 +9,7 @@
 //! Add, Mul, Sigmoid, Concat, …        on twins, where an input has one
 //! Transpose 0 2 3 1                   is the twin
 //! Transpose 0 3 1 2                   makes its input the twin
+//! Reshape [n, c, -1], Transpose 0 2 1 a reshape of the twin: tokens of pixels
 //! Shape                               of the twin, reordered
 //! anything else                       in the old layout
 //! ```
@@ -17,6 +18,7 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, tensor_proto::DataType};
 
+use super::graph::{int, int_attribute};
 use super::{PassContext, node};
 use crate::runtime::ops;
 
@@ -109,6 +111,7 @@ impl Layout {
             | "Cast" | "Clip" => self.element_wise(&node),
             "Concat" => self.concat(&node),
             "Slice" => self.slice(&node),
+            "Reshape" => self.pixels_in_a_row(&node),
             _ => false,
         };
         if !done {
@@ -184,8 +187,69 @@ impl Layout {
                 self.set_nhwc_twin(&node.output[0], &node.input[0], true);
                 true
             }
+            // Of a value of three axes, whose twin is not known to be an image.
+            Some([0, 2, 1]) if self.nhwc_twins.contains_key(&node.input[0]) => {
+                let nhwc = self.last(&node.input[0], false);
+                self.renamed.insert(node.output[0].clone(), nhwc);
+                true
+            }
             _ => false,
         }
+    }
+
+    /// An image whose rows and columns become one axis, as the tokens of a transformer are.
+    fn pixels_in_a_row(&mut self, node: &NodeProto) -> bool {
+        let Some(nhwc) = self.image(&node.input[0]).map(str::to_owned) else {
+            return false;
+        };
+        if int(node, "allowzero").unwrap_or(0) != 0 || !self.keeps_two(&node.input[1], &nhwc) {
+            return false;
+        }
+        let name = |part: &str| format!("{}/{part}", node.output[0]);
+        let [sizes, images, channels, shape, row] =
+            ["sizes", "images", "channels", "shape", "channels_last"].map(name);
+        let first = self.constant_list("easel/channels_last/images", &[0]);
+        let last = self.constant_list("easel/channels_last/channels", &[3]);
+        let rest = self.constant_list("easel/channels_last/rest", &[-1]);
+        let mut joined = super::node("Concat", &[&images, &rest, &channels], &shape);
+        joined.attribute = vec![int_attribute("axis", 0)];
+        self.nodes.extend([
+            super::node("Shape", &[&nhwc], &sizes),
+            super::node("Gather", &[&sizes, &first], &images),
+            super::node("Gather", &[&sizes, &last], &channels),
+            joined,
+            super::node("Reshape", &[&nhwc, &shape], &row),
+        ]);
+        self.set_nhwc_twin(&node.output[0], &row, false);
+        true
+    }
+
+    /// Whether a shape is that of the image with this twin, `[n, c, h, w]`, but for the last two axes, which are one.
+    fn keeps_two(&self, shape: &str, nhwc: &str) -> bool {
+        let list = |name: &str| self.constants.get(name).and_then(integers);
+        if let Some(shape) = list(shape) {
+            return shape == [0, 0, -1];
+        }
+        let found = || {
+            let [kept, rest] = &self.made_by(shape, "Concat")?.input[..] else {
+                return None;
+            };
+            let slice = &self.made_by(kept, "Slice")?.input[..];
+            let bounds = list(slice.get(1)?)? == [0] && list(slice.get(2)?)? == [2];
+            let sizes = &self.made_by(&slice[0], "Gather")?.input[..];
+            let of_image = self.made_by(&sizes[0], "Shape")?.input[0] == nhwc;
+            let in_order = list(&sizes[1])? == [0, 3, 1, 2];
+            let plain = slice.len() <= 4;
+            Some(plain && bounds && of_image && in_order && list(rest)? == [-1])
+        };
+        found() == Some(true)
+    }
+
+    /// The node that makes the value, if it is of this kind.
+    fn made_by(&self, name: &str, op: &str) -> Option<&NodeProto> {
+        let made = |node: &&NodeProto| node.output.first().is_some_and(|output| output == name);
+        let maker = self.nodes.iter().rev().find(made);
+        maker.filter(|node| node.op_type == op)
     }
 
     fn shape(&mut self, node: &NodeProto) -> bool {
@@ -252,12 +316,7 @@ impl Layout {
             };
         }
         // A time embedding: Unsqueeze(Unsqueeze([n, c])).
-        let unsqueezed = self
-            .nodes
-            .iter()
-            .rev()
-            .find(|n| n.output.first().is_some_and(|o| o == name));
-        let unsqueezed = unsqueezed.is_some_and(|n| n.op_type == "Unsqueeze");
+        let unsqueezed = self.made_by(name, "Unsqueeze").is_some();
         unsqueezed.then(|| self.last(name, true))
     }
 

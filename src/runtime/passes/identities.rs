@@ -31,7 +31,13 @@ pub(super) fn run(model: &mut ModelProto, _context: &mut PassContext) -> Result<
             edits.rename(output, input);
         }
         if makes_floats(node, &floats) {
-            floats.insert(output);
+            // Some have a mask or places beside what they make of floats.
+            let alike = if node.op_type == "Split" {
+                node.output.len()
+            } else {
+                1
+            };
+            floats.extend(node.output[..alike].iter().map(String::as_str));
         }
     }
     edits.apply(graph);
@@ -86,7 +92,7 @@ fn declared_floats(graph: &GraphProto) -> HashSet<&str> {
     names.chain(inputs.map(|i| i.name.as_str())).collect()
 }
 
-/// Whether the node's first output is known to be float.
+/// Whether the node's first output is known to be float, and all those of a `Split`.
 fn makes_floats(node: &NodeProto, floats: &HashSet<&str>) -> bool {
     let float = |index: usize| {
         node.input
@@ -100,6 +106,8 @@ fn makes_floats(node: &NodeProto, floats: &HashSet<&str>) -> bool {
         | "Mul"
         | "Div"
         | "Pow"
+        | "Neg"
+        | "Reciprocal"
         | "MatMul"
         | "Gemm"
         | "Conv"
@@ -122,6 +130,8 @@ fn makes_floats(node: &NodeProto, floats: &HashSet<&str>) -> bool {
         | "Flatten"
         | "Expand"
         | "Concat"
+        | "Split"
+        | "Einsum"
         | "Pad"
         | "Resize"
         | "ReduceMean"

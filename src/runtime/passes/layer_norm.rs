@@ -161,7 +161,7 @@ fn centered<'g>(view: &View<'g>, value: &str) -> Option<&'g str> {
 }
 
 /// What is squared.
-fn squared<'g>(view: &View<'g>, node: &'g NodeProto) -> Option<&'g str> {
+pub(super) fn squared<'g>(view: &View<'g>, node: &'g NodeProto) -> Option<&'g str> {
     match &node.input[..] {
         [x, two] if node.op_type == "Pow" && view.is(two, 2.0) => Some(x),
         [x, same] if node.op_type == "Mul" && x == same => Some(x),
@@ -170,7 +170,7 @@ fn squared<'g>(view: &View<'g>, node: &'g NodeProto) -> Option<&'g str> {
 }
 
 /// What is averaged over the last axis, which stays.
-fn mean_of<'g>(view: &View<'g>, value: &str) -> Option<&'g str> {
+pub(super) fn mean_of<'g>(view: &View<'g>, value: &str) -> Option<&'g str> {
     let node = view.made_by(value, "ReduceMean")?;
     let listed = node.input.get(1).and_then(|axes| view.integers(axes));
     let axes = graph::ints(node, "axes").or(listed.as_deref())?;
@@ -179,7 +179,7 @@ fn mean_of<'g>(view: &View<'g>, value: &str) -> Option<&'g str> {
 }
 
 /// The parts of `value + number`.
-fn plus_number<'g>(view: &View<'g>, node: &'g NodeProto) -> Option<(&'g str, f32)> {
+pub(super) fn plus_number<'g>(view: &View<'g>, node: &'g NodeProto) -> Option<(&'g str, f32)> {
     let [a, b] = &node.input[..] else { return None };
     match (view.number(a), view.number(b)) {
         (None, Some(number)) => Some((a, number)),

@@ -7,13 +7,17 @@ mod constants;
 mod crop_upsampled;
 mod dequantize;
 mod dynamic_int8;
+mod einsum;
 mod embedding;
 mod external_data;
 mod graph;
 mod group_norm;
+mod heads;
 mod identities;
 mod layer_norm;
 mod padding;
+mod rms_norm;
+mod rotary;
 mod split_dequantize;
 mod standard;
 #[cfg(test)]
@@ -55,7 +59,7 @@ impl PassContext {
 }
 
 /// In order; each works on what the one before it left.
-const PASSES: [(&str, Pass); 17] = [
+const PASSES: [(&str, Pass); 21] = [
     // So that patterns find constants in one place.
     ("constants", constants::run),
     // Looks at structure alone, and knows the standard's operators.
@@ -72,12 +76,18 @@ const PASSES: [(&str, Pass); 17] = [
     ("external data", external_data::run),
     // Before dequantization, whose scales may be fp16.
     ("widen fp16", widen_f16::run),
+    // It makes transpositions, which others know.
+    ("einsum", einsum::run),
     // So that patterns find nothing between their parts.
     ("identities", identities::run),
     // Before the activations, one of which it takes in.
     ("group norm", group_norm::run),
     ("layer norm", layer_norm::run),
+    ("rms norm", rms_norm::run),
+    ("rotary", rotary::run),
     ("activations", activations::run),
+    // It knows norms and rotations, and clears the way for attention.
+    ("heads", heads::run),
     ("attention", attention::run),
     // After the cropping.
     ("upsample", upsample::run),

@@ -19,12 +19,40 @@ fn network(rest: &str) -> ModelProto {
         testing::integers("corner", &[0, 0]),
         testing::integers("size", &[3, 2]),
         testing::integers("axes", &[2, 3]),
+        testing::integers("zero", &[0]),
+        testing::integers("one", &[1]),
+        testing::integers("two", &[2]),
+        testing::integers("minus", &[-1]),
+        testing::integers("tokens", &[0, 0, -1]),
     ];
     testing::model(&format!("{DOUBLED}\n{rest}"), constants, &["y"])
 }
 
 fn kinds_after(rest: &str) -> Vec<String> {
     same_after(both, network(rest), &[random(&[1, 4, 2, 3], 2)])
+}
+
+#[test]
+fn pixels_become_tokens_without_a_transposition() {
+    let text = "s = Shape(u)
+        k = Slice(s, zero, two)
+        shape = Concat(k, minus) axis=0
+        r = Reshape(u, shape)
+        t = Transpose(r) perm=0,2,1
+        y = Neg(t)";
+    let count = |text: &str| {
+        let found = kinds_after(text);
+        let transposed = |kind: &&String| kind.contains("Channels") || *kind == "Transpose";
+        found.iter().filter(transposed).count()
+    };
+    // The one before the first operator.
+    assert_eq!(count(text), 1);
+    assert_eq!(
+        count(&text.replace("Reshape(u, shape)", "Reshape(u, tokens)")),
+        1
+    );
+    // Another order of axes, and others that are kept.
+    assert_eq!(count(&text.replace("perm=0,2,1", "perm=1,2,0")), 3);
 }
 
 #[test]
