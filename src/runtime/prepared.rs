@@ -1,5 +1,6 @@
 //! Networks that only lack their weights: what they need is known, and loading them is all that is left.
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -291,7 +292,14 @@ pub(super) fn import(mut proto: ModelProto, aim: &Aim) -> Result<Arc<TypedRunnab
     }
     absent::leave_out(&mut proto, &aim.wanted.absent)?;
     known::settle(&mut proto, &aim.known)?;
-    gate::check_shapes(&proto, &aim.inputs, aim.limits)?;
+    let known = gate::check_shapes(&proto, &aim.inputs, aim.limits)?;
+    if let Some(graph) = proto.graph.as_mut().filter(|_| !known.is_empty()) {
+        let made: HashSet<&str> = known.iter().map(|tensor| tensor.name.as_str()).collect();
+        graph
+            .node
+            .retain(|node| !node.output.iter().any(|name| made.contains(name.as_str())));
+        graph.initializer.extend(known);
+    }
     typed(proto, aim).map_err(|error| chain(&error))
 }
 

@@ -26,14 +26,15 @@ pub(crate) struct Limits {
 /// What all that is computed while a network is built may take beside its constants, in bytes: tables of positions and the like.
 const MOST_FOLDED: usize = 512 << 20;
 
-/// Checks a network that the passes have been over, for inputs of these types and shapes, in the order of the graph's.
+/// Checks a network that the passes have been over, for inputs of these types and shapes, in the order of the graph's. Gives the
+/// values whose shapes depend on numbers, as constants: tract, which would compute them, must know their shapes before.
 pub(in crate::runtime) fn check(
     model: &ModelProto,
     inputs: &[(DatumType, Vec<usize>)],
     limits: Limits,
-) -> Result<(), String> {
+) -> Result<Vec<TensorProto>, String> {
     let Some(graph) = &model.graph else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let mut scope = Scope {
         values: HashMap::new(),
@@ -59,7 +60,10 @@ pub(in crate::runtime) fn check(
         let value = Value::new(element_of(*element), shape.clone());
         scope.values.insert(&input.name, value);
     }
-    scope.nodes(graph)
+    scope.nodes(graph)?;
+    let found = graph.node.iter().filter(|node| node.op_type == "NonZero");
+    let found = found.filter_map(|node| scope.find(&node.output[0])?.to_tensor(&node.output[0]));
+    Ok(found.collect())
 }
 
 fn element_of(element: DatumType) -> DataType {

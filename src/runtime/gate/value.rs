@@ -69,6 +69,17 @@ impl Value {
         Ok(value)
     }
 
+    /// A constant of these numbers, if they are known and whole.
+    pub(super) fn to_tensor(&self, name: &str) -> Option<TensorProto> {
+        Some(TensorProto {
+            name: name.to_owned(),
+            dims: self.shape.iter().map(|side| *side as i64).collect(),
+            data_type: DataType::Int64 as i32,
+            int64_data: self.as_whole()?.to_vec(),
+            ..TensorProto::default()
+        })
+    }
+
     /// Elements.
     pub(super) fn volume(&self) -> Result<usize, String> {
         volume(&self.shape)

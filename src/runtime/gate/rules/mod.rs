@@ -76,6 +76,7 @@ pub(super) fn of(op: &str) -> Option<Rule> {
         "Gather" => (2..=2, 1, moving::gather),
         "GatherElements" => (2..=2, 1, moving::gather_elements),
         "GatherND" => (2..=2, 1, moving::gather_nd),
+        "NonZero" => (1..=1, 1, moving::non_zero),
         "Scatter" | "ScatterElements" | "ScatterND" => (3..=3, 1, moving::scatter),
         "Pad" => (1..=4, 1, moving::pad),
         "OneHot" => (3..=3, 1, moving::one_hot),

@@ -235,6 +235,23 @@ pub(super) fn gather_nd(node: &Node<'_>) -> Outputs {
     Ok(vec![Value::new(x.element, shape)])
 }
 
+/// The places of all numbers but 0, a column for each.
+pub(super) fn non_zero(node: &Node<'_>) -> Outputs {
+    let x = node.input(0)?;
+    let numbers = x.as_real().ok_or(
+        "finds as many as there are when the network runs: export it with what it looks into as a constant",
+    )?;
+    let found: Vec<usize> = (0..numbers.len())
+        .filter(|at| numbers[*at] != 0.0)
+        .collect();
+    let mut places = Vec::with_capacity(x.rank() * found.len());
+    for axis in 0..x.rank() {
+        let behind: usize = x.shape[axis + 1..].iter().product();
+        places.extend(found.iter().map(|at| (at / behind % x.shape[axis]) as i64));
+    }
+    Ok(vec![Value::whole(vec![x.rank(), found.len()], places)])
+}
+
 pub(super) fn scatter(node: &Node<'_>) -> Outputs {
     let (x, at, updates) = (node.input(0)?, node.input(1)?, node.input(2)?);
     if !at.is_whole() {
