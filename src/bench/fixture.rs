@@ -11,7 +11,7 @@ use crate::family;
 use crate::inputs::{Dim, Extents, Inputs, Offer, Rows};
 use crate::latents::Latents;
 use crate::memory::{self, Alternatives, MemoryPlan};
-use crate::model_dir::Geometry;
+use crate::model_dir::{Geometry, ModelParts};
 use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::pipeline::LoadOptions;
 use crate::request::RequestError;
@@ -252,8 +252,27 @@ fn as_declared(input: &InputSpec) -> Option<Offer> {
     })
 }
 
+/// Tokens that a transformer is told, by the beginning of the pipeline's class: as many as diffusers' pipelines give it by default.
+const TRANSFORMER_TOKENS: [(&str, usize); 4] = [
+    ("PixArtAlpha", 120),
+    ("PixArtSigma", 300),
+    // CLIP's and T5's.
+    ("StableDiffusion3", 77 + 256),
+    ("Flux", 512),
+];
+
 /// Tokens of a chunk of text.
 fn tokens(dir: &Path, component: &Component) -> usize {
+    if *component == Component::TRANSFORMER {
+        let class = ModelParts::read(dir).ok().and_then(|parts| parts.class);
+        let class = class.as_deref().map_or("", family::plain_class);
+        let known = TRANSFORMER_TOKENS
+            .iter()
+            .find(|(start, _)| class.starts_with(start));
+        if let Some((_, tokens)) = known {
+            return *tokens;
+        }
+    }
     let number = component.name().strip_prefix("text_encoder");
     let folder = format!("tokenizer{}", number.unwrap_or_default());
     let encoder = format!("text_encoder{}", number.unwrap_or_default());
