@@ -180,6 +180,10 @@ impl Inputs {
         }
     }
 
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.retain(|input| input.name != name);
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Input> {
         self.0.iter().find(|input| input.name == name)
     }

@@ -212,7 +212,7 @@ impl Other {
         wanted.known.retain(|known| feed.takes(known.name));
         network.want(wanted);
         let wanted = network.wanted();
-        let inputs = feed.tensors::<Inputs>(network.network(), &shapes, wanted, &told, &[])?;
+        let inputs = feed.tensors(network.network(), &shapes, wanted, &[&told], Vec::new())?;
         Ok(Self {
             network,
             shapes,

@@ -1,6 +1,7 @@
 //! Pictures that steer the denoiser: through ControlNets, and as prompts.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use super::job::Job;
 use super::painter::Painter;
@@ -9,16 +10,15 @@ use crate::component::Component;
 use crate::error::Error;
 use crate::family::{SAMPLE, TIMESTEP};
 use crate::inputs::{Dim, Extents, Inputs, Offer};
+use crate::latents::Latents;
 use crate::request::{PaintRequest, RequestError};
-use crate::stages::{
-    CONTROL_SCALE, ControlNet, HINT, IMAGE_EMBEDS, IMAGE_SCALE, ImageEncoder, Strength, fill_up,
-};
+use crate::stages::{ControlNet, IMAGE_EMBEDS, IMAGE_SCALE, ImageEncoder, Strength, fill_up};
 use crate::watched::CancelToken;
 
 /// A picture for a ControlNet, and when it counts.
 pub(super) struct Hint {
-    /// `[3, height, width]` in [0, 1].
-    planes: Vec<f32>,
+    /// What the ControlNet is told of it.
+    embedding: Inputs,
     strength: Strength,
     /// The share of the passes before it counts, and that after which it does not.
     start: f32,
@@ -26,6 +26,12 @@ pub(super) struct Hint {
 }
 
 impl Hint {
+    /// Of so many rows of the denoiser's, those that are controlled: a guess is made for the prompt alone; where there is none, nothing is
+    /// added.
+    fn rows(&self, all: usize) -> usize {
+        if self.strength.guesses { 1 } else { all }
+    }
+
     /// Whether it counts in pass `index` of so many.
     fn counts(&self, index: usize, passes: usize) -> bool {
         let share = |pass: usize| pass as f64 / passes as f64;
@@ -43,6 +49,7 @@ impl Pipeline {
     pub(super) fn open_adapters(
         &mut self,
         request: &PaintRequest,
+        latents: &Latents,
         cancel: &CancelToken,
     ) -> Result<(), Error> {
         let mut absent = Vec::new();
@@ -53,6 +60,11 @@ impl Pipeline {
             return Err(RequestError::NoControl.into());
         }
         self.open_controlnets(request.controls.len(), cancel)?;
+        // What is made of a picture does not depend on the text.
+        let extents = self.extents(latents, 0);
+        for controlnet in self.controlnets.iter_mut().take(request.controls.len()) {
+            controlnet.fit(&self.workers, &extents)?;
+        }
         let takes = |name| self.denoiser.step().takes(name);
         match &request.ip_image {
             None if self.always_paints_like() => {
@@ -148,21 +160,29 @@ impl Pipeline {
 
 impl Painter<'_> {
     /// The request's pictures as ControlNets see them.
-    pub(super) fn hints(&self, request: &PaintRequest, job: &Job) -> Vec<Hint> {
+    pub(super) fn hints(&mut self, request: &PaintRequest, job: &Job) -> Result<Vec<Hint>, Error> {
+        let clock = Instant::now();
         let size = self.pipeline.pixels(&job.latents);
-        let hints = request.controls.iter().map(|control| Hint {
-            planes: control
-                .picture
-                .resized(size)
-                .planes(|_, byte| f32::from(byte) / 255.0),
-            strength: Strength {
-                scale: control.scale,
-                guesses: request.control_guess,
-            },
-            start: control.start,
-            end: control.end,
-        });
-        hints.collect()
+        let extents = self.pipeline.extents(&job.latents, 0);
+        let mut hints = Vec::with_capacity(request.controls.len());
+        for (control, network) in request.controls.iter().zip(&self.pipeline.controlnets) {
+            check(self.cancel)?;
+            let picture = control.picture.resized(size);
+            let planes = picture.planes(|_, byte| f32::from(byte) / 255.0);
+            let (embedding, warning) = network.embed(&self.pipeline.workers, &extents, planes)?;
+            self.warnings.extend(warning);
+            hints.push(Hint {
+                embedding,
+                strength: Strength {
+                    scale: control.scale,
+                    guesses: request.control_guess,
+                },
+                start: control.start,
+                end: control.end,
+            });
+        }
+        self.timings.encode += clock.elapsed();
+        Ok(hints)
     }
 
     /// Adds the prompt picture to what the denoiser is told in each row; gives what it is told in common.
@@ -197,6 +217,31 @@ impl Painter<'_> {
         Ok(Inputs::default().with(IMAGE_SCALE, &[], vec![scale]))
     }
 
+    /// Loads the ControlNets that count in any pass, for so many rows of the denoiser's.
+    pub(super) fn prepare_control(
+        &mut self,
+        hints: &[Hint],
+        extents: &Extents,
+        rows: usize,
+    ) -> Result<(), Error> {
+        for (number, hint) in hints.iter().enumerate() {
+            if !(0..self.passes).any(|pass| hint.counts(pass, self.passes)) {
+                continue;
+            }
+            check(self.cancel)?;
+            let at_once = self.pipeline.controlnet_rows_at_once(number, rows);
+            let together = hint.rows(rows).min(at_once);
+            let Pipeline {
+                controlnets,
+                workers,
+                ..
+            } = &mut *self.pipeline;
+            let network = controlnets[number].step_mut();
+            network.prepare(workers, extents, together)?;
+        }
+        Ok(())
+    }
+
     /// Adds to each row what the ControlNets say of this pass.
     pub(super) fn control(
         &mut self,
@@ -209,21 +254,15 @@ impl Painter<'_> {
         if hints.is_empty() {
             return Ok(());
         }
-        let factor = extents.factor;
-        let [_, height, width] = extents.latents;
         let step = Inputs::default()
             .with(SAMPLE, &extents.latents, latents.to_vec())
-            .with(TIMESTEP, &[], vec![timestep])
-            .with(CONTROL_SCALE, &[], vec![1.0]);
+            .with(TIMESTEP, &[], vec![timestep]);
         let mut sums = vec![Inputs::default(); rows.len()];
         for (number, hint) in hints.iter().enumerate() {
             if !hint.counts(index, self.passes) {
                 continue;
             }
-            let dims = [3, height * factor, width * factor];
-            let common = step.clone().with(HINT, &dims, hint.planes.clone());
-            // A guess is made for the prompt alone; where there is none, nothing is added.
-            let told = if hint.strength.guesses { 1 } else { rows.len() };
+            let told = hint.rows(rows.len());
             let at_once = self.pipeline.controlnet_rows_at_once(number, rows.len());
             let Pipeline {
                 controlnets,
@@ -237,7 +276,7 @@ impl Painter<'_> {
                 controlnets[number].add(
                     workers,
                     extents,
-                    &common,
+                    &[&step, &hint.embedding],
                     rows.to_vec(),
                     hint.strength,
                     (denoiser.residuals(), sums),
@@ -263,7 +302,7 @@ mod tests {
     #[test]
     fn a_hint_counts_in_whole_passes_between_its_ends() {
         let hint = |start, end| Hint {
-            planes: Vec::new(),
+            embedding: Inputs::default(),
             strength: Strength {
                 scale: 1.0,
                 guesses: false,

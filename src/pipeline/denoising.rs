@@ -47,6 +47,7 @@ impl Painter<'_> {
         if self.passes > 0 {
             let together = rows.len().min(at_once);
             denoiser.step_mut().prepare(workers, &extents, together)?;
+            self.prepare_control(&conditions.hints, &extents, rows.len())?;
         }
         self.timings.load += clock.elapsed();
 
@@ -132,8 +133,7 @@ impl Painter<'_> {
             &mut rows,
         )?;
         let family = &*self.pipeline.model.family;
-        let mut step = conditions.common.clone();
-        step.join(family.timestep(timestep));
+        let step = family.timestep(timestep);
         let source = conditions.source.as_ref();
         for (number, row) in rows.iter_mut().enumerate() {
             let mut sample = input.clone();
@@ -155,7 +155,13 @@ impl Painter<'_> {
         while !rows.is_empty() {
             check(self.cancel)?;
             let later = rows.split_off(at_once.min(rows.len()));
-            predictions.extend(denoiser.predict(workers, extents, &step, rows, read)?);
+            predictions.extend(denoiser.predict(
+                workers,
+                extents,
+                &[&step, &conditions.common],
+                rows,
+                read,
+            )?);
             rows = later;
         }
         Ok(guided(job, predictions))

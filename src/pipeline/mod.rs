@@ -135,7 +135,7 @@ pub struct Painting {
 pub struct Timings {
     /// Reading and building.
     pub load: Duration,
-    /// The picture to begin with: autoencoder.
+    /// Pictures to begin with and to follow: the autoencoder's encoder, and what ControlNets make of a picture once.
     pub encode: Duration,
     /// Tokenizer and text encoder.
     pub text: Duration,

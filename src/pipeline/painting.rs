@@ -88,7 +88,7 @@ impl Painter<'_> {
         if request.image.is_some() {
             pipeline.open_encoder(self.cancel)?;
         }
-        pipeline.open_adapters(request, self.cancel)?;
+        pipeline.open_adapters(request, &job.latents, self.cancel)?;
         let sizes = pipeline.sizes(&job.latents, &prompts, request);
         pipeline.check_size(&job.latents, &sizes)?;
         pipeline.settle(&job.latents, &sizes);
@@ -116,7 +116,7 @@ impl Painter<'_> {
         Ok(Conditions {
             rows,
             common,
-            hints: self.hints(request, job),
+            hints: self.hints(request, job)?,
             source,
         })
     }

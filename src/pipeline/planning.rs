@@ -65,7 +65,7 @@ impl Pipeline {
             if request.image.is_some() {
                 self.open_encoder(&cancel)?;
             }
-            self.open_adapters(request, &cancel)?;
+            self.open_adapters(request, &latents, &cancel)?;
             let prompts = self.prompts(request, second_pass, &mut Vec::new())?;
             let sizes = self.sizes(&latents, &prompts, request);
             self.settle(&latents, &sizes);
@@ -245,16 +245,29 @@ impl Pipeline {
         let denoiser = self.denoiser.step();
         let names = self.denoiser.residuals().iter().map(|(_, name)| &**name);
         let names: Vec<&str> = names.collect();
-        // What ControlNets give is kept until the denoiser has it.
+        let controlnets = self.controlnets.iter().take(sizes.controls);
+        let embeddings = controlnets.clone().map(ControlNet::embedding_bytes);
+        let embeddings: usize = embeddings.sum();
+        // What ControlNets give for a row is kept until the denoiser has it; what runs has what belongs to its own rows among its
+        // inputs or outputs, but for what another ControlNet gave before.
         let residuals = match sizes.controls {
             0 => 0,
-            _ => denoiser.bytes_of(&extents, &names) * sizes.rows,
+            _ => denoiser.bytes_of(&extents, &names),
         };
-        let controlnets = self.controlnets.iter().take(sizes.controls);
+        let rows = sizes.rows;
+        let kept = move |rows: usize| embeddings.saturating_add(residuals.saturating_mul(rows));
         let mut phase: Phase<'a, Error> = controlnets
-            .map(|network| network.step().alternatives(workers, extents, sizes.rows, 0))
+            .enumerate()
+            .map(|(number, network)| {
+                let beside = move |at_once| match number {
+                    0 => kept(rows.saturating_sub(at_once)),
+                    _ => kept(rows),
+                };
+                network.alternatives(workers, extents, rows, beside)
+            })
             .collect();
-        phase.push(denoiser.alternatives(workers, extents, sizes.rows, residuals));
+        let beside = move |at_once| kept(rows.saturating_sub(at_once));
+        phase.push(denoiser.alternatives(workers, extents, rows, beside));
         phase
     }
 

@@ -142,7 +142,7 @@ impl Painter<'_> {
         if let Some(component) = encoder.map(|encoder| encoder.network().component().clone()) {
             self.pipeline.leave(&component, &mut self.warnings);
         }
-        self.timings.encode = clock.elapsed();
+        self.timings.encode += clock.elapsed();
         Ok(Some(Source {
             picture,
             clean,

@@ -12,11 +12,13 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tract_onnx::pb::ModelProto;
 
+use super::part::Part;
 use crate::files::{holds_only_ours, only_ours, open_file};
 
-/// The cache file of a network (`MODEL/COMPONENT/model.onnx`) in the folder of caches: a folder for each model, known by where
-/// it is, so that a model that was exchanged takes the place of the old one.
-pub(super) fn path(folder: &Path, network: &Path, isa: Isa) -> PathBuf {
+/// The cache file of a part of a network (`MODEL/COMPONENT/model.onnx`) in the folder of caches: a folder for each model, known by where
+/// it is, so that a model that was exchanged takes the place of the old one. What runs after the part that is small shares its file with
+/// the whole network, whose weights do for both.
+pub(super) fn path(folder: &Path, network: &Path, part: &Part, isa: Isa) -> PathBuf {
     let component = network.parent().unwrap_or(network);
     let component = fs::canonicalize(component).unwrap_or_else(|_| component.to_owned());
     let model = component.parent().unwrap_or(&component);
@@ -25,9 +27,13 @@ pub(super) fn path(folder: &Path, network: &Path, isa: Isa) -> PathBuf {
         name.to_string_lossy().into_owned()
     };
     let place = hex(&Sha256::digest(model.as_os_str().as_encoded_bytes())[..4]);
+    let once = match part {
+        Part::Before(_) => "-once",
+        Part::Whole | Part::After(_) => "",
+    };
     folder
         .join(format!("{}-{place}", name(model)))
-        .join(format!("{}.{isa}.pack", name(&component)))
+        .join(format!("{}{once}.{isa}.pack", name(&component)))
 }
 
 /// Why another user could have written the cache at `path`, or could put another in its place: in the folder of caches or in the

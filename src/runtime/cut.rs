@@ -466,7 +466,7 @@ impl Section {
 }
 
 /// An input of a network.
-fn named(name: String, element: DataType) -> ValueInfoProto {
+pub(super) fn named(name: String, element: DataType) -> ValueInfoProto {
     let tensor = type_proto::Tensor {
         elem_type: element as i32,
         shape: None, // when it is built

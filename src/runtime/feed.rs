@@ -1,8 +1,6 @@
 //! From named tensors to what a network declares.
 
-use std::borrow::Borrow;
-
-use tract_core::prelude::{Tensor, TractError};
+use tract_core::prelude::{Datum as _, Tensor, TractError};
 
 use super::{InputSpec, Network, RuntimeError, Wanted};
 use crate::inputs::{Dim, Extents, Inputs, Offer, Rows};
@@ -113,40 +111,47 @@ impl Feed {
     }
 
     /// Tensors of these `shapes`, for all inputs that are [told](Wanted::is_told): each row is told what is `common` and what is its
-    /// own. A batch that the rows do not fill repeats the last.
-    pub(crate) fn tensors<R: Borrow<Inputs>>(
+    /// own. A batch that the rows do not fill repeats the last. What rows have for themselves may be large, and is taken out of them
+    /// one by one.
+    pub(crate) fn tensors(
         &self,
         network: &Network,
         shapes: &[Vec<usize>],
         wanted: &Wanted,
-        common: &Inputs,
-        rows: &[R],
+        common: &[&Inputs],
+        mut rows: Vec<Inputs>,
     ) -> Result<Vec<Tensor>, RuntimeError> {
         let tensor = |((input, offer), shape): ((&InputSpec, &Offer), &Vec<usize>)| {
-            let before = input.dims.len() - offer.dims.len();
-            let batch = if before == 1 { shape[0] } else { 1 };
-            let mut data = Vec::with_capacity(shape.iter().product());
-            for row in 0..batch {
-                let own = rows.get(row).or(rows.last()).map(Borrow::borrow);
-                let told = common.get(&input.name);
-                let told = told.or_else(|| own?.get(&input.name));
+            let axes = &shape[input.dims.len() - offer.dims.len()..];
+            let failed = |error: TractError| network.error(error.to_string());
+            let mut tensor = Tensor::zero::<f32>(shape).map_err(failed)?;
+            let mut all = tensor.try_as_plain_ram_mut().map_err(failed)?;
+            let all = all.as_slice_mut::<f32>().map_err(failed)?;
+            let each = axes.iter().product::<usize>().max(1);
+            for (row, values) in all.chunks_mut(each).enumerate() {
+                let mut told = common.iter().filter_map(|told| told.get(&input.name));
+                let own = rows.get(row).or(rows.last());
+                let told = told.next().or_else(|| own?.get(&input.name));
                 let told = told.ok_or_else(|| {
                     network.error(format!(
                         "asks for input `{}`, which this picture does not have",
                         input.name
                     ))
                 })?;
-                if told.dims != shape[before..] {
+                if told.dims != axes {
                     return Err(network.error(format!(
-                        "input `{}` is {:?} here, this picture has {:?}: the model's parts do not belong together",
-                        input.name, &shape[before..], told.dims
+                        "input `{}` is {axes:?} here, this picture has {:?}: the model's parts do not belong together",
+                        input.name, told.dims
                     )));
                 }
-                data.extend_from_slice(&told.data);
+                values.copy_from_slice(&told.data);
             }
-            Tensor::from_shape(shape, &data)
-                .and_then(|tensor| Ok(tensor.cast_to_dt(input.element)?.into_owned()))
-                .map_err(|error: TractError| network.error(error.to_string()))
+            rows.iter_mut().for_each(|row| row.remove(&input.name));
+            if input.element == f32::datum_type() {
+                return Ok(tensor);
+            }
+            let cast = tensor.cast_to_dt(input.element);
+            Ok(cast.map_err(failed)?.into_owned())
         };
         let told = self.pairs(network).zip(shapes);
         let told = told.filter(|((input, _), _)| wanted.is_told(&input.name));

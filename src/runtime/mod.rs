@@ -16,6 +16,7 @@ mod lazy;
 mod ops;
 mod order;
 mod packing;
+mod part;
 mod passes;
 mod prepared;
 mod profile;
@@ -44,6 +45,7 @@ pub(crate) use lazy::LazyNetwork;
 use ops::scratch::ScratchCache;
 pub(crate) use ops::scratch::make_room_within;
 pub(crate) use packing::{Residency, Sizes, look_into};
+use part::Part;
 pub(crate) use passes::element_type;
 pub(crate) use prepared::{Needs, Prepared};
 use prepared::{Place, Source};
@@ -113,13 +115,14 @@ pub(crate) struct OutputSpec {
     pub(crate) rank: Option<usize>,
 }
 
-/// One ONNX file.
+/// One ONNX file, or a part of it.
 #[derive(Debug)]
 pub(crate) struct Network {
     component: Component,
     path: PathBuf,
     inputs: Vec<InputSpec>,
     outputs: Vec<OutputSpec>,
+    part: Part,
 }
 
 /// A network built for concrete shapes.
@@ -171,7 +174,36 @@ impl Network {
             path,
             inputs,
             outputs,
+            part: Part::Whole,
         })
+    }
+
+    /// What the input of this name makes alone, and all the rest of the network. The value that crosses, of one output of the first, is
+    /// the input of that name in the second: with any axes behind that of the batch.
+    pub(crate) fn split(self, name: &str) -> (Self, Self) {
+        let (component, path) = (self.component.clone(), self.path.clone());
+        let own = self.inputs.iter().filter(|input| input.name == name);
+        let before = Self {
+            inputs: own.cloned().collect(),
+            outputs: Vec::new(),
+            part: Part::Before(name.to_owned()),
+            component,
+            path,
+        };
+        let told = |input: InputSpec| match input.name == name {
+            true => InputSpec {
+                element: f32::datum_type(),
+                dims: input.dims.iter().take(1).copied().collect(),
+                ..input
+            },
+            false => input,
+        };
+        let after = Self {
+            inputs: self.inputs.into_iter().map(told).collect(),
+            part: Part::After(name.to_owned()),
+            ..self
+        };
+        (before, after)
     }
 
     pub(crate) fn component(&self) -> &Component {
@@ -236,7 +268,7 @@ impl Network {
         let proto = parse(&self.path)?;
         let mut distrust = None;
         let cache = workers.cache().and_then(|folder| {
-            let path = cache::path(folder, &self.path, isa);
+            let path = cache::path(folder, &self.path, &self.part, isa);
             distrust = cache::distrust(folder, &path);
             if distrust.is_some() {
                 return None;
@@ -255,6 +287,7 @@ impl Network {
             inputs: elements.collect(),
             known: known.collect(),
             wanted: wanted.clone(),
+            part: self.part.clone(),
             pixels16: match precision {
                 Precision::Activations8 => None,
                 Precision::Activations16 { scale } => Some(pixels16(&shapes[0]) / (scale * scale)),
@@ -348,7 +381,8 @@ impl Network {
         inputs: impl Iterator<Item = (&'a InputSpec, &'a Vec<usize>)>,
     ) -> Result<(), RuntimeError> {
         for (input, shape) in inputs {
-            let fits = input.dims.len() == shape.len()
+            // Of what crosses between parts of a network only the first axis is known.
+            let fits = (input.dims.len() == shape.len() || self.crosses(&input.name))
                 && input
                     .dims
                     .iter()
@@ -363,6 +397,11 @@ impl Network {
             }
         }
         Ok(())
+    }
+
+    /// Whether the input of this name is what another part of the network makes.
+    fn crosses(&self, name: &str) -> bool {
+        matches!(&self.part, Part::After(input) if input == name)
     }
 
     /// How often `DIR/COMPONENT/model.onnx` makes images larger.
@@ -449,6 +488,7 @@ pub(super) struct Aim {
     /// Those that are constants, with their types and shapes.
     pub(super) known: Vec<(KnownInput, DatumType, Vec<usize>)>,
     pub(super) wanted: Wanted,
+    pub(super) part: Part,
     /// See [`fusion::run`].
     pub(super) pixels16: Option<usize>,
     pub(super) limits: gate::Limits,

@@ -110,6 +110,14 @@ impl Prepared {
         decoded.map_err(|error| self.error(error))
     }
 
+    /// The shape of its first output.
+    pub(crate) fn output_shape(&self) -> Result<Vec<usize>, RuntimeError> {
+        let fact = self.model.model().output_fact(0);
+        let fact = fact.map_err(|error| self.error(chain(&error)))?;
+        let shape = fact.shape.as_concrete().map(<[usize]>::to_vec);
+        shape.ok_or_else(|| self.error("has an output whose shape is not known"))
+    }
+
     /// Another network of the same weights, or a part of this one.
     pub(super) fn part(&self, model: Arc<TypedRunnableModel>) -> Self {
         Self {
@@ -290,6 +298,7 @@ pub(super) fn import(mut proto: ModelProto, aim: &Aim) -> Result<Arc<TypedRunnab
     if let (Some(output), layers @ 1..) = (aim.wanted.outputs.first(), aim.wanted.skip_layers) {
         skip_layers::skip(&mut proto, output, layers)?;
     }
+    aim.part.leave(&mut proto);
     absent::leave_out(&mut proto, &aim.wanted.absent)?;
     known::settle(&mut proto, &aim.known)?;
     let known = gate::check_shapes(&proto, &aim.inputs, aim.limits)?;

@@ -6,7 +6,7 @@ use tract_core::prelude::{Datum as _, IntoTensor as _, Tensor, tract_ndarray};
 use super::cut::{self, Cut, Section, Value};
 use super::prepared::import;
 use super::{
-    Aim, Needs, Plan, Prepared, Residency, RuntimeError, Wanted, Workers, chain, pixels16,
+    Aim, Needs, Part, Plan, Prepared, Residency, RuntimeError, Wanted, Workers, chain, pixels16,
 };
 
 /// A network whose tiles are to go through it section by section.
@@ -38,6 +38,7 @@ impl Sections {
                 absent: Vec::new(),
                 known: Vec::new(),
             },
+            part: Part::Whole,
             pixels16: Some(pixels16(shape)),
             limits: whole.limits,
         };
@@ -86,6 +87,7 @@ impl Sections {
             known: Vec::new(),
             inputs: vec![(f32::datum_type(), vec![1, height, width, last.channels])],
             wanted: Wanted::default(),
+            part: Part::Whole,
             pixels16: Some(pixels16(&[1, 1, height, width])),
             limits: self.whole.limits,
         };
@@ -137,6 +139,7 @@ impl Sections {
             known: Vec::new(),
             inputs: values.chain(moments).collect(),
             wanted: Wanted::default(),
+            part: Part::Whole,
             pixels16: Some(pixels16),
             limits: self.whole.limits,
         };

@@ -7,16 +7,24 @@
 //! |---|---|
 //! | `down_block_res_sample_0` … | `down_block_additional_residual_0` … |
 //! | `mid_block_res_sample` | `mid_block_additional_residual` |
+//!
+//! Convolutions bring the picture to the size of the latents before it meets them. What they make of it, its *embedding*, is the same in all
+//! passes and for all rows, and is computed once, by a part of the network that is there for no longer than that.
 
 use std::path::Path;
 
-use super::step_network::{StepNetwork, model_file};
+use easel_kernels::heap;
+
+use super::step_network::{MOST_ROWS, StepNetwork, model_file};
 use crate::component::Component;
 use crate::inputs::{Dim, Extents, Inputs, Offer, Rows};
-use crate::runtime::{Network, RuntimeError, Workers, values};
+use crate::memory::Alternatives;
+use crate::runtime::{
+    Feed, Needs, Network, Precision, Prepared, Residency, RuntimeError, Wanted, Workers, values,
+};
 use crate::watched::CancelToken;
 
-/// The picture, `[3, height, width]` in [0, 1].
+/// The picture, `[3, height, width]` in [0, 1]; its embedding in what runs in every step.
 pub(crate) const HINT: &str = "controlnet_cond";
 /// What outputs are multiplied with in the file; easel does it itself.
 pub(crate) const SCALE: &str = "conditioning_scale";
@@ -105,9 +113,23 @@ impl Strength {
 }
 
 pub(crate) struct ControlNet {
+    /// From the picture to its embedding.
+    embedding: Network,
+    embedding_feed: Feed,
+    /// From the embedding and what the denoiser is told to the residuals.
     step: StepNetwork,
     /// What the outputs are, in order.
     places: Vec<Place>,
+    fitted: Option<Fitted>,
+}
+
+/// What the size of the picture makes of the embedding.
+struct Fitted {
+    extents: Extents,
+    /// All axes but that of the batch.
+    dims: Vec<usize>,
+    /// Bytes of all that is there at the fullest moment while it is computed.
+    peak: usize,
 }
 
 impl ControlNet {
@@ -125,18 +147,119 @@ impl ControlNet {
     ) -> Result<Self, RuntimeError> {
         let network = Network::open_file(model_file(dir, component), component, cancel)?;
         let mut offers = offers.to_vec();
-        let picture = &[Dim::Exactly(3), Dim::PixelHeight, Dim::PixelWidth];
-        offers.push(Offer::each(HINT, picture));
+        // What axes the embedding has behind that of the batch, the size of the picture says.
+        offers.push(Offer::each(HINT, &[]));
         offers.push(Offer::shared(SCALE, &[]));
         let names = network.outputs().iter().map(|output| output.name.as_str());
         let (places, outputs): (Vec<Place>, Vec<String>) = places(names).into_iter().unzip();
         if places.is_empty() {
             return Err(network.refusal("gives no residuals: it is no ControlNet"));
         }
+        let (embedding, rest) = network.split(HINT);
+        let picture = &[Dim::Exactly(3), Dim::PixelHeight, Dim::PixelWidth];
         Ok(Self {
-            step: StepNetwork::of(network, &offers, &[HINT], outputs)?,
+            step: StepNetwork::of(rest, &offers, &[HINT], outputs)?,
+            embedding_feed: Feed::of(&embedding, &[Offer::each(HINT, picture)], MOST_ROWS)?,
+            embedding,
             places,
+            fitted: None,
         })
+    }
+
+    /// From now on it is for pictures of this extent.
+    pub(crate) fn fit(&mut self, workers: &Workers, extents: &Extents) -> Result<(), RuntimeError> {
+        let is_same = |fitted: &Fitted| fitted.extents == *extents;
+        if self.fitted.as_ref().is_some_and(is_same) {
+            return Ok(());
+        }
+        let (embedding, _) = self.prepare_embedding(workers, extents)?;
+        let dims = embedding.output_shape()?[1..].to_vec();
+        let Needs {
+            graph,
+            sizes,
+            activations,
+        } = embedding.needs()?;
+        let largest = activations.into_iter().max().unwrap_or(0);
+        self.step.reshape(HINT, dims.clone());
+        self.fitted = Some(Fitted {
+            extents: *extents,
+            dims,
+            peak: [graph, sizes.columns, sizes.panels, largest]
+                .into_iter()
+                .fold(0, usize::saturating_add),
+        });
+        Ok(())
+    }
+
+    /// The part of the network that makes the embedding, and the shapes of its inputs.
+    fn prepare_embedding(
+        &self,
+        workers: &Workers,
+        extents: &Extents,
+    ) -> Result<(Prepared, Vec<Vec<usize>>), RuntimeError> {
+        let network = &self.embedding;
+        let shapes = self.embedding_feed.shapes(network, extents, 1)?;
+        let (wanted, precision) = (Wanted::default(), Precision::Activations8);
+        let prepared = network.prepare(workers, &shapes, &wanted, precision)?;
+        Ok((prepared, shapes))
+    }
+
+    /// What [`add`](Self::add) is told of a picture, `planes` of the [fitted](Self::fit) size, in every pass; with a warning if there is one.
+    pub(crate) fn embed(
+        &self,
+        workers: &Workers,
+        extents: &Extents,
+        planes: Vec<f32>,
+    ) -> Result<(Inputs, Option<String>), RuntimeError> {
+        let (prepared, shapes) = self.prepare_embedding(workers, extents)?;
+        let told = Inputs::default().with(HINT, &shapes[0][1..], planes);
+        let inputs = self.embedding_feed.tensors(
+            &self.embedding,
+            &shapes,
+            &Wanted::default(),
+            &[&told],
+            Vec::new(),
+        )?;
+        drop(told);
+        let limit = self.step.network().limit();
+        let (plan, warning) = prepared.load(workers, Residency::Whole, limit)?;
+        let output = plan.run(workers, inputs)?;
+        drop(plan);
+        heap::trim();
+        let dims = &output.shape()[1..];
+        let one = values(&output)[..dims.iter().product()].to_vec();
+        let told = Inputs::default()
+            .with(HINT, dims, one)
+            .with(SCALE, &[], vec![1.0]);
+        Ok((told, warning))
+    }
+
+    /// As [`StepNetwork::alternatives`], of which the picture's embedding is a part.
+    pub(crate) fn alternatives<'a, E: From<RuntimeError> + 'a>(
+        &'a self,
+        workers: &'a Workers,
+        extents: Extents,
+        rows: usize,
+        beside: impl Fn(usize) -> usize + 'a,
+    ) -> Alternatives<'a, E> {
+        let mut steps = self.step.alternatives(workers, extents, rows, beside);
+        let peak = self.fitted.as_ref().map_or(0, |fitted| fitted.peak);
+        Alternatives {
+            component: steps.component.clone(),
+            number: Box::new(move |number| {
+                let mut alternative = (steps.number)(number)?;
+                if let Some(alternative) = &mut alternative {
+                    alternative.needs.activations.insert(0, peak);
+                }
+                Ok(alternative)
+            }),
+        }
+    }
+
+    /// Bytes of an embedding.
+    pub(crate) fn embedding_bytes(&self) -> usize {
+        let dims = self.fitted.as_ref().map(|fitted| &fitted.dims);
+        dims.map_or(0, |dims| dims.iter().product::<usize>() * size_of::<f32>())
     }
 
     /// The network, for those who plan and feed it.
@@ -150,12 +273,13 @@ impl ControlNet {
     }
 
     /// Adds what the network gives for `rows`, of which there are 1 to [`batch`](StepNetwork::batch), to what the denoiser is told for
-    /// each of them in `sums`, under its own names for the `residuals`.
+    /// each of them in `sums`, under its own names for the `residuals`. `common`: what all rows are told, of the picture what
+    /// [`embed`](Self::embed) gave.
     pub(crate) fn add(
         &mut self,
         workers: &Workers,
         extents: &Extents,
-        common: &Inputs,
+        common: &[&Inputs],
         rows: Vec<Inputs>,
         strength: Strength,
         (residuals, sums): (&[(Place, String)], &mut [Inputs]),

@@ -59,7 +59,7 @@ impl Denoiser {
         &mut self,
         workers: &Workers,
         extents: &Extents,
-        common: &Inputs,
+        common: &[&Inputs],
         rows: Vec<Inputs>,
         read: impl Fn(&[f32], &[usize]) -> Option<Vec<f32>>,
     ) -> Result<Vec<Vec<f32>>, RuntimeError> {

@@ -16,6 +16,8 @@ pub(super) const MOST_ROWS: usize = 2;
 pub(crate) struct StepNetwork {
     network: LazyNetwork,
     feed: Feed,
+    /// An input whose axes behind the batch no file declares, and these.
+    told: Option<(&'static str, Vec<usize>)>,
 }
 
 impl StepNetwork {
@@ -35,6 +37,7 @@ impl StepNetwork {
         Ok(Self {
             network: LazyNetwork::new(network, outputs, Precision::Activations8),
             feed,
+            told: None,
         })
     }
 
@@ -87,6 +90,11 @@ impl StepNetwork {
         self.network.want(wanted);
     }
 
+    /// From now on the input of this name has these axes behind that of the batch.
+    pub(crate) fn reshape(&mut self, name: &'static str, dims: Vec<usize>) {
+        self.told = Some((name, dims));
+    }
+
     /// What the network needs for a picture of this extent and so many rows a pass.
     pub(crate) fn needs(
         &self,
@@ -98,13 +106,13 @@ impl StepNetwork {
     }
 
     /// The ways in which so many rows can be computed: at once, or, with fewer tensors in memory, one after the other. `beside`: bytes
-    /// that are there beside the network.
+    /// of tensors that are there beside those of the network, of the rows that a pass takes.
     pub(crate) fn alternatives<'a, E: From<RuntimeError> + 'a>(
         &'a self,
         workers: &'a Workers,
         extents: Extents,
         rows: usize,
-        beside: usize,
+        beside: impl Fn(usize) -> usize + 'a,
     ) -> Alternatives<'a, E> {
         let fixed = self.feed.batch().is_some();
         let number = move |number: usize| {
@@ -116,7 +124,10 @@ impl StepNetwork {
                 _ => return Ok(None),
             };
             let mut needs = self.needs(workers, &extents, rows)?;
-            needs.graph += beside;
+            let beside = beside(rows);
+            for bytes in &mut needs.activations {
+                *bytes = bytes.saturating_add(beside);
+            }
             Ok(Some(Alternative::plain(needs, passes)))
         };
         Alternatives {
@@ -147,7 +158,13 @@ impl StepNetwork {
                 extents.tokens
             )));
         }
-        self.feed.shapes(network, extents, rows)
+        let mut shapes = self.feed.shapes(network, extents, rows)?;
+        if let Some((name, dims)) = &self.told {
+            let inputs = network.inputs().iter().zip(&mut shapes);
+            let named = inputs.filter(|(input, _)| input.name == *name);
+            named.for_each(|(_, shape)| shape.extend(dims));
+        }
+        Ok(shapes)
     }
 
     /// The axes of an input but the batch's.
@@ -182,7 +199,7 @@ impl StepNetwork {
         &mut self,
         workers: &Workers,
         extents: &Extents,
-        common: &Inputs,
+        common: &[&Inputs],
         rows: Vec<Inputs>,
     ) -> Result<(Vec<Tensor>, usize), RuntimeError> {
         debug_assert!((1..=self.batch()).contains(&rows.len()));
@@ -190,9 +207,7 @@ impl StepNetwork {
         let batch = self.feed.batch().unwrap_or(rows.len());
         let wanted = self.network.wanted();
         let network = self.network.network();
-        let inputs = self.feed.tensors(network, &shapes, wanted, common, &rows)?;
-        // They may be large, and the network has them now.
-        drop(rows);
+        let inputs = self.feed.tensors(network, &shapes, wanted, common, rows)?;
         let plan = self.network.load(workers, &shapes)?;
         Ok((plan.run_all(workers, inputs)?, batch))
     }

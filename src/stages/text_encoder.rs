@@ -261,7 +261,7 @@ impl TextEncoder {
         let network = self.network.network();
         let inputs = self
             .feed
-            .tensors(network, &shapes, wanted, &common, &rows)?;
+            .tensors(network, &shapes, wanted, &[&common], rows)?;
         let plan = self.network.load(workers, &shapes)?;
         let outputs = plan.run_all(workers, inputs)?;
         self.read(&outputs, chunks)

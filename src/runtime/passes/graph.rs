@@ -325,7 +325,7 @@ pub(in crate::runtime) fn check(graph: &GraphProto) -> Result<(), String> {
 }
 
 /// Calls `found` with each value that the node reads, also inside its branches and loops.
-fn each_read<'n>(node: &'n NodeProto, found: &mut dyn FnMut(&'n str)) {
+pub(in crate::runtime) fn each_read<'n>(node: &'n NodeProto, found: &mut dyn FnMut(&'n str)) {
     let inputs = node.input.iter().filter(|name| !name.is_empty());
     inputs.for_each(|name| found(name));
     for attribute in &node.attribute {

@@ -101,7 +101,7 @@ fn predictions_are_onnx_runtimes() {
             let found = denoiser.predict(
                 &workers,
                 &extents,
-                &step,
+                &[&step],
                 texts.iter().map(|text| (*text).clone()).collect(),
                 plain,
             );
@@ -133,7 +133,7 @@ fn streamed_weights_give_the_same_bits() {
     let mut workers = Workers::new(2);
     let (sample, text) = (array("sample"), text(0));
     let (extents, step) = step(&sample);
-    let whole = open("int8").predict(&workers, &extents, &step, vec![text.clone()], plain);
+    let whole = open("int8").predict(&workers, &extents, &[&step], vec![text.clone()], plain);
     workers.keep_in(Some(cache.path().to_owned()));
     let mut lean = open("int8");
     let residency = Residency::Streamed {
@@ -141,7 +141,7 @@ fn streamed_weights_give_the_same_bits() {
         ahead: 2 * CHUNK,
     };
     lean.step_mut().network_mut().set_memory(residency, None);
-    let streamed = lean.predict(&workers, &extents, &step, vec![text], plain);
+    let streamed = lean.predict(&workers, &extents, &[&step], vec![text], plain);
     assert_eq!(streamed.expect("it predicts"), whole.expect("it predicts"));
     assert!(workers.bytes_read() > 0);
 }
