@@ -122,6 +122,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "tiny-three-level": replace(_TINY, unet=dict(_THREE_LEVELS, layers_per_block=2)),
     "tiny-sdxl": _TINY_XL,
     "tiny-sdxl-turbo": replace(_TINY_XL, scheduler=_ANCESTRAL_TURBO),
+    "tiny-sdxl-inpaint": replace(_TINY_XL, unet=dict(_UNET_XL_TINY, in_channels=9), pipeline="StableDiffusionXLInpaintPipeline"),
     "tiny-ssd1b": replace(_TINY_XL, unet=dict(
         _UNET_XL_TINY, **_ONE_BLOCK_MIDDLE, transformer_layers_per_block=(1, 2, 2),
         reverse_transformer_layers_per_block=((2, 3), (2, 1), 1))),

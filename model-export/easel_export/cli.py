@@ -19,7 +19,7 @@ RANDOM_KINDS = (
     "sd15", "sd21", "sd-turbo", "lcm", "sdxl", "sdxl-turbo", "ssd1b", "vega",
     "tiny", "tiny-sd21", "tiny-taesd", "tiny-turbo", "tiny-lcm", "tiny-inpaint", "tiny-pix2pix",
     "tiny-sdxs", "tiny-bksdm", "tiny-one-level", "tiny-three-level",
-    "tiny-sdxl", "tiny-sdxl-turbo", "tiny-ssd1b",
+    "tiny-sdxl", "tiny-sdxl-turbo", "tiny-sdxl-inpaint", "tiny-ssd1b",
 )
 
 

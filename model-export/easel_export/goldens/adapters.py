@@ -13,7 +13,8 @@ a hint or a picture is the plain one.
 
 `control` has a hint for each ControlNet, the first alone where it has one: its picture, a file beside `families.json`, which diffusers
 scales to the size that is painted; and `scale`, `start` and `end` as diffusers means them. `ip_image` is a file beside it, too, and
-`ip_scale` the weight of what the picture says beside the text.
+`ip_scale` the weight of what the picture says beside the text. `image`, `mask` and `strength` are `pictures_in.py`'s: a ControlNet counts in a
+share of the steps that are run.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from easel_export import controlnet, image_encoder, ip_adapter, random_adapters
-from easel_export.goldens import families
+from easel_export.goldens import families, pictures_in
 from easel_export.goldens.families import NEGATIVE, Case, Hint
+from easel_export.goldens.pictures_in import MASK, SOURCE
 
 # What a kind's checkpoint is made from.
 BASE = {"tiny-control": "tiny", "tiny-sdxl-control": "tiny-sdxl",
@@ -61,6 +63,11 @@ def cases() -> list[Case]:
         Case("tiny-control", "no-hint", **guided),
         Case("tiny-control", "euler", **guided, **one(), scheduler="euler"),
         Case("tiny-control", "odd-size", **guided, **one(), latent=(7, 11)),
+        Case("tiny-control", "img2img", **guided, **one(), image=SOURCE, strength=0.6),
+        Case("tiny-control", "img2img-two-in-turn", **guided, **in_turn, image=SOURCE, strength=0.8),
+        Case("tiny-control", "inpaint", **guided, **one(), image=SOURCE, mask=MASK, strength=1.0),
+        Case("tiny-control", "inpaint-faint", **one(), image=SOURCE, mask=MASK, strength=0.6, control_guess=True),
+        Case("tiny-sdxl-control", "img2img", **guided, **two, image=SOURCE, strength=0.6),
         Case("tiny-sdxl-control", "one", **guided, **one()),
         Case("tiny-sdxl-control", "two", **two),
         Case("tiny-sdxl-control", "guess", **guided, **two, control_guess=True),
@@ -84,6 +91,9 @@ APART = [
     ("tiny-control", "guess-unguided", "unguided"),
     ("tiny-control", "guess", "no-hint"),
     ("tiny-control", "middle-steps", "no-hint"),
+    ("tiny-control", "img2img", "one"),
+    ("tiny-control", "inpaint", "one"),
+    ("tiny-control", "inpaint", "inpaint-faint"),
     *(("tiny-sdxl-control", "one", other) for other in ("two", "guess", "unguided", "no-hint")),
     *((kind, "picture", other) for kind in PICTURED for other in ("half", "unguided", "no-picture")),
 ]
@@ -141,11 +151,14 @@ def paint(plain: Any, checkpoint: Path, pictures: dict[str, Image.Image], case: 
         return values if several else values[0]
 
     height, width = (side * pipeline.vae_scale_factor for side in case.latent)
-    return families.paint(
-        pipeline, case, height=height, width=width, image=told([pictures[hint.image] for hint in case.control]),
-        controlnet_conditioning_scale=told([hint.scale for hint in case.control]),
+    hints = told([pictures[hint.image] for hint in case.control])
+    options = dict(
+        height=height, width=width, controlnet_conditioning_scale=told([hint.scale for hint in case.control]),
         control_guidance_start=[hint.start for hint in case.control], control_guidance_end=[hint.end for hint in case.control],
         guess_mode=case.control_guess)
+    if case.image:
+        return pictures_in.paint(pipeline, case, control_image=hints, **options)
+    return families.paint(pipeline, case, image=hints, **options)
 
 
 def all_pictures(kind: str, plain: Any, checkpoint: Path) -> Iterator[tuple[Case, np.ndarray, Image.Image]]:

@@ -34,6 +34,7 @@ from PIL import Image
 
 from easel_export.check import session
 from easel_export.goldens.noise import injected
+from easel_export.goldens.odd_schedulers import scheduler_class
 from easel_export.goldens.pictures import LATENT, PROMPT, STEPS, noise, relative_error
 from easel_export.goldens.schedulers import KINDS as SCHEDULERS
 
@@ -165,7 +166,8 @@ def scheduled(pipeline: Any, case: Case) -> Iterator[None]:
     stored = pipeline.scheduler
     if case.scheduler:
         name, override = SCHEDULERS[case.scheduler]
-        pipeline.scheduler = getattr(diffusers, name).from_config(stored.config, **override)
+        kind = scheduler_class(name, in_the_middle=case.strength is not None and case.strength < 1)
+        pipeline.scheduler = kind.from_config(stored.config, **override)
     try:
         yield
     finally:
