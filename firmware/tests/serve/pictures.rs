@@ -149,6 +149,102 @@ fn what_is_no_picture_is_refused_and_what_is_one_is_painted_from() {
     daemon.stop();
 }
 
+/// The picture of this job, as the history keeps it.
+fn painted(folder: &Path, id: &str) -> image::RgbImage {
+    let history = folder.join("history");
+    let end = format!("-{id}.png");
+    let name = names(&history)
+        .into_iter()
+        .find(|name| name.ends_with(&end));
+    let name = name.expect("it is in the history");
+    let picture = image::open(history.join(name)).expect("it is whole");
+    picture.into_rgb8()
+}
+
+#[test]
+fn models_with_adapters_paint_from_what_an_order_brings() {
+    let broker = Broker::open();
+    let responses = Ear::on(&broker, RESPONSE);
+    let asks = Dashboard::open(broker.port, &[]);
+    let data = |number| json!({"data": base64(&file(number, 64))});
+    for (name, orders) in [
+        (
+            "tiny-control/int8",
+            [
+                json!({}),
+                json!({"control": {"image": data(1)}}),
+                json!({"control": [
+                    {"image": data(1), "preprocessor": "canny", "scale": 0.5},
+                    {"image": {"history": "job-0"}, "end": "0.5"},
+                ]}),
+            ],
+        ),
+        (
+            "tiny-ip/int8",
+            [
+                json!({}),
+                json!({"ip_image": data(2)}),
+                json!({"ip_image": data(2), "ip_scale": 0.5}),
+            ],
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let daemon = start(&broker, folder.path(), name);
+        let mut pictures = Vec::new();
+        for (number, mut order) in orders.into_iter().enumerate() {
+            let id = format!("job-{number}");
+            order["prompt"] = "a cat".into();
+            (order["id"], order["steps"], order["seed"]) = (id.as_str().into(), 2.into(), 5.into());
+            asks.publish(PAINT, order.to_string());
+            let answer = end(&responses, &id);
+            assert_eq!(answer["status"], "done", "{name}: {answer}");
+            pictures.push(painted(folder.path(), &id).into_raw());
+        }
+        daemon.stop();
+        let different: BTreeSet<&Vec<u8>> = pictures.iter().collect();
+        assert_eq!(different.len(), pictures.len(), "{name}: one is not heeded");
+        assert!(names(&folder.path().join("queue/pictures")).is_empty());
+    }
+}
+
+#[test]
+fn a_playlist_varies_what_it_painted() {
+    let broker = Broker::open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let responses = Ear::on(&broker, RESPONSE);
+    let playlist = "[model]\nvary_strength = 0.5\n[kiosk]\nenabled = true\ninterval_s = 0\n\
+                    [[kiosk.playlists]]\nname = 'cats'\norder = 'sequential'\nsteps = 2\n\
+                    prompts = ['a cat', { vary = true }]\n";
+    let board = configuration(&broker) + playlist;
+    let daemon = Daemon::run(&board, folder.path(), |command| {
+        command.env("EASEL_MODEL", model("tiny/int8"));
+    });
+    let mut done = Vec::new();
+    while done.len() < 2 {
+        let answer = responses.next_json();
+        assert_ne!(answer["status"], "rejected", "{answer}");
+        if answer["status"] == "done" {
+            done.push(answer["id"].as_str().expect("it has one").to_owned());
+        }
+    }
+    daemon.stop();
+    let history = folder.path().join("history");
+    let record = |id: &str| -> Value {
+        let end = format!("-{id}.json");
+        let name = names(&history)
+            .into_iter()
+            .find(|name| name.ends_with(&end));
+        let text = std::fs::read(history.join(name.expect("a record"))).expect("it is there");
+        serde_json::from_slice(&text).expect("it is JSON")
+    };
+    let (first, varied) = (record(&done[0]), record(&done[1]));
+    assert!(first["pictures"].is_null(), "{first}");
+    assert_eq!(varied["pictures"]["image"]["history"], done[0], "{varied}");
+    assert_eq!(varied["pictures"]["strength"], 0.5);
+    assert_eq!(varied["prompt"], first["prompt"]);
+    assert_ne!(varied["seed"], first["seed"]);
+}
+
 /// `EASEL_PICTURE_KILLS=300` before a release; `EASEL_UNREST_SEED` has another course of it.
 #[test]
 fn no_job_with_a_picture_is_lost_however_often_the_board_is_killed() {
