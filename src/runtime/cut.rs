@@ -17,6 +17,11 @@
 //! An encoder is the same the other way round: its sections take the picture to its last down-sampling, and the rest, with the attention,
 //! runs over the whole.
 
+mod section;
+#[cfg(test)]
+mod tests;
+mod tiles;
+
 use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::{
@@ -24,8 +29,10 @@ use tract_onnx::pb::{
     tensor_proto::DataType, type_proto,
 };
 
-use super::ops::{CHANNELS_FIRST, CHANNELS_LAST};
-use super::passes::{int, ints};
+use super::ops::CHANNELS_LAST;
+use super::passes::int;
+pub(crate) use section::Section;
+use tiles::{factor, is_norm, number, stride};
 
 /// A network cut into a head, sections, and what is behind them.
 #[derive(Debug)]
@@ -51,22 +58,6 @@ pub(crate) struct Value {
     pub(crate) groups: Option<usize>,
     /// The last section that reads it.
     pub(crate) last: usize,
-}
-
-/// What all tiles go through before any goes further.
-#[derive(Debug)]
-pub(crate) struct Section {
-    pub(super) model: ModelProto,
-    /// Values that it reads, the network's first inputs.
-    pub(crate) inputs: Vec<usize>,
-    /// Values of which it reads the moments, the inputs behind those.
-    pub(crate) moments: Vec<usize>,
-    /// Values that it makes.
-    pub(crate) outputs: Vec<usize>,
-    /// The smallest scale of what it reads and makes: tiles begin and end on such pixels.
-    pub(crate) unit: usize,
-    /// How far its outputs see, in such pixels: so much at a tile's edges inside the picture is wrong.
-    pub(crate) reach: usize,
 }
 
 /// Cuts a network that the passes have been over. `None` if there is nothing to gain, as no norm stands behind an up-sampling or before
@@ -117,10 +108,6 @@ pub(super) fn cut(model: &ModelProto) -> Option<Cut> {
         values,
         rest,
     })
-}
-
-fn is_norm(node: &NodeProto) -> bool {
-    node.op_type == "EaselGroupNorm"
 }
 
 /// The nodes that an up-sampling comes before, in order.
@@ -312,159 +299,6 @@ fn values(
     found.last().is_some_and(is_picture).then_some(found)
 }
 
-/// An attribute that is one number.
-fn number(node: &NodeProto, name: &str) -> Option<usize> {
-    usize::try_from(*ints(node, name)?.first()?).ok()
-}
-
-/// How many pixels the node makes of how many, each way; `None` if it is not one that works on tiles.
-fn factor(node: &NodeProto) -> Option<(usize, usize)> {
-    match node.op_type.as_str() {
-        "EaselUpsample" => Some((number(node, "factor")?, 1)),
-        _ => padding(node).map(|_| (1, stride(node).unwrap_or(1))),
-    }
-}
-
-/// Pixels of a convolution's image for one that it makes, each way; `None` if it is none, or has two such numbers.
-fn stride(node: &NodeProto) -> Option<usize> {
-    match ints(node, "strides") {
-        Some(&[down, right]) if node.op_type == "EaselConv2d" && down == right && down > 0 => {
-            usize::try_from(down).ok()
-        }
-        _ => None,
-    }
-}
-
-/// How far the node sees; `None` if it is not one that works on tiles.
-fn padding(node: &NodeProto) -> Option<usize> {
-    match node.op_type.as_str() {
-        "EaselConv2d" => {
-            let list = |name: &str| -> Option<Vec<usize>> {
-                let numbers = ints(node, name)?.iter();
-                numbers.map(|n| usize::try_from(*n).ok()).collect()
-            };
-            let [kernel, dilations] = ["kernel", "dilations"].map(list);
-            let (kernel, dilations) = (kernel?, dilations?);
-            let reach = kernel.iter().zip(&dilations).map(|(k, d)| (k - 1) * d);
-            let reach: Vec<usize> = reach.collect();
-            let (&[down, right], &[top, left, bottom, end]) = (&reach[..], &list("pads")?[..])
-            else {
-                return None;
-            };
-            match stride(node)? {
-                1 => {
-                    let same = [down, right].map(|reach| reach / 2);
-                    let even = down % 2 == 0 && right % 2 == 0;
-                    let fits = [top, left] == same && [bottom, end] == same;
-                    (even && fits).then_some(down.max(right) / 2)
-                }
-                // As many windows as there are whole steps: the last may lack no more than a step.
-                stride => {
-                    let fits = |reach: usize, padding: usize| {
-                        (reach + 1).saturating_sub(stride) <= padding && padding <= reach
-                    };
-                    let fit = fits(down, top + bottom) && fits(right, left + end);
-                    fit.then_some(top.max(left).max(bottom).max(end))
-                }
-            }
-        }
-        // Channels come first again in the picture alone: `Section::new` sees to it.
-        "EaselUpsample" | "EaselGroupNorm" | "EaselActivation" | CHANNELS_FIRST | "Add" | "Sub"
-        | "Mul" | "Div" | "Sigmoid" | "Tanh" | "Relu" | "Clip" | "Cast" | "Identity" => Some(0),
-        _ => None,
-    }
-}
-
-impl Section {
-    /// Of these nodes with what they read beside constants.
-    fn new(
-        model: &ModelProto,
-        nodes: &[(&&NodeProto, &Vec<String>)],
-        values: &[Value],
-    ) -> Option<Self> {
-        let whole = model.graph.as_ref()?;
-        let made: HashSet<&str> = nodes
-            .iter()
-            .map(|(node, _)| node.output[0].as_str())
-            .collect();
-        let reads = |name: &str| {
-            nodes
-                .iter()
-                .any(|(_, reads)| reads.iter().any(|r| r == name))
-        };
-        let numbers = |is: &dyn Fn(&Value) -> bool| -> Vec<usize> {
-            let numbered = values.iter().enumerate();
-            numbered
-                .filter(|(_, value)| is(value))
-                .map(|(number, _)| number)
-                .collect()
-        };
-        let inputs = numbers(&|value| !made.contains(value.name.as_str()) && reads(&value.name));
-        let outputs = numbers(&|value| made.contains(value.name.as_str()));
-        let normed = |value: &Value| {
-            let mut norms = nodes.iter().filter(|(node, _)| is_norm(node));
-            norms.any(|(node, _)| node.input[0] == value.name)
-        };
-        let moments = numbers(&normed);
-        if moments.iter().any(|number| !inputs.contains(number)) {
-            return None;
-        }
-        let crossing = inputs.iter().chain(&outputs);
-        let unit = crossing.map(|number| values[*number].scale).min()?;
-        // How far each value sees, in its own pixels.
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        let mut graph = GraphProto::default();
-        for (node, reads) in nodes {
-            let before = reads
-                .iter()
-                .filter_map(|name| seen.get(name.as_str()))
-                .max();
-            let (larger, smaller) = factor(node)?;
-            let reach = (before.copied().unwrap_or(0) + padding(node)?) * larger;
-            let reach = reach.div_ceil(smaller);
-            seen.insert(&node.output[0], reach);
-            let picture = values
-                .last()
-                .is_some_and(|value| value.name == node.output[0]);
-            if node.op_type == CHANNELS_FIRST && !picture {
-                return None;
-            }
-            let mut node = NodeProto::clone(node);
-            if is_norm(&node) {
-                let moments = moments_of(&node.input[0]);
-                node.input.push(moments);
-            }
-            graph.node.push(node);
-        }
-        let reach = outputs.iter().map(|number| {
-            let value = &values[*number];
-            seen[value.name.as_str()].div_ceil(value.scale / unit)
-        });
-        let reach = reach.max()?;
-        let float = |name| named(name, DataType::Float);
-        let name = |number: &usize| values[*number].name.clone();
-        graph.input = inputs.iter().map(name).map(float).collect();
-        let moments_read = moments
-            .iter()
-            .map(|number| moments_of(&values[*number].name));
-        let moments_read = moments_read.map(|name| named(name, DataType::Double));
-        graph.input.extend(moments_read);
-        graph.output = outputs.iter().map(name).map(float).collect();
-        graph.initializer = read_by(whole, nodes.iter().map(|(node, _)| **node));
-        Some(Self {
-            model: ModelProto {
-                graph: Some(graph),
-                ..model_without_graph(model)
-            },
-            inputs,
-            moments,
-            outputs,
-            unit,
-            reach,
-        })
-    }
-}
-
 /// An input of a network.
 pub(super) fn named(name: String, element: DataType) -> ValueInfoProto {
     let tensor = type_proto::Tensor {
@@ -491,182 +325,10 @@ fn read_by<'n>(whole: &GraphProto, nodes: impl Iterator<Item = &'n NodeProto>) -
     read.cloned().collect()
 }
 
-/// The name of a value's moments.
-fn moments_of(value: &str) -> String {
-    format!("{value}/moments")
-}
-
 fn model_without_graph(model: &ModelProto) -> ModelProto {
     ModelProto {
         ir_version: model.ir_version,
         opset_import: model.opset_import.clone(),
         ..ModelProto::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tract_onnx::pb::{AttributeProto, TensorProto, attribute_proto::AttributeType};
-
-    use super::super::passes::node;
-    use super::*;
-
-    fn with(mut made: NodeProto, name: &str, numbers: &[i64]) -> NodeProto {
-        made.attribute.push(AttributeProto {
-            name: name.into(),
-            r#type: AttributeType::Ints as i32,
-            ints: numbers.to_vec(),
-            i: numbers[0],
-            ..AttributeProto::default()
-        });
-        made
-    }
-
-    fn conv(x: &str, y: &str, side: i64, [depth, columns]: [i64; 2]) -> NodeProto {
-        [
-            ("kernel", [side; 2].to_vec()),
-            ("strides", vec![1; 2]),
-            ("dilations", vec![1; 2]),
-            ("pads", vec![side / 2; 4]),
-            ("depth", vec![depth]),
-            ("columns", vec![columns]),
-        ]
-        .into_iter()
-        .fold(node("EaselConv2d", &[x], y), |made, (name, numbers)| {
-            with(made, name, &numbers)
-        })
-    }
-
-    fn norm(x: &str, y: &str) -> NodeProto {
-        with(
-            node("EaselGroupNorm", &[x, "scale", "shift"], y),
-            "groups",
-            &[2],
-        )
-    }
-
-    /// A head, and a residual block with fewer channels at twice the size.
-    fn nodes() -> Vec<NodeProto> {
-        vec![
-            conv("latents", "h", 3, [4, 8]),
-            with(node("EaselUpsample", &["h"], "up"), "factor", &[2]),
-            conv("up", "a", 3, [8, 8]),
-            norm("a", "a'"),
-            conv("a'", "b", 5, [8, 6]),
-            norm("b", "b'"),
-            conv("b'", "c", 3, [6, 6]),
-            conv("a", "beside", 1, [8, 6]),
-            node("Add", &["beside", "c"], "d"),
-            norm("d", "d'"),
-            conv("d'", "e", 3, [6, 3]),
-            node(CHANNELS_FIRST, &["e"], "picture"),
-        ]
-    }
-
-    fn network(nodes: Vec<NodeProto>) -> ModelProto {
-        let value = |name: &str| ValueInfoProto {
-            name: name.into(),
-            ..ValueInfoProto::default()
-        };
-        let constant = |name: &str| TensorProto {
-            name: name.into(),
-            ..TensorProto::default()
-        };
-        ModelProto {
-            graph: Some(GraphProto {
-                node: nodes,
-                input: vec![value("latents")],
-                output: vec![value("picture")],
-                initializer: ["scale", "shift"].map(constant).to_vec(),
-                ..GraphProto::default()
-            }),
-            ..ModelProto::default()
-        }
-    }
-
-    #[test]
-    fn a_section_ends_where_a_norm_begins_and_what_is_read_beside_it_waits_with_it() {
-        let cut = cut(&network(nodes())).expect("it can be cut");
-        assert_eq!(cut.head, "h");
-        let values = cut.values.iter().map(|value| {
-            let name = value.name.as_str();
-            (name, value.scale, value.channels, value.groups, value.last)
-        });
-        assert_eq!(
-            values.collect::<Vec<_>>(),
-            [
-                ("h", 1, 8, None, 0),
-                ("a", 2, 8, Some(2), 1),
-                ("b", 2, 6, Some(2), 2),
-                ("beside", 2, 6, None, 2),
-                ("d", 2, 6, Some(2), 3),
-                ("picture", 2, 3, None, usize::MAX),
-            ]
-        );
-        let sections = cut.sections.iter().map(|section| {
-            let graph = section.model.graph.as_ref().expect("it has one");
-            let made: Vec<_> = graph.node.iter().map(|n| n.output[0].as_str()).collect();
-            let numbers = (
-                &section.inputs[..],
-                &section.moments[..],
-                &section.outputs[..],
-            );
-            (made, numbers, (section.unit, section.reach))
-        });
-        let sections: Vec<_> = sections.collect();
-        assert_eq!(
-            sections,
-            [
-                (vec!["up", "a"], (&[0][..], &[][..], &[1][..]), (1, 1)),
-                (vec!["a'", "b", "beside"], (&[1], &[1], &[2, 3]), (2, 2)),
-                (vec!["b'", "c", "d"], (&[2, 3], &[2], &[4]), (2, 1)),
-                (vec!["d'", "e", "picture"], (&[4], &[4], &[5]), (2, 1)),
-            ]
-        );
-        let graph = cut.sections[1].model.graph.as_ref().expect("it has one");
-        assert_eq!(graph.node[0].input, ["a", "scale", "shift", "a/moments"]);
-        let inputs: Vec<_> = graph.input.iter().map(|input| &input.name[..]).collect();
-        assert_eq!(inputs, ["a", "a/moments"]);
-    }
-
-    #[test]
-    fn what_is_not_known_to_work_on_tiles_is_not_cut() {
-        let changed = |change: &dyn Fn(&mut Vec<NodeProto>)| {
-            let mut nodes = nodes();
-            change(&mut nodes);
-            cut(&network(nodes)).is_some()
-        };
-        assert!(changed(&|_| ()));
-        // No norm behind the up-sampling.
-        assert!(!changed(&|nodes| nodes
-            .iter_mut()
-            .filter(|node| is_norm(node))
-            .for_each(|node| node.op_type = "EaselActivation".into())));
-        for (at, op) in [
-            (3, "EaselLayerNorm"),
-            (5, "EaselAttention"),
-            (8, "Concat"),
-            (10, CHANNELS_FIRST),
-        ] {
-            assert!(!changed(&|nodes| nodes[at].op_type = op.into()), "{op}");
-        }
-        for attribute in 0..4 {
-            // A kernel of one more, strides, dilations and pads that do not fit it.
-            assert!(
-                !changed(&|nodes| nodes[4].attribute[attribute].ints[0] += 1),
-                "{attribute}"
-            );
-        }
-        // The tail reads two values of the head, or of two sizes.
-        assert!(!changed(&|nodes| nodes[8].input[0] = "latents".into()));
-        assert!(!changed(&|nodes| nodes[8].input[0] = "h".into()));
-        // Two norms that group differently.
-        assert!(!changed(&|nodes| {
-            nodes[7] = with(
-                node("EaselGroupNorm", &["a", "scale", "shift"], "beside"),
-                "groups",
-                &[4],
-            );
-        }));
     }
 }
