@@ -10,7 +10,7 @@ mod tests;
 
 use std::path::Path;
 
-use tract_core::prelude::{DatumType, Tensor, TractResult};
+use tract_core::prelude::Tensor;
 
 use crate::component::Component;
 use crate::latents::Latents;
@@ -110,13 +110,13 @@ impl Decoder {
         let tiling = Tiling::new(latents.height, latents.width, tile);
         if let Some(side) = in_sections(&tiling, tile) {
             let limit = self.network.limit();
-            let element = self.network.network().inputs()[0].element;
-            if let Some((head, sections)) = self.network.load_sections(workers, &latents.shape())? {
+            let shape = latents.shape();
+            let input = self.network.network().first_input(&shape, &latents.data)?;
+            if let Some((head, sections)) = self.network.load_sections(workers, &shape)? {
                 let sides = [latents.height, latents.width];
                 let runner = SectionRunner::new(sections, sides, side, self.factor)?;
                 let count = runner.count();
                 proceed(0, count)?;
-                let input = tensor(latents, element).map_err(|error| sections.error(error))?;
                 let made = head.run(workers, vec![input])?;
                 head.free_scratch(); // until the next picture
                 return runner.picture(workers, limit, made, &mut |done| proceed(done, count));
@@ -152,11 +152,9 @@ impl Decoder {
         workers: &Workers,
         latents: &Latents,
     ) -> Result<Tensor, RuntimeError> {
-        let element = self.network.network().inputs()[0].element;
-        let input = tensor(latents, element)
-            .map_err(|error| self.network.network().error(error.to_string()))?;
-        let shape = latents.shape().to_vec();
-        let plan = self.network.load(workers, &[shape])?;
+        let shape = latents.shape();
+        let input = self.network.network().first_input(&shape, &latents.data)?;
+        let plan = self.network.load(workers, &[shape.to_vec()])?;
         let output = plan.run(workers, vec![input])?;
         let (height, width) = (latents.height * self.factor, latents.width * self.factor);
         if output.shape() != [1, 3, height, width] {
@@ -175,12 +173,6 @@ fn in_sections(tiling: &Tiling, tile: Tile) -> Option<usize> {
         Tile::Side(side) if tiling.count() > 1 => Some(side),
         _ => None,
     }
-}
-
-/// Latents as the network's input.
-fn tensor(latents: &Latents, element: DatumType) -> TractResult<Tensor> {
-    let tensor = Tensor::from_shape(&latents.shape(), &latents.data)?;
-    Ok(tensor.cast_to_dt(element)?.into_owned())
 }
 
 /// Of the network's input.
