@@ -67,7 +67,9 @@ pub use latents::{Latents, NpyError};
 pub use memory::{MemoryPlan, StagePlan, TooSmall};
 pub use model_dir::{ModelDefaults, ModelDirError, ModelParts, not_a_model};
 pub use picture::{Parameters, Picture, PictureError, PictureFileError, UnreadablePicture};
-pub use pipeline::{LoadOptions, NeededPictures, Painting, Pipeline, Timings};
+pub use pipeline::{
+    GivenPictures, LoadOptions, NeededPictures, Painting, PictureAbilities, Pipeline, Timings,
+};
 pub use progress::{Progress, Stage};
 pub use request::{Control, LARGEST_SIDE, LONGEST_PROMPT, PaintRequest, RequestError};
 pub use runtime::{Kind as NodeKind, RuntimeError};

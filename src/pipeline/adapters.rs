@@ -45,7 +45,7 @@ fn decimal(number: f32) -> f64 {
 }
 
 impl Pipeline {
-    /// Opens what the request's pictures need, and settles what the denoiser is told.
+    /// Opens what the request's pictures need, which the model [can do](super::PictureAbilities), and settles what the denoiser is told.
     pub(super) fn open_adapters(
         &mut self,
         request: &PaintRequest,
@@ -56,8 +56,6 @@ impl Pipeline {
         let residuals = self.denoiser.residuals();
         if request.controls.is_empty() {
             absent.extend(residuals.iter().map(|(_, name)| name.clone()));
-        } else if residuals.is_empty() {
-            return Err(RequestError::NoControl.into());
         }
         self.open_controlnets(request.controls.len(), cancel)?;
         // What is made of a picture does not depend on the text.
@@ -67,20 +65,9 @@ impl Pipeline {
         }
         let takes = |name| self.denoiser.step().takes(name);
         match &request.ip_image {
-            None if self.always_paints_like() => {
-                return Err(RequestError::NeedsPicture {
-                    missing: "prompt picture",
-                    kind: "was exported to paint like one, always",
-                    advice: "one (`--ip-image`)",
-                }
-                .into());
-            }
             None => {
                 let names = [IMAGE_EMBEDS, IMAGE_SCALE].into_iter();
                 absent.extend(names.filter(|name| takes(name)).map(str::to_owned));
-            }
-            Some(_) if !takes(IMAGE_EMBEDS) || !ImageEncoder::is_in(&self.dir) => {
-                return Err(RequestError::NoImageAdapter.into());
             }
             Some(_) => {
                 if !takes(IMAGE_SCALE) && request.ip_scale.is_some_and(|scale| scale != 1.0) {
@@ -126,35 +113,12 @@ impl Pipeline {
     }
 
     /// Where the ControlNet of this number is: among those that were given, or, if none were, in the model.
-    fn controlnet_dir(&self, number: usize) -> Option<PathBuf> {
+    pub(super) fn controlnet_dir(&self, number: usize) -> Option<PathBuf> {
         if !self.controlnet_dirs.is_empty() {
             return self.controlnet_dirs.get(number).cloned();
         }
         let folder = self.dir.join(Component::controlnet(number).name());
         folder.join("model.onnx").exists().then_some(folder)
-    }
-
-    /// How many pictures a request can have for ControlNets.
-    #[must_use]
-    pub fn controlnets(&self) -> usize {
-        if self.denoiser.residuals().is_empty() {
-            return 0;
-        }
-        (0..)
-            .take_while(|number| self.controlnet_dir(*number).is_some())
-            .count()
-    }
-
-    /// Whether the model was exported in a way that it paints like a picture, always.
-    pub(super) fn always_paints_like(&self) -> bool {
-        let takes = |name| self.denoiser.step().takes(name);
-        takes(IMAGE_EMBEDS) && !takes(IMAGE_SCALE)
-    }
-
-    /// Whether the model can paint like a picture.
-    #[must_use]
-    pub fn takes_prompt_pictures(&self) -> bool {
-        self.denoiser.step().takes(IMAGE_EMBEDS) && ImageEncoder::is_in(&self.dir)
     }
 }
 

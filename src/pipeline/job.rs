@@ -99,7 +99,7 @@ impl Pipeline {
     ) -> Result<Job, Error> {
         request.check()?;
         let defaults = &self.model.defaults;
-        self.check_pictures(request)?;
+        self.picture_abilities().check(&request.into())?;
         let mut latents = defaults.latents(Some(self.size(request)))?;
         // Drawn even when the request brings its own, so that each step draws the same noise either way.
         noise.fill(&mut latents.data);
@@ -139,39 +139,6 @@ impl Pipeline {
                 None => self.model.scheduler.default_kind()?,
             },
         })
-    }
-
-    /// Refuses a request with a picture that the model cannot read, and one without that it needs.
-    fn check_pictures(&self, request: &PaintRequest) -> Result<(), RequestError> {
-        let needs = |missing, kind, advice| {
-            Err(RequestError::NeedsPicture {
-                missing,
-                kind,
-                advice,
-            })
-        };
-        let inpaints = || {
-            (
-                "was made for inpainting",
-                "a picture and a mask that is white where it is to be painted anew (`--image`, `--mask`)",
-            )
-        };
-        match (self.model.beside, &request.image, &request.mask) {
-            (BesideLatents::Masked, None, _) => return needs("image", inpaints().0, inpaints().1),
-            (BesideLatents::Masked, _, None) => return needs("mask", inpaints().0, inpaints().1),
-            (BesideLatents::Picture, None, _) => {
-                return needs(
-                    "image",
-                    "changes pictures as it is told",
-                    "the picture to change (`--image`)",
-                );
-            }
-            _ => {}
-        }
-        match request.image {
-            Some(_) if !self.takes_pictures() => Err(RequestError::NoEncoder),
-            _ => Ok(()),
-        }
     }
 
     /// The guidance scale of a second pass, without the prompt; up to 1 there is none.

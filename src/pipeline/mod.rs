@@ -5,10 +5,11 @@ mod denoising;
 mod job;
 mod painter;
 mod painting;
+mod pictures;
 mod planning;
 mod source;
 
-pub use source::NeededPictures;
+pub use pictures::{GivenPictures, NeededPictures, PictureAbilities};
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

@@ -58,6 +58,7 @@ impl Pipeline {
     /// As [`memory_plan`](Self::memory_plan); pictures that the model cannot read.
     pub fn memory_plan_of(&mut self, request: &PaintRequest) -> Result<MemoryPlan, Error> {
         request.check()?;
+        self.picture_abilities().check_given(&request.into())?;
         let latents = self.model.defaults.latents(Some(self.size(request)))?;
         let second_pass = self.second_pass(request)?;
         let planned = catch(|| {

@@ -13,7 +13,6 @@ use crate::picture::Picture;
 use crate::progress::Stage;
 use crate::request::PaintRequest;
 use crate::scheduler::Scheduler;
-use crate::stages::Encoder;
 
 /// What the sampler begins with instead of noise alone.
 pub(super) struct Source {
@@ -164,34 +163,5 @@ impl Painter<'_> {
         } = &mut *self.pipeline;
         let encoder = encoder.as_mut().ok_or(crate::RequestError::NoEncoder)?;
         encoder.encode(workers, planes, sides, tile, &mut || check(self.cancel))
-    }
-}
-
-/// Pictures without which a model does not paint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct NeededPictures {
-    /// One to begin with.
-    pub image: bool,
-    /// What of it is painted anew.
-    pub mask: bool,
-    /// One to paint like.
-    pub prompt_picture: bool,
-}
-
-impl Pipeline {
-    /// The pictures that every request must have.
-    #[must_use]
-    pub fn needed_pictures(&self) -> NeededPictures {
-        NeededPictures {
-            image: self.model.beside != BesideLatents::Nothing,
-            mask: self.model.beside == BesideLatents::Masked,
-            prompt_picture: self.always_paints_like(),
-        }
-    }
-
-    /// Whether the model can begin with a picture.
-    #[must_use]
-    pub fn takes_pictures(&self) -> bool {
-        Encoder::is_in(&self.dir)
     }
 }

@@ -1,82 +1,60 @@
-//! What a model can do with pictures, told before a job is queued.
+//! What a model cannot do with pictures, told before a job is queued.
 
-use crate::jobs::{Order, OrderPictures};
-use easel::{NeededPictures, Pipeline};
+use crate::jobs::Order;
+use easel::{GivenPictures, PictureAbilities, RequestError};
 
-/// What a model can do with pictures.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Abilities {
-    /// Whether it can begin with one.
-    pub(crate) begins: bool,
-    /// How many it can follow.
-    pub(crate) follows: usize,
-    /// Whether it can paint like one.
-    pub(crate) likens: bool,
-    /// Without which it does not paint.
-    pub(crate) needs: NeededPictures,
+/// Why a model of these abilities cannot paint this order, as a word and a line; `None`: nothing is known against it.
+pub(super) fn refusal(
+    abilities: &PictureAbilities,
+    order: &Order,
+) -> Option<(&'static str, String)> {
+    let pictures = &order.pictures;
+    let given = GivenPictures {
+        image: pictures.image.is_some(),
+        mask: pictures.mask.is_some(),
+        controls: pictures.controls.len(),
+        prompt_picture: pictures.ip_image.is_some(),
+    };
+    let (code, text) = match abilities.check(&given).err()? {
+        RequestError::NoEncoder => (
+            "no_encoder",
+            "image: this model has no `vae_encoder`, so it cannot begin with a picture: give the board one that has".to_owned(),
+        ),
+        RequestError::NoControl => ("no_controlnet", few(given.controls, 0)),
+        RequestError::FewControlNets { asked, there } => ("no_controlnet", few(asked, there)),
+        RequestError::NoImageAdapter => (
+            "no_ip_adapter",
+            "ip_image: this model has no IP-Adapter: give the board one that has".to_owned(),
+        ),
+        RequestError::NeedsPicture { missing, .. } => {
+            let key = match missing {
+                "prompt picture" => "ip_image",
+                key => key,
+            };
+            let text = format!("{key}: this model does not paint without: give one");
+            ("needs_picture", text)
+        }
+        other => ("invalid_image", other.to_string()),
+    };
+    Some((code, text))
 }
 
-impl Abilities {
-    pub(crate) fn of(pipeline: &Pipeline) -> Self {
-        Self {
-            begins: pipeline.takes_pictures(),
-            follows: pipeline.controlnets(),
-            likens: pipeline.takes_prompt_pictures(),
-            needs: pipeline.needed_pictures(),
-        }
-    }
-
-    /// Why it cannot paint this order, as a word and a line; `None`: nothing is known against it.
-    pub(crate) fn refusal(&self, order: &Order) -> Option<(&'static str, String)> {
-        let OrderPictures {
-            image,
-            mask,
-            controls,
-            ip_image,
-            ..
-        } = &*order.pictures;
-        let needs = |key: &str| {
-            Some((
-                "needs_picture",
-                format!("{key}: this model does not paint without: give one"),
-            ))
-        };
-        if image.is_some() && !self.begins {
-            let text = "image: this model has no `vae_encoder`, so it cannot begin with a picture: give the board one that has";
-            return Some(("no_encoder", text.to_owned()));
-        }
-        let asked = controls.len();
-        if asked > self.follows {
-            let there = match self.follows {
-                0 => "no ControlNet".to_owned(),
-                1 => "one ControlNet".to_owned(),
-                more => format!("{more} ControlNets"),
-            };
-            let text = format!(
-                "control: {asked} asked for, and this model has {there}: give the board one that has more"
-            );
-            return Some(("no_controlnet", text));
-        }
-        if ip_image.is_some() && !self.likens {
-            let text = "ip_image: this model has no IP-Adapter: give the board one that has";
-            return Some(("no_ip_adapter", text.to_owned()));
-        }
-        match self.needs {
-            NeededPictures { image: true, .. } if image.is_none() => needs("image"),
-            NeededPictures { mask: true, .. } if mask.is_none() => needs("mask"),
-            NeededPictures {
-                prompt_picture: true,
-                ..
-            } if ip_image.is_none() => needs("ip_image"),
-            _ => None,
-        }
-    }
+fn few(asked: usize, there: usize) -> String {
+    let there = match there {
+        0 => "no ControlNet".to_owned(),
+        1 => "one ControlNet".to_owned(),
+        more => format!("{more} ControlNets"),
+    };
+    format!(
+        "control: {asked} asked for, and this model has {there}: give the board one that has more"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::{Hint, OrderControl, PictureName};
+    use crate::jobs::{Hint, OrderControl, OrderPictures, PictureName};
+    use easel::NeededPictures;
 
     #[test]
     fn what_a_model_cannot_do_is_said() {
@@ -104,17 +82,15 @@ mod tests {
             ip_image: last(),
             ..none()
         };
-        let plain = Abilities::default();
-        let able = Abilities {
+        let plain = PictureAbilities::default();
+        let able = PictureAbilities {
             begins: true,
-            follows: 1,
+            follows: Some(1),
             likens: true,
             ..plain
         };
-        let code = |abilities: &Abilities, pictures: &OrderPictures| {
-            abilities
-                .refusal(&order(pictures.clone()))
-                .map(|(code, _)| code)
+        let code = |abilities: &PictureAbilities, pictures: &OrderPictures| {
+            refusal(abilities, &order(pictures.clone())).map(|(code, _)| code)
         };
         for (pictures, refused) in [
             (&image, "no_encoder"),
@@ -125,7 +101,7 @@ mod tests {
             assert_eq!(code(&able, pictures), None);
         }
         assert_eq!(code(&plain, &none()), None);
-        let inpaints = Abilities {
+        let inpaints = PictureAbilities {
             needs: NeededPictures {
                 image: true,
                 mask: true,

@@ -1,7 +1,6 @@
 //! The one that decides. It owns queue, history and playlist, hears everything on one channel, and never waits for
 //! anything else: painting, drawing and the connection have threads of their own.
 
-use super::abilities::Abilities;
 use super::assignment::Assignment;
 use super::live::{Live, LiveFile};
 use super::orders::{End, How};
@@ -15,7 +14,7 @@ use crate::jobs::{History, Job, JobId, NewJob, Order, Outcome, Queue, Source};
 use crate::kiosk::{Kiosk, Playlist, PlaylistFile, Wish};
 use crate::mqtt::{Client, Inbound, Outbound, State, Ticket};
 use crate::watch::{Clock, Moment, Pulse, Stuck};
-use easel::{ModelDefaults, Stage};
+use easel::{ModelDefaults, PictureAbilities, Stage};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -87,7 +86,7 @@ pub(super) struct Situation {
     /// The model's defaults, once it is loaded.
     pub(super) model: Option<ModelDefaults>,
     /// What it can do with pictures.
-    pub(super) abilities: Option<Abilities>,
+    pub(super) abilities: Option<PictureAbilities>,
     /// What its pictures take of memory.
     pub(super) needs: Option<Needs>,
     /// Why nothing is painted.

@@ -1,5 +1,6 @@
 //! The house's dealings with jobs: taken in, answered, ended. What must last is on the disk before anybody is told.
 
+use super::abilities;
 use super::house::{House, log};
 use super::size;
 use crate::display::Screen;
@@ -131,7 +132,7 @@ impl House {
     /// Why this model or this machine cannot paint an order.
     pub(super) fn cannot_paint(&self, order: &Order) -> Option<(&'static str, String)> {
         let size = self.size_refusal(order);
-        let pictures = || self.at.abilities.as_ref()?.refusal(order);
+        let pictures = || abilities::refusal(self.at.abilities.as_ref()?, order);
         size.map(|text| ("invalid_size", text)).or_else(pictures)
     }
 

@@ -1,11 +1,11 @@
 //! The thread that paints. It owns the model; the house sends it jobs and hears how they go.
 
-use super::abilities::Abilities;
 use super::assignment::Assignment;
 use super::size::Needs;
 use crate::watch::{self, Beat, Pace, words_of};
 use easel::{
-    CancelToken, LoadOptions, ModelDefaults, Painting, Picture, Pipeline, Progress, Stage,
+    CancelToken, LoadOptions, ModelDefaults, Painting, Picture, PictureAbilities, Pipeline,
+    Progress, Stage,
 };
 use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,7 +34,7 @@ const LOADING_PATIENCE: Duration = Duration::from_secs(1800);
 #[derive(Debug)]
 pub(crate) enum Report {
     /// A model is loaded, with these defaults, and can do this with pictures.
-    Ready(Box<ModelDefaults>, Abilities),
+    Ready(Box<ModelDefaults>, PictureAbilities),
     /// What its pictures take of memory.
     Needs(Needs),
     /// There is no model that loads; it is tried again when its files change, and for the next job.
@@ -257,7 +257,7 @@ impl Studio {
             Ok(mut pipeline) => {
                 let defaults = pipeline.defaults().clone();
                 let size = defaults.size;
-                let abilities = Abilities::of(&pipeline);
+                let abilities = pipeline.picture_abilities();
                 (self.report)(Report::Ready(Box::new(defaults), abilities));
                 // A plan that cannot be made is a matter of the first picture.
                 let plan = catch_unwind(AssertUnwindSafe(|| pipeline.memory_plan(None).ok()));
