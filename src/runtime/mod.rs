@@ -545,7 +545,7 @@ fn chain(error: &tract_core::prelude::TractError) -> String {
 
 fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {
     let fail = |problem: String| RuntimeError::new(path, problem);
-    let proto = read_network(path).map_err(|error| match error.kind() {
+    let mut proto = read_network(path).map_err(|error| match error.kind() {
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => fail(format!(
             "damaged or not an ONNX file ({error}): copy or export it again"
         )),
@@ -553,6 +553,9 @@ fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {
             "cannot be read: {error}: is this a model directory?"
         )),
     })?;
+    if let Some(graph) = &mut proto.graph {
+        passes::gather_external(graph);
+    }
     match &proto.graph {
         // The operator versions stand behind the graph: without them the end of the file is missing.
         Some(graph) if !graph.node.is_empty() && !proto.opset_import.is_empty() => Ok(proto),

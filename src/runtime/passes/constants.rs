@@ -7,9 +7,12 @@
 //! x ─► Identity ─► Op                     ─►   x ─► Op
 //! ```
 
+use std::collections::HashSet;
+
 use tract_onnx::pb::{
-    GraphProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
-    tensor_proto::DataType,
+    GraphProto, ModelProto, NodeProto, TensorProto,
+    attribute_proto::AttributeType,
+    tensor_proto::{DataLocation, DataType},
 };
 
 use super::PassContext;
@@ -25,6 +28,29 @@ pub(super) fn run(model: &mut ModelProto, context: &mut PassContext) -> Result<(
         remove_identities(graph);
     }
     Ok(())
+}
+
+/// Makes constants whose bytes are in other files initializers, as which they are looked for: networks of more than 2 GiB are stored
+/// so. Outputs of the graph stay, and are refused.
+pub(in crate::runtime) fn gather_external(graph: &mut GraphProto) {
+    let outputs: HashSet<&str> = graph.output.iter().map(|o| o.name.as_str()).collect();
+    let is_external = |node: &NodeProto| match (&node.attribute[..], &node.output[..]) {
+        ([value], [output]) => {
+            let tensor = value.t.as_ref().filter(|_| value.name == "value");
+            let external = Some(DataLocation::External as i32);
+            node.op_type == "Constant"
+                && !outputs.contains(output.as_str())
+                && tensor.is_some_and(|tensor| tensor.data_location == external)
+        }
+        _ => false,
+    };
+    let external: Vec<NodeProto> = graph
+        .node
+        .extract_if(.., |node| is_external(node))
+        .collect();
+    for mut node in external {
+        graph.initializer.extend(tensor(&mut node));
+    }
 }
 
 /// Makes constants initializers, but for outputs of the graph: those must be made by a node.
@@ -147,6 +173,32 @@ mod tests {
         let view = View::new(graph);
         assert_eq!(view.number("one"), Some(1.5));
         assert_eq!(view.integers("list"), Some(vec![2, 3]));
+    }
+
+    #[test]
+    fn a_constant_in_another_file_is_an_initializer_there() {
+        let mut model = model(
+            "a = Constant()\nb = Constant()\ny = Add(x, a)",
+            vec![],
+            &["y", "b"],
+        );
+        let graph = model.graph.as_mut().expect("it has one");
+        for node in &mut graph.node[..2] {
+            let mut value = int_attribute("value", 0);
+            value.r#type = AttributeType::Tensor as i32;
+            value.t = Some(TensorProto {
+                data_location: Some(DataLocation::External as i32),
+                ..float_tensor("", &[4], &[])
+            });
+            node.attribute = vec![value];
+        }
+        gather_external(graph);
+        assert_eq!(kinds(graph), ["Constant", "Add"]);
+        let [a] = &graph.initializer[..] else {
+            panic!("one is an output, the other not")
+        };
+        assert_eq!((a.name.as_str(), &a.dims[..]), ("a", &[4][..]));
+        check(graph).expect("still a graph");
     }
 
     #[test]

@@ -32,6 +32,7 @@ use tract_core::prelude::{Datum as _, DatumType};
 use tract_onnx::pb::{ModelProto, NodeProto, tensor_proto::DataType};
 
 use crate::weights::TensorSource;
+pub(super) use constants::gather_external;
 pub(super) use graph::{check, drop_unread, each_read, int, ints, opset};
 use standard::sorted;
 pub(super) use standard::{check_operators, name_nodes, standardize};
