@@ -218,11 +218,8 @@ fn say(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<()
             guidance: painting.guidance,
             timings_ms: TimingsMs {
                 load: ms(timings.load),
-                encode: arguments
-                    .pictures
-                    .image
-                    .as_ref()
-                    .map(|_| ms(timings.encode)),
+                // With pictures to begin with or to follow alone.
+                encode: (!timings.encode.is_zero()).then(|| ms(timings.encode)),
                 text: ms(timings.text),
                 denoise: ms(timings.denoise),
                 decode: ms(timings.decode),

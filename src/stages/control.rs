@@ -172,8 +172,17 @@ impl ControlNet {
         if self.fitted.as_ref().is_some_and(is_same) {
             return Ok(());
         }
-        let (embedding, _) = self.prepare_embedding(workers, extents)?;
-        let dims = embedding.output_shape()?[1..].to_vec();
+        let (embedding, shapes) = self.prepare_embedding(workers, extents)?;
+        let shape = embedding.output_shape()?;
+        let dims = match shape.split_first() {
+            Some((batch, dims)) if *batch == shapes[0][0] => dims.to_vec(),
+            _ => {
+                let problem = format!(
+                    "makes {shape:?} of its picture, which has no axis for the batch: export it again"
+                );
+                return Err(self.embedding.refusal(problem));
+            }
+        };
         let Needs {
             graph,
             sizes,
@@ -226,10 +235,11 @@ impl ControlNet {
         let output = plan.run(workers, inputs)?;
         drop(plan);
         heap::trim();
-        let dims = &output.shape()[1..];
-        let one = values(&output)[..dims.iter().product()].to_vec();
+        // Of a file that is fixed to two rows both are the same.
+        let dims = output.shape().get(1..).unwrap_or_default();
+        let one = &values(&output)[..dims.iter().product()];
         let told = Inputs::default()
-            .with(HINT, dims, one)
+            .with(HINT, dims, one.to_vec())
             .with(SCALE, &[], vec![1.0]);
         Ok((told, warning))
     }
