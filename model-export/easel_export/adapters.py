@@ -34,6 +34,8 @@ class Adapters:
         """`family` with the added networks, a U-Net that takes what they give, and diffusers' pipeline of all of them."""
         if not self.controlnets and not self.picture:
             return family
+        if family.denoiser != "unet":
+            raise UsageError(f"{'--controlnet' if self.controlnets else '--ip-adapter'}: of {family.title}, none is supported")
         self.refuse_missing()
         added = [controlnet.part(number) for number in range(len(self.controlnets))]
         if self.picture:

@@ -26,6 +26,7 @@ class Source:
     configs: Configs
     manifest: dict[str, Any]  # the source's `easel.json`, empty without one
     adapters: Adapters = Adapters()
+    absent: tuple[str, ...] = ()  # what the pipeline has room for and the checkpoint is without
 
     def folder(self, origin: str) -> Path:
         """Where the network `origin` is: an added one in a checkpoint of its own."""
@@ -36,8 +37,8 @@ class Source:
         return families.pixels_per_latent(self.configs["vae"])
 
     def cells(self) -> int:
-        """Latents of whole multiples of it halve evenly on every level of the U-Net."""
-        return families.halvings(self.configs["unet"])
+        """Latents are whole multiples of it: they halve evenly on every level of a U-Net, or make whole patches."""
+        return self.family.cells(self.configs)
 
     def size_multiple(self) -> int:
         """The same in pixels."""
@@ -48,7 +49,7 @@ class Source:
         return self.configs.get("text_encoder", {}).get("max_position_embeddings", 77)
 
     def shape(self) -> Shape:
-        """At which to trace: even on every level, small, and not square, to catch a mix-up."""
+        """At which to trace: whole multiples of cells, small, and not square, to catch a mix-up."""
         rows = max(8, self.cells())
         return Shape(rows, rows + self.cells(), self.tokens())
 
@@ -61,7 +62,7 @@ class Checkpoint:
     pipeline: Any  # diffusers' own
 
     def __getattr__(self, name: str) -> Any:
-        """`unet`, `tokenizer` …: the pipeline's."""
+        """`vae`, `tokenizer` …: the pipeline's."""
         return getattr(self.__dict__["pipeline"], name)
 
     def components(self) -> list[Component]:
@@ -133,9 +134,9 @@ def open_source(source: str, components: tuple[str, ...] = (), adapters: Adapter
     """
     directory, name = resolve(source)
     index = read_json(directory / "model_index.json")
-    family = adapters.extend(families.recognise(index, ("scheduler", "unet", "vae") if components else None))
+    family = adapters.extend(families.recognise(index, alone=bool(components)))
     configs = {"scheduler": read_json(directory / "scheduler" / "scheduler_config.json")}
-    needed = {family.part(name).origin for name in components} | {"unet", "vae"}
+    needed = {family.part(name).origin for name in components} | {family.denoiser, "vae"}
     for part in family.parts:
         path = adapters.folders().get(part.origin, directory / part.origin) / "config.json"
         if not components or part.origin in needed or path.exists():
@@ -145,7 +146,8 @@ def open_source(source: str, components: tuple[str, ...] = (), adapters: Adapter
                 raise UsageError(f"{part.origin}/config.json: is a {found}, only {' or '.join(part.classes)} is supported")
     family.validate(configs)
     manifest = directory / "easel.json"
-    return Source(directory, name, family, configs, read_json(manifest) if manifest.exists() else {}, adapters)
+    return Source(directory, name, family, configs, read_json(manifest) if manifest.exists() else {}, adapters,
+                  tuple(name for name, value in index.items() if value == [None, None]))
 
 
 def load(source: str, adapters: Adapters = Adapters()) -> Checkpoint:
@@ -157,7 +159,7 @@ def load(source: str, adapters: Adapters = Adapters()) -> Checkpoint:
     try:
         pipeline = getattr(diffusers, opened.family.pipeline(opened.configs)).from_pretrained(
             opened.directory, torch_dtype=torch.float32, local_files_only=True,
-            **{name: None for name in ("safety_checker", "feature_extractor", "image_encoder")}, **adapters.modules())
+            **{name: None for name in ("safety_checker", "feature_extractor", "image_encoder", *opened.absent)}, **adapters.modules())
         adapters.attach(pipeline)
     except ExportError:
         raise

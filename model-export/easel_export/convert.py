@@ -17,7 +17,7 @@ from .adapters import Adapters
 from .checkpoint import Checkpoint
 
 # Above it, calibration and self-check run on small latents, or they take hours.
-BIG_UNET = 200_000_000
+BIG_DENOISER = 200_000_000
 # Networks with more weights are traced without them: the tracer holds several copies.
 TRACED_HOLLOW = 1_000_000_000
 # diffusers' pipelines take picture sizes of whole multiples of it.
@@ -55,7 +55,7 @@ def export_checkpoint(source: str, out: Path, request: Request) -> None:
         storage: dict[str, str] = {}
         if request.precision == "int8":
             inputs = calls[component.name].inputs
-            run, single = (sensitivity.replay(component, i) for i in (inputs, sensitivity.singles(inputs)))
+            run, single = (sensitivity.replay(component, i) for i in (inputs, sensitivity.singles(component.inputs, inputs)))
             choice = sensitivity.choose(layers, run, single, request.target_error, request.max_float)
             choices[component.name] = choice
             storage = dict.fromkeys(choice.quantized(), "int8")
@@ -78,9 +78,9 @@ def calibration(checkpoint: Checkpoint, values: dict[str, Any]) -> painting.Scen
     latents of 16 x 16 cells, two unguided steps; fewer activations, but every kind of them.
     """
     source = checkpoint.source
-    # The traced graph halves evenly on every level.
+    # The traced graph halves evenly on every level, or has whole patches.
     multiple = math.lcm(source.size_multiple(), PIPELINE_MULTIPLE)
-    if sum(p.numel() for p in checkpoint.unet.parameters()) > BIG_UNET:
+    if sum(p.numel() for p in checkpoint.network(source.family.denoiser).parameters()) > BIG_DENOISER:
         side = multiple * math.ceil(16 * source.vae_factor() / multiple)
         return painting.scene(checkpoint, 1, (side, side), 2, 1.0)
     largest = 64 * source.vae_factor()

@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -35,6 +36,14 @@ ALIGN, PAGE_ALIGN, PAGE_FROM = 64, 4096, 1 << 20
 Weights = Callable[[str], np.ndarray]
 
 
+def _rms_norm(x: torch.Tensor, shape: tuple[int, ...], weight: torch.Tensor | None = None, eps: float | None = None) -> torch.Tensor:
+    """`torch.rms_norm` (arXiv 1910.07467) in operators that opset 17 has."""
+    axes = tuple(range(-len(shape), 0))
+    epsilon = torch.finfo(x.dtype).eps if eps is None else eps
+    normed = x / torch.sqrt((x * x).mean(axes, keepdim=True) + epsilon)
+    return normed if weight is None else normed * weight
+
+
 @torch.no_grad()
 def trace(component: Component, directory: Path, weights: bool = True) -> Path:
     """Writes the plain float32 graph of `component` into the scratch `directory`.
@@ -48,10 +57,11 @@ def trace(component: Component, directory: Path, weights: bool = True) -> Path:
         # Constants would be folded, and equal ones merged, by values that are not there.
         options = dict(export_params=False, keep_initializers_as_inputs=True, do_constant_folding=False)
     try:
-        torch.onnx.export(
-            component.forward, component.example, str(path), dynamo=False, opset_version=OPSET,
-            input_names=list(component.inputs), output_names=list(component.outputs), dynamic_axes=axes, **options,
-        )
+        with mock.patch.object(torch, "rms_norm", _rms_norm):
+            torch.onnx.export(
+                component.forward, component.example, str(path), dynamo=False, opset_version=OPSET,
+                input_names=list(component.inputs), output_names=list(component.outputs), dynamic_axes=axes, **options,
+            )
     except Exception as error:  # the tracer raises whatever the model's code raises
         raise ExportError(f"{component.name}: cannot be traced: {str(error).strip().splitlines()[0]}") from error
     return path

@@ -62,10 +62,13 @@ def build(origin: str, config: dict[str, Any], classes: tuple[str, ...]) -> nn.M
                 module = kind(kind.config_class.from_dict(config))
     except (TypeError, ValueError) as error:
         raise UsageError(f"{origin}/config.json: {str(error).splitlines()[0]}") from error
+    made: dict[int, nn.Parameter] = {}  # T5's embedding has two places in the network, and is one
+    kept = []  # an id is another's once its object is gone
     for child in module.modules():
         for name, parameter in child.named_parameters(recurse=False):
+            kept.append(parameter)
             zeros = torch.zeros(()).expand(parameter.shape)
-            setattr(child, name, nn.Parameter(zeros, requires_grad=False))
+            setattr(child, name, made.setdefault(id(parameter), nn.Parameter(zeros, requires_grad=False)))
     return module.eval()
 
 

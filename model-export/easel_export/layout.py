@@ -20,7 +20,7 @@ PROBES = (
 def copy_parts(source: Source, out: Path, components: tuple[str, ...] = ()) -> None:
     """Writes tokenizers, scheduler, configs and `model_index.json` into `out`; with `components`, what belongs to those alone."""
     index = read_json(source.directory / "model_index.json")
-    tokenizers = source.family.tokenizers
+    tokenizers = tuple(source.family.tokenizers)
     if components:
         # Without a text encoder, no tokenizer; the decoder's configuration says how large pictures are.
         tokenizers = tuple(name for name in tokenizers if name.replace("tokenizer", "text_encoder") in components)
@@ -30,7 +30,7 @@ def copy_parts(source: Source, out: Path, components: tuple[str, ...] = ()) -> N
     shutil.copytree(source.directory / "scheduler", out / "scheduler", copy_function=shutil.copyfile)
     for name in tokenizers:
         shutil.copytree(source.directory / name, out / name, copy_function=shutil.copyfile)
-        if not (out / name / "tokenizer.json").exists():
+        if (out / name / "vocab.json").exists() and not (out / name / "tokenizer.json").exists():
             write_fast_tokenizer(out / name)
     for part in source.family.parts:
         if not components or part.name in (*components, "vae_decoder"):

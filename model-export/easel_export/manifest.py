@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import UsageError, __version__, families
+from . import UsageError, __version__
 from .checkpoint import Source
 from .sensitivity import Choice
 
@@ -54,11 +54,12 @@ def scheduler_name(config: dict[str, Any]) -> str | None:
 
 def defaults(source: Source, size: int | None) -> dict[str, Any]:
     """Size, steps, guidance and scheduler: `--size`, then the source's own `easel.json`, then what its configurations say."""
-    sample = source.configs["unet"].get("sample_size")
+    family = source.family
+    sample = source.configs[family.denoiser].get("sample_size") or family.sample_size
     height, width = sample if isinstance(sample, (list, tuple)) else (sample, sample)
     factor = source.vae_factor()
-    values = {"width": (width or 64) * factor, "height": (height or 64) * factor}
-    values |= families.defaults(source.family, source.configs)
+    values = {"width": width * factor, "height": height * factor}
+    values |= family.defaults(source.configs)
     name = scheduler_name(source.configs["scheduler"])
     if name:
         values["scheduler"] = name

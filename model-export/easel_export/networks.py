@@ -79,6 +79,7 @@ class _Forward(nn.Module):
     def __init__(self, m: nn.Module) -> None:
         super().__init__()
         self.m = m
+        self.train(m.training)  # the tracer leaves everything in this one's mode
 
 
 # -- Text encoders ------------------------------------------------------------------------------------------------------

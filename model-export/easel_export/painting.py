@@ -72,7 +72,7 @@ def paint(checkpoint: Checkpoint, scene: Scene, runs: dict[str, Run] | None = No
             list(scene.prompts), height=scene.height, width=scene.width, num_inference_steps=scene.steps,
             guidance_scale=scene.guidance, generator=torch.Generator().manual_seed(scene.seed), output_type="pt",
             # A ControlNet's hint goes by the name of a picture to begin with.
-            **conditions(pipeline, scene) | checkpoint.source.adapters.inputs(scene.height, scene.width),
+            **checkpoint.source.family.told | conditions(pipeline, scene) | checkpoint.source.adapters.inputs(scene.height, scene.width),
         ).images
 
 

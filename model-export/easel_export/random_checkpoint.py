@@ -1,6 +1,6 @@
 """Checkpoints with random weights and real structure, for benchmarks and tests.
 
-The tokenizer is a small one of our own in CLIP's format: its vocabulary is shorter than
+Their tokenizers are small ones of our own in CLIP's and in T5's format: the vocabulary is shorter than
 the embedding table, which costs a benchmark nothing.
 """
 
@@ -10,12 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from . import t5_tokenizer
 from .architectures import ARCHITECTURES, Architecture
 from .hollow import Parameters
 
 _TOKENS = 77
-_WORDS = """a an the and of on in with red green blue yellow white black big small old new sky sea tree
-house cat dog bird fish apple flower mountain river night day painting photo light background""".split()
 
 
 def write_tokenizer(directory: Path) -> tuple[int, int]:
@@ -25,7 +24,7 @@ def write_tokenizer(directory: Path) -> tuple[int, int]:
     symbols = list(bytes_to_unicode().values())
     vocab = symbols + [s + "</w>" for s in symbols]
     merges: dict[tuple[str, str], None] = {}
-    for word in _WORDS:
+    for word in t5_tokenizer.WORDS:
         letters = [*word[:-1], word[-1] + "</w>"]
         left = letters[0]
         for right in letters[1:]:
@@ -73,41 +72,37 @@ def build_hollow(kind: str, directory: Path, seed: int = 0) -> Parameters:
 def _assemble(of: Architecture, directory: Path) -> Any:
     """The pipeline; its tokenizers' files are in `directory`."""
     import diffusers
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+    import transformers
 
-    def tokenizer(name: str, **options: Any) -> tuple[Any, dict[str, Any]]:
-        from transformers import CLIPTokenizer
-
-        bos, eos = write_tokenizer(directory / name)
-        files = (str(directory / name / file) for file in ("vocab.json", "merges.txt"))
-        return CLIPTokenizer(*files, model_max_length=_TOKENS, **options), dict(
-            max_position_embeddings=_TOKENS, bos_token_id=bos, eos_token_id=eos, pad_token_id=eos)
-
-    tokens, ids = tokenizer("tokenizer")
     parts: dict[str, Any] = {}
-    if of.text_2 is None:
+    if "unet" in of.parts and "text_encoder_2" not in of.parts:
         parts |= dict(safety_checker=None, feature_extractor=None, requires_safety_checker=False)
-    parts |= dict(
-        vae=_vae(of.vae_class, of.vae),
-        text_encoder=CLIPTextModel(CLIPTextConfig(**of.text, **ids)),
-        tokenizer=tokens,
-        unet=diffusers.UNet2DConditionModel(**dict(in_channels=4, out_channels=4) | of.unet),
-        scheduler=getattr(diffusers, of.scheduler[0])(**of.scheduler[1]),
-    )
-    if of.text_2 is not None:
-        # As published: padded with "!", id 0, and with the id 2 of old configurations, for which the end is the largest id.
-        tokens, ids = tokenizer("tokenizer_2", pad_token="!")
+    for folder, part in of.parts.items():
+        tokenizer = folder.replace("text_encoder", "tokenizer")
+        if part is None:
+            parts |= {folder: None, tokenizer: None}
+            continue
+        name, options = part
+        if name == "T5EncoderModel":
+            parts[tokenizer] = t5_tokenizer.load(directory / tokenizer, of.fast_t5)
+            parts[folder] = transformers.T5EncoderModel(transformers.T5Config(**options))
+        elif name.startswith("CLIP"):
+            parts[tokenizer], ids = _clip_tokenizer(directory / tokenizer, folder == "text_encoder_2")
+            parts[folder] = getattr(transformers, name)(transformers.CLIPTextConfig(**options, **ids))
+        else:
+            parts[folder] = getattr(diffusers, name)(**options)
+    name, options = of.scheduler
+    return getattr(diffusers, of.pipeline)(**parts, **of.index, scheduler=getattr(diffusers, name)(**options))
+
+
+def _clip_tokenizer(directory: Path, second: bool) -> tuple[Any, dict[str, Any]]:
+    """CLIP's tokenizer, and what the encoder's configuration says of it. The `second` one is as published: padded with "!", id 0,
+    and with the id 2 of old configurations, for which the end is the largest id."""
+    from transformers import CLIPTokenizer
+
+    bos, eos = write_tokenizer(directory)
+    files = (str(directory / file) for file in ("vocab.json", "merges.txt"))
+    ids = dict(max_position_embeddings=_TOKENS, bos_token_id=bos, eos_token_id=eos, pad_token_id=eos)
+    if second:
         ids |= dict(eos_token_id=2, pad_token_id=0)
-        parts |= dict(tokenizer_2=tokens, text_encoder_2=CLIPTextModelWithProjection(CLIPTextConfig(**of.text_2, **ids)))
-    return getattr(diffusers, of.pipeline)(**parts, **of.index)
-
-
-def _vae(class_name: str, options: dict[str, Any]) -> Any:
-    import diffusers
-
-    if class_name == "AutoencoderTiny":
-        return diffusers.AutoencoderTiny(**options)
-    levels = len(options["block_out_channels"])
-    return diffusers.AutoencoderKL(
-        **options, latent_channels=4,
-        down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels)
+    return CLIPTokenizer(*files, model_max_length=_TOKENS, **({"pad_token": "!"} if second else {})), ids

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .networks import Component
+from .networks import Axes, Component
 from .painting import relative_error
 from .quantize import int8_round, quantize
 
@@ -56,10 +56,13 @@ def replay(component: Component, calls: list[tuple[Tensor, ...]]) -> Replay:
     return run
 
 
-def singles(calls: list[tuple[Tensor, ...]], count: int = PASSES) -> list[tuple[Tensor, ...]]:
+def singles(inputs: Axes, calls: list[tuple[Tensor, ...]], count: int = PASSES) -> list[tuple[Tensor, ...]]:
     """`count` of all that `calls` have in their batches, evenly spaced, each a call by itself: a backward pass of one needs
     little memory. Where there are fewer, they come again, and meet other signs."""
-    rows = [tuple(i[row : row + 1] if i.ndim else i for i in inputs) for inputs in calls for row in range(inputs[0].shape[0])]
+    each = [axes.get(0) == "batch_size" for axes in inputs.values()]  # others are the same for all of a batch
+    rows = [
+        tuple(value[row : row + 1] if of_batch else value for value, of_batch in zip(call, each, strict=True))
+        for call in calls for row in range(call[0].shape[0])]
     return [rows[at * len(rows) // count] for at in range(count)]
 
 

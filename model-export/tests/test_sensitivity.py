@@ -65,14 +65,15 @@ def test_the_estimate_is_what_trying_each_layer_gives(source: Path, part: str) -
     run = replay(component, calls[part].inputs)
     with torch.no_grad():
         reference = [torch.cat([answers[0].flatten() for answers in run()])]
-    estimated = estimate(layers, replay(component, singles(calls[part].inputs)))
+    estimated = estimate(layers, replay(component, singles(component.inputs, calls[part].inputs)))
     tried = {name: measure(layers, [name], run, reference) for name in layers}
     ratios = np.array([estimated[name] / tried[name] for name in layers])
     assert 0.9 < np.exp(np.log(ratios).mean()) < 1.1 and (0.5 < ratios).all() and (ratios < 2).all()
 
 
 def test_singles_are_spread_and_come_again() -> None:
+    axes = {"x": {0: "batch_size"}, "t": {}}
     calls = [(torch.arange(4.0).reshape(4, 1) + 10 * call, torch.tensor(float(call))) for call in range(3)]
-    assert [float(x) for x, _ in singles(calls, 4)] == [0, 3, 12, 21]
-    assert [float(t) for _, t in singles(calls, 4)] == [0, 0, 1, 2]
-    assert [float(x) for x, _ in singles(calls[:1], 8)] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [float(x) for x, _ in singles(axes, calls, 4)] == [0, 3, 12, 21]
+    assert [float(t) for _, t in singles(axes, calls, 4)] == [0, 0, 1, 2]
+    assert [float(x) for x, _ in singles(axes, calls[:1], 8)] == [0, 0, 1, 1, 2, 2, 3, 3]

@@ -117,7 +117,7 @@ def write(vae: AutoencoderTiny, model: Path, pictures: np.ndarray) -> None:
     calls = [(part,) for part in pixels(pictures).split(4)]
     want = [component.run(*call)[0] for call in calls]
     layers = quantize.candidates(quantize.part_of(vae, component.children))
-    run, single = (sensitivity.replay(component, c) for c in (calls, sensitivity.singles(calls)))
+    run, single = (sensitivity.replay(component, c) for c in (calls, sensitivity.singles(component.inputs, calls)))
     choice = sensitivity.choose(layers, run, single, TARGET, MAX_FLOAT)
     storage = dict.fromkeys(choice.quantized(), "int8")
     out = model / "vae_encoder"

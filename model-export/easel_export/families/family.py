@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -16,6 +16,9 @@ Configs = dict[str, dict[str, Any]]
 
 AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
 UNETS = ("UNet2DConditionModel",)
+CLIP_TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast", "PreTrainedTokenizerFast")
+T5_TOKENIZERS = ("T5Tokenizer", "T5TokenizerFast")
+CLIP, CLIP_PROJECTED, T5 = ("CLIPTextModel",), ("CLIPTextModelWithProjection",), ("T5EncoderModel",)
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Part:
     origin: str  # the folder in the checkpoint
     classes: tuple[str, ...]  # those that easel runs
     component: Callable[[nn.Module, Shape], Component]
+    optional: bool = False  # a checkpoint may be without it
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,24 @@ class Family:
 
     title: str
     parts: tuple[Part, ...]
-    tokenizers: tuple[str, ...]
     pipeline: Callable[[Configs], str]  # diffusers' class that paints with it
     validate: Callable[[Configs], None]  # refuses what does not fit, before weights are read
-    guidance: float  # that of the family, if the checkpoint says nothing else
+    defaults: Callable[[Configs], dict[str, Any]]  # steps and guidance that fit what the checkpoint says of itself
+    denoiser: str = "unet"  # its folder
+    cells: Callable[[Configs], int] = lambda configs: halvings(configs["unet"])  # latents are whole multiples of it
+    sample_size: int = 64  # of latents, where the denoiser's configuration says nothing
+    told: dict[str, Any] = field(default_factory=dict)  # what the pipeline is told beside the prompt, always
+
+    @property
+    def tokenizers(self) -> dict[str, tuple[str, ...]]:
+        """Folder of each text encoder's tokenizer -> its classes."""
+        return {
+            part.origin.replace("text_encoder", "tokenizer"): T5_TOKENIZERS if part.classes == T5 else CLIP_TOKENIZERS
+            for part in self.parts if part.origin.startswith("text_encoder")}
+
+    def without(self, absent: Callable[[str], bool]) -> Family:
+        """The family of a checkpoint that lacks what is `absent`, and may."""
+        return replace(self, parts=tuple(part for part in self.parts if not (part.optional and absent(part.origin))))
 
     def part(self, name: str) -> Part:
         """The network that is written to folder `name`."""
@@ -48,13 +66,18 @@ class Family:
         raise UsageError(f"--component {name}: {self.title} has no such network; it has {names}")
 
 
-def defaults(family: Family, configs: Configs) -> dict[str, Any]:
-    """Steps and guidance that fit what the checkpoint says of itself; easel assumes the same where no `easel.json` says so."""
-    if configs["unet"].get("time_cond_proj_dim"):  # as diffusers' `LatentConsistencyModelPipeline` has them
-        return {"steps": 4, "guidance": 8.5}
-    if is_distilled(configs["scheduler"]):
-        return {"steps": 4, "guidance": 1.0}
-    return {"steps": 20, "guidance": family.guidance}
+def unet_defaults(guidance: float) -> Callable[[Configs], dict[str, Any]]:
+    """Steps and guidance of a family with a U-Net, usually painted with `guidance`; easel assumes the same where no `easel.json` says
+    so."""
+
+    def defaults(configs: Configs) -> dict[str, Any]:
+        if configs["unet"].get("time_cond_proj_dim"):  # as diffusers' `LatentConsistencyModelPipeline` has them
+            return {"steps": 4, "guidance": 8.5}
+        if is_distilled(configs["scheduler"]):
+            return {"steps": 4, "guidance": 1.0}
+        return {"steps": 20, "guidance": guidance}
+
+    return defaults
 
 
 def is_distilled(scheduler: dict[str, Any]) -> bool:
@@ -113,3 +136,21 @@ def require_text_width(configs: Configs, *encoders: str) -> None:
     if sum(found) != wanted:
         whose = "the text encoder's" if len(found) == 1 else "the sum of both text encoders'"
         raise UsageError(f"unet/config.json: cross_attention_dim {wanted} is not {whose} hidden_size {' + '.join(map(str, found))}")
+
+
+def require_equal(wanted: int, found: int, what: str, whose: str) -> None:
+    """Refuses a transformer whose option `what` is not what the other networks give."""
+    if wanted != found:
+        raise UsageError(f"transformer/config.json: {what} is {wanted}, {whose} {found}; not supported")
+
+
+def require_text(configs: Configs, option: str, t5: str) -> None:
+    """Refuses a transformer whose texts, `option` features wide, are not those of T5's encoder in the folder `t5`."""
+    if t5 in configs:
+        require_equal(configs["transformer"].get(option), configs[t5].get("d_model", 512), option, f"d_model of {t5}/config.json is")
+
+
+def require_latents(configs: Configs, times: int = 1) -> None:
+    """Refuses a transformer that does not see `times` as many channels as the autoencoder's latents have."""
+    channels = configs["vae"].get("latent_channels", 4)
+    require_equal(configs["transformer"].get("in_channels"), times * channels, "in_channels", f"the VAE's {channels} latent channels make")

@@ -4,7 +4,7 @@ InstructPix2Pix."""
 from __future__ import annotations
 
 from ..networks import text_encoder, unet, vae_decoder, vae_encoder
-from .family import AUTOENCODERS, UNETS, Configs, Family, Part, pictures_in, require_known_inputs, require_text_width
+from .family import AUTOENCODERS, CLIP, UNETS, Configs, Family, Part, pictures_in, require_known_inputs, require_text_width, unet_defaults
 
 
 def pipeline(configs: Configs) -> str:
@@ -23,13 +23,12 @@ def validate(configs: Configs) -> None:
 FAMILY = Family(
     title="Stable Diffusion",
     parts=(
-        Part("text_encoder", "text_encoder", ("CLIPTextModel",), lambda m, s: text_encoder("text_encoder", m, s, False)),
+        Part("text_encoder", "text_encoder", CLIP, lambda m, s: text_encoder("text_encoder", m, s, False)),
         Part("unet", "unet", UNETS, unet),
         Part("vae_decoder", "vae", AUTOENCODERS, vae_decoder),
         Part("vae_encoder", "vae", AUTOENCODERS, vae_encoder),
     ),
-    tokenizers=("tokenizer",),
     pipeline=pipeline,
     validate=validate,
-    guidance=7.5,
+    defaults=unet_defaults(7.5),
 )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from .. import UsageError
 from ..networks import TIME_IDS, text_encoder, unet, vae_decoder, vae_encoder
-from .family import AUTOENCODERS, UNETS, Configs, Family, Part, pictures_in, require_known_inputs, require_text_width
+from .family import (
+    AUTOENCODERS, CLIP, CLIP_PROJECTED, UNETS, Configs, Family, Part, pictures_in, require_known_inputs, require_text_width, unet_defaults,
+)
 
 
 def validate(configs: Configs) -> None:
@@ -32,15 +34,14 @@ def validate(configs: Configs) -> None:
 FAMILY = Family(
     title="Stable Diffusion XL",
     parts=(
-        Part("text_encoder", "text_encoder", ("CLIPTextModel",), lambda m, s: text_encoder("text_encoder", m, s, True)),
-        Part("text_encoder_2", "text_encoder_2", ("CLIPTextModelWithProjection",),
+        Part("text_encoder", "text_encoder", CLIP, lambda m, s: text_encoder("text_encoder", m, s, True)),
+        Part("text_encoder_2", "text_encoder_2", CLIP_PROJECTED,
              lambda m, s: text_encoder("text_encoder_2", m, s, True)),
         Part("unet", "unet", UNETS, unet),
         Part("vae_decoder", "vae", AUTOENCODERS, vae_decoder),
         Part("vae_encoder", "vae", AUTOENCODERS, vae_encoder),
     ),
-    tokenizers=("tokenizer", "tokenizer_2"),
     pipeline=lambda configs: f"StableDiffusionXL{pictures_in(configs)}Pipeline",
     validate=validate,
-    guidance=5.0,
+    defaults=unet_defaults(5.0),
 )

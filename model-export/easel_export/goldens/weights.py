@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-COMPONENTS = ("text_encoder", "text_encoder_2", "unet", "vae")
+COMPONENTS = ("text_encoder", "text_encoder_2", "text_encoder_3", "unet", "transformer", "vae")
 
 # Layers that see a picture: a ControlNet's hint, a prompt. With the usual range little of it is left, and it would not show.
 PICTURES = ("controlnet_cond_embedding.", "vision_model.embeddings.patch_embedding.", "visual_projection.")
@@ -54,7 +54,7 @@ def fill(pipeline: Any) -> str:
     """Gives every parameter of the pipeline its value; returns the SHA-256 of them all."""
     digest = hashlib.sha256()
     for component in COMPONENTS:
-        if not hasattr(pipeline, component):
+        if getattr(pipeline, component, None) is None:
             continue
         for name, tensor in sorted(getattr(pipeline, component).named_parameters()):
             values = parameter(name, tuple(tensor.shape), f"{component}.{name}")
