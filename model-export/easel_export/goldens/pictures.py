@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,10 +58,10 @@ def cases() -> list[Case]:
     ]
 
 
-def noise() -> np.ndarray:
-    """float32 [draws, 4, 8, 12]: the initial latents, then what stochastic schedulers take, one a step."""
-    size = int(np.prod(LATENT))
-    return np.stack([normals(SEED, draw, size).reshape(LATENT[1:]) for draw in range(DRAWS)])
+def noise(channels: int = LATENT[1]) -> np.ndarray:
+    """float32 [draws, channels, 8, 12]: the initial latents, then what stochastic schedulers take, one a step."""
+    shape = (channels, *LATENT[2:])
+    return np.stack([normals(SEED, draw, math.prod(shape)).reshape(shape) for draw in range(DRAWS)])
 
 
 def scheduler(pipeline: Any, name: str) -> Any:

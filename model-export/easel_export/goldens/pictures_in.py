@@ -26,6 +26,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import diffusers
 import numpy as np
@@ -169,13 +170,11 @@ def paint(pipeline: Any, case: Case, **more: Any) -> tuple[np.ndarray, Image.Ima
 def from_means(pipeline: Any, draws: Iterator[torch.Tensor]) -> Iterator[None]:
     """Within it, `pipeline` takes the next of `draws` where it draws noise itself, and an encoder's mean without any."""
     module = sys.modules[type(pipeline).__module__]
-    kept = module.randn_tensor, module.retrieve_latents
-    module.randn_tensor = lambda shape, **_: next(draws).reshape(shape)
-    module.retrieve_latents = functools.partial(kept[1], sample_mode="argmax")
-    try:
+    others = {"randn_tensor": lambda shape, **_: next(draws).reshape(shape)}
+    if hasattr(module, "retrieve_latents"):  # it begins with pictures
+        others["retrieve_latents"] = functools.partial(module.retrieve_latents, sample_mode="argmax")
+    with mock.patch.multiple(module, **others):
         yield
-    finally:
-        module.randn_tensor, module.retrieve_latents = kept
 
 
 def all_pictures(kind: str, pipeline: Any) -> Iterator[tuple[Case, np.ndarray, Image.Image]]:

@@ -6,10 +6,10 @@
 
 The models have random weights, the same bits on every machine, and real structure: down, mid and up blocks,
 cross-attention, group norms, mid-block attention in the VAE. `index.json` names the cases that `tiny`, `tiny-sd21` and `tiny-taesd`
-have in common and the weights' SHA-256, `families.json` the same of the others, one by one (`families.py` and `adapters.py` have tables
-of the kinds, `pictures_in.py` the cases that begin with a picture, `texts.py` those of long and weighted prompts);
-`noise.npy` [draws, 4, 8, 12] is the initial noise and what stochastic schedulers take, one draw a step;
-`KIND/CASE.npy` [steps, 4, h, w] the latents after each step and `KIND/CASE.png` the picture.
+have in common and the weights' SHA-256, `families.json` the same of the others, one by one (`families.py`, `adapters.py` and
+`transformer_families.py` have tables of the kinds, `pictures_in.py` the cases that begin with a picture, `texts.py` those of long and
+weighted prompts); `noise.npy` [draws, 4, 8, 12] is the initial noise and what stochastic schedulers take, one draw a step, `noise-16.npy`
+the same for latents of 16 channels; `KIND/CASE.npy` [steps, c, h, w] the latents after each step and `KIND/CASE.png` the picture.
 
 | in `test-models/KIND` | written by |
 |---|---|
@@ -20,6 +20,7 @@ of the kinds, `pictures_in.py` the cases that begin with a picture, `texts.py` t
 | `text-…` of `tiny` | `texts.py` |
 | the rest of `tiny` | `variants.py` |
 | the rest of `tiny-sdxl` | `unets.py` |
+| `flow-dpm` of `tiny-sd3` | `fp32` with another scheduler |
 """
 
 from __future__ import annotations
@@ -42,18 +43,23 @@ from PIL import Image
 
 from easel_export import cli, random_checkpoint
 from easel_export.architectures import ARCHITECTURES
-from easel_export.goldens import adapters, families, pictures, pictures_in, texts, unets, variants, weights
+from easel_export.goldens import adapters, families, pictures, pictures_in, texts, transformer_families, unets, variants, weights
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODELS = REPOSITORY / "test-models"
 GOLDENS = REPOSITORY / "tests" / "goldens" / "pipelines"
 KINDS = ("tiny", "tiny-sd21", "tiny-taesd")
 # Whose cases are those of `families.json`.
-MODULES = (families, pictures_in, texts, adapters)
+MODULES = (families, pictures_in, texts, adapters, transformer_families)
 # AutoencoderTiny is not exported by optimum; of the rest one of each layout is enough.
-BY_OPTIMUM = ("tiny", "tiny-sd21", "tiny-sdxl", "tiny-lcm", "tiny-inpaint")
+BY_OPTIMUM = ("tiny", "tiny-sd21", "tiny-sdxl", "tiny-lcm", "tiny-inpaint", "tiny-sd35", "tiny-flux")
 # Of the rest, those whose networks have what no other has.
-INT8 = (*KINDS, "tiny-lcm", "tiny-sdxs", "tiny-bksdm", "tiny-sdxl", "tiny-ssd1b", "tiny-inpaint", *adapters.KINDS)
+INT8 = (*KINDS, "tiny-lcm", "tiny-sdxs", "tiny-bksdm", "tiny-sdxl", "tiny-ssd1b", "tiny-inpaint", *adapters.KINDS,
+        "tiny-pixart", "tiny-pixart-sigma", "tiny-sd3", "tiny-sd35", "tiny-flux")
+# As they come where weights are not measured: one at a time, and nothing of the graph is folded.
+UNMEASURED = ("tiny-pixart-1024", "tiny-sd3-no-t5", "tiny-flux-schnell")
+# By the channels of the latents that begin with it.
+NOISE = {4: "noise.npy", 16: "noise-16.npy"}
 # Another machine may sum in another order: float32 rounding, amplified by the networks and six steps.
 SAME_LATENTS, SAME_PIXELS = 1e-4, 1
 
@@ -78,7 +84,7 @@ def checkpoint(kind: str, directory: Path) -> tuple[Any, str]:
     if kind in adapters.KINDS:
         digest = adapters.add(kind, directory, digest)
     # From disk: a scheduler's options that were never written down count as "not given" when diffusers changes its class.
-    pipeline = getattr(diffusers, ARCHITECTURES[base].pipeline).from_pretrained(directory)
+    pipeline = getattr(diffusers, ARCHITECTURES[base].pipeline).from_pretrained(directory, **transformer_families.absent(base))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline, digest
 
@@ -114,6 +120,7 @@ def painted(kind: str) -> Iterator[tuple[str, np.ndarray, Image.Image]]:
         for found in (
             families.all_pictures(kind, pipeline, onnx), pictures_in.all_pictures(kind, pipeline),
             texts.all_pictures(kind, pipeline), adapters.all_pictures(kind, pipeline, source),
+            transformer_families.all_pictures(kind, pipeline),
         ):
             for case, steps, picture in found:
                 yield case.name, steps, picture
@@ -122,8 +129,9 @@ def painted(kind: str) -> Iterator[tuple[str, np.ndarray, Image.Image]]:
 def write() -> None:
     """Writes the golden data. Files that are the same within rounding stay."""
     GOLDENS.mkdir(parents=True, exist_ok=True)
-    if not same_noise():
-        np.save(GOLDENS / "noise.npy", pictures.noise())
+    for channels, name in NOISE.items():
+        if not same_noise(channels):
+            np.save(GOLDENS / name, pictures.noise(channels))
     for name, picture in given().items():
         if not pictures.same(GOLDENS / name, picture, SAME_PIXELS):
             picture.save(GOLDENS / name, optimize=True)
@@ -158,8 +166,7 @@ def check(kinds: tuple[str, ...] = ALL_KINDS) -> list[str]:
     for name, cases in (("index.json", pictures.cases()), ("families.json", recorded_cases())):
         if read(name)["cases"] != [case.record() for case in cases]:
             problems.append(f"{name}: other cases")
-    if not same_noise():
-        problems.append("noise.npy: another noise")
+    problems += [f"{name}: another noise" for channels, name in NOISE.items() if not same_noise(channels)]
     others = [f"{name}: another picture" for name, picture in given().items() if not pictures.same(GOLDENS / name, picture, SAME_PIXELS)]
     problems += others or pictures_in.check_resized()
     for kind in kinds:
@@ -174,10 +181,10 @@ def check(kinds: tuple[str, ...] = ALL_KINDS) -> list[str]:
     return problems
 
 
-def same_noise() -> bool:
+def same_noise(channels: int) -> bool:
     """Whether the committed noise is what it should be."""
-    file = GOLDENS / "noise.npy"
-    return file.exists() and pictures.relative_error(np.load(file), pictures.noise()) <= 1e-7
+    file = GOLDENS / NOISE[channels]
+    return file.exists() and pictures.relative_error(np.load(file), pictures.noise(channels)) <= 1e-7
 
 
 def difference(kind: str, name: str, steps: np.ndarray, picture: Image.Image) -> str | None:
@@ -229,6 +236,8 @@ def model(kind: str, folder: Path) -> None:
         raise SystemExit(f"{kind}: the weights are not those of the golden data: run --write and commit it")
     added = adapters.flags(kind, source) if kind in adapters.KINDS else []
     precisions = ["fp32"] + ["fp16"] * (kind in KINDS) + ["int8"] * (kind in INT8)
+    if kind in transformer_families.KINDS:  # whose own size is a large one
+        added += ["--size", "32"] + ["--unmeasured"] * (kind in UNMEASURED)
     for precision in precisions:
         export("--source", str(source), "--out", str(folder / precision), "--precision", precision, *added)
     if kind in BY_OPTIMUM:
@@ -236,9 +245,11 @@ def model(kind: str, folder: Path) -> None:
     if kind == "tiny-taesd":  # torch's exporter, which optimum uses, stands in
         variants.write_inline(source, folder)
     if kind in KINDS:
-        flow(pipeline, folder)
+        with_scheduler(pictures.scheduler(pipeline, "flow-euler"), folder, "flow")
     if kind == "tiny":
         variants.write(source, folder)
+    if kind == "tiny-sd3":
+        with_scheduler(transformer_families.flow_dpm(pipeline.scheduler.config), folder, transformer_families.FLOW_DPM)
     if kind == unets.KIND:
         export("--source", str(source), "--unet-only", "--out", str(folder / "unet-only"), "--precision", "int8")
         unets.write(folder)
@@ -260,12 +271,12 @@ def by_optimum(source: Path, out: Path) -> None:
     main_export(str(source), str(out), task="text-to-image")
 
 
-def flow(pipeline: Any, folder: Path) -> None:
-    """`fp32` with a flow-matching scheduler."""
-    out = folder / "flow"
+def with_scheduler(scheduler: Any, folder: Path, name: str) -> None:
+    """`fp32` with another scheduler, in the directory `name`."""
+    out = folder / name
     shutil.copytree(folder / "fp32", out)
     shutil.rmtree(out / "scheduler")
-    pictures.scheduler(pipeline, "flow-euler").save_pretrained(out / "scheduler")
+    scheduler.save_pretrained(out / "scheduler")
     for file in ("easel.json", "SHA256SUMS"):
         (out / file).unlink()
 
