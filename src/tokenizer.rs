@@ -19,8 +19,8 @@
 //! unassigned depends on the Unicode version: Python's there, 16 here, so emoji newer than one's Python
 //! differ.
 //!
-//! `T5Tokenizer` and `T5TokenizerFast` agree with each other: both are `tokenizer.json`, or what transformers makes of `spiece.model`
-//! where that alone is there.
+//! T5's two differ where letters have marks. `T5Tokenizer`, of PixArt, is SentencePiece with `spiece.model`; `T5TokenizerFast` is
+//! `tokenizer.json`, or what transformers makes of `spiece.model` where that alone is there.
 //!
 //! # Long prompts
 //!
@@ -98,9 +98,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<tokenizers::Tokenizer, ()> {
     json::parse(bytes).map(|parsed| parsed.inner).map_err(drop)
 }
 
-/// Where text becomes words: the two behaviours of the module documentation.
+/// Where text becomes words: the behaviours of the module documentation.
 enum Dialect {
-    Slow(Box<clip::SlowClip>),
+    SlowClip(Box<clip::SlowClip>),
+    SlowT5(Box<sentencepiece::Pieces>),
     Fast,
 }
 
@@ -239,7 +240,8 @@ impl Tokenizer {
     /// Ids of `text` alone: no BOS, EOS, padding or limit.
     fn ids(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         match &self.dialect {
-            Dialect::Slow(clip) => clip.ids(text),
+            Dialect::SlowClip(clip) => clip.ids(text),
+            Dialect::SlowT5(pieces) => pieces.ids(text),
             Dialect::Fast => Ok(self
                 .inner
                 .encode_fast(text, false)

@@ -109,6 +109,88 @@ fn ids_equal_transformers() {
     );
 }
 
+/// A model directory with nothing but a tokenizer of T5, of this class, with this file of the goldens.
+fn t5(class: &str, file: &str) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let index = json!({"tokenizer": ["transformers", class]});
+    write(&dir, "model_index.json", index.to_string());
+    let folder = goldens().with_file_name("t5");
+    let name = Path::new(file).file_name().unwrap().to_str().unwrap();
+    let content = fs::read(folder.join(file)).unwrap();
+    write(&dir, &format!("tokenizer/{name}"), content);
+    write(
+        &dir,
+        "tokenizer/tokenizer_config.json",
+        json!({"model_max_length": 120}).to_string(),
+    );
+    dir
+}
+
+#[test]
+fn t5s_ids_equal_transformers() {
+    let text = fs::read_to_string(goldens().with_file_name("t5/prompts.json")).unwrap();
+    let rows: Vec<Value> = serde_json::from_str(&text).unwrap();
+    assert!(rows.len() >= 200);
+    let mut wrong = Vec::new();
+    for (class, file, forms) in [
+        ("T5Tokenizer", "spiece.model", &["spiece"][..]),
+        ("T5TokenizerFast", "spiece.model", &["new", "spiece"]),
+        ("T5TokenizerFast", "new/tokenizer.json", &["new", "spiece"]),
+        (
+            "T5TokenizerFast",
+            "old/tokenizer.json",
+            &["old", "new", "spiece"],
+        ),
+    ] {
+        let tokenizer = Tokenizer::load(t5(class, file).path()).unwrap();
+        assert_eq!(tokenizer.max_length(), 120);
+        for row in &rows {
+            let prompt = row["prompt"].as_str().unwrap();
+            let expected = forms.iter().find_map(|form| row.get(form)).unwrap();
+            let mut expected: Vec<u32> = serde_json::from_value(expected.clone()).unwrap();
+            expected.resize(120, 0);
+            let ids = tokenizer.encode_plain(prompt).unwrap();
+            if ids != expected {
+                wrong.push(format!(
+                    "{class} {file} {prompt:?}\n  {ids:?}\n  {expected:?}"
+                ));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn a_long_prompt_is_one_chunk_for_t5() {
+    let tokenizer = Tokenizer::load(t5("T5Tokenizer", "spiece.model").path()).unwrap();
+    let encoded = tokenizer
+        .encode_within("a cat (and a dog:1.5)", 16)
+        .unwrap();
+    let [chunk] = encoded.chunks() else {
+        panic!("one chunk")
+    };
+    assert_eq!((chunk.ids.len(), chunk.weights[0]), (16, 1.0));
+    assert!(chunk.is_weighted() && chunk.ids[chunk.length - 1] == 1);
+    assert!(chunk.ids[chunk.length..].iter().all(|id| *id == 0));
+    assert!(
+        chunk.weights[chunk.length - 1..]
+            .iter()
+            .all(|weight| *weight == 1.0)
+    );
+    let cut = tokenizer.encode_within(&"a house ".repeat(40), 16).unwrap();
+    assert_eq!(cut.chunks()[0].length, 16);
+    let warning = cut.warning().unwrap();
+    assert!(
+        warning.contains("cut to 15") && warning.contains("house"),
+        "{warning}"
+    );
+}
+
 static SLOW: LazyLock<Tokenizer> = LazyLock::new(|| {
     Tokenizer::load(model(Layout::VocabAndMerges, "sd1", "CLIPTokenizer").path()).unwrap()
 });

@@ -14,14 +14,55 @@ const LARGEST: usize = 1 << 24;
 /// Children of a unit lie within a block of so many, one for each byte.
 const BLOCK: usize = 256;
 
-/// The normalizer of a table.
-pub(super) fn normalizer(table: &[u8]) -> Result<Precompiled, String> {
-    let checked = checked(table).ok_or("\"precompiled_charsmap\" of \"Precompiled\" is damaged")?;
-    Precompiled::from(&checked).map_err(|error| error.to_string())
+/// A table that was checked.
+pub(super) struct Charsmap {
+    /// The trie, in whole blocks.
+    units: Vec<u32>,
+    /// What its leaves point into.
+    texts: String,
 }
 
-/// The table with whole blocks; `None` if some way through it leads outside, or to a text that is too long.
-fn checked(table: &[u8]) -> Option<Vec<u8>> {
+impl Charsmap {
+    /// Reads a table.
+    pub(super) fn parse(table: &[u8]) -> Result<Self, String> {
+        checked(table)
+            .ok_or_else(|| "\"precompiled_charsmap\" of \"Precompiled\" is damaged".into())
+    }
+
+    /// As the crate `tokenizers` has it: it looks up letters with their marks first, then characters.
+    pub(super) fn normalizer(&self) -> Result<Precompiled, String> {
+        let bytes = self.units.iter().flat_map(|unit| unit.to_le_bytes());
+        let length = u32::try_from(4 * self.units.len()).map_err(|error| error.to_string())?;
+        let mut table = length.to_le_bytes().to_vec();
+        table.extend(bytes);
+        table.extend(self.texts.as_bytes());
+        Precompiled::from(&table).map_err(|error| error.to_string())
+    }
+
+    /// The longest beginning of `text` that the table knows, in bytes, and what it becomes.
+    pub(super) fn longest(&self, text: &str) -> Option<(usize, &str)> {
+        let unit = |at: usize| self.units.get(at).copied().unwrap_or(0);
+        let mut found = None;
+        let mut at = offset(unit(0));
+        for (read, &byte) in text.as_bytes().iter().enumerate() {
+            at ^= usize::from(byte);
+            let next = unit(at);
+            if byte == 0 || label(next) != u32::from(byte) {
+                break;
+            }
+            at ^= offset(next);
+            if has_leaf(next) {
+                let text = self.texts.get(value(unit(at))..)?;
+                found = Some((read + 1, &text[..text.find('\0').unwrap_or(text.len())]));
+            }
+        }
+        // A match that ends within a character is none.
+        found.filter(|(length, _)| text.is_char_boundary(*length))
+    }
+}
+
+/// `None` if some way through the table leads outside, or to a text that is too long.
+fn checked(table: &[u8]) -> Option<Charsmap> {
     if table.len() > LARGEST {
         return None;
     }
@@ -43,20 +84,36 @@ fn checked(table: &[u8]) -> Option<Vec<u8>> {
     };
     for (number, &unit) in units.iter().enumerate() {
         // The value of a leaf, where no way leads. The first one is read in any case.
-        if unit >> 31 == 1 && number > 0 {
+        if is_value(unit) && number > 0 {
             continue;
         }
         let next = *units.get(number ^ offset(unit))?;
-        let has_leaf = unit >> 8 & 1 == 1;
-        if has_leaf {
-            ends_in_time((next & !(1 << 31)) as usize)?;
+        if has_leaf(unit) {
+            ends_in_time(value(next))?;
         }
     }
-    let mut checked = Vec::with_capacity(4 + 4 * units.len() + texts.len());
-    checked.extend(u32::try_from(4 * units.len()).ok()?.to_le_bytes());
-    checked.extend(units.iter().flat_map(|unit| unit.to_le_bytes()));
-    checked.extend(texts.as_bytes());
-    Some(checked)
+    Some(Charsmap {
+        units,
+        texts: texts.to_owned(),
+    })
+}
+
+fn is_value(unit: u32) -> bool {
+    unit >> 31 == 1
+}
+
+fn has_leaf(unit: u32) -> bool {
+    unit >> 8 & 1 == 1
+}
+
+/// Where the text of a leaf begins.
+fn value(unit: u32) -> usize {
+    (unit & !(1 << 31)) as usize
+}
+
+/// The byte that leads to a unit; of a value none.
+fn label(unit: u32) -> u32 {
+    unit & (1 << 31 | 0xff)
 }
 
 /// How far a unit's children are from it, or its leaf.
@@ -85,7 +142,8 @@ mod tests {
 
     fn normalized(table: &[u8], text: &str) -> Result<String, String> {
         let mut text = NormalizedString::from(text);
-        normalizer(table)?
+        Charsmap::parse(table)?
+            .normalizer()?
             .normalize(&mut text)
             .map_err(|error| error.to_string())?;
         Ok(text.get().to_owned())
@@ -95,6 +153,9 @@ mod tests {
     fn characters_are_replaced() {
         let changed = normalized(&table(b"bc\0"), "xay");
         assert_eq!(changed.as_deref(), Ok("xbcy"));
+        let table = Charsmap::parse(&table(b"bc\0")).expect("it is whole");
+        assert_eq!(table.longest("ay"), Some((1, "bc")));
+        assert_eq!(table.longest("ya"), None);
     }
 
     #[test]
@@ -108,14 +169,14 @@ mod tests {
             &table(b"")[..4 + 4 * 97],
             &table(&[b'x'; LONGEST_REPLACEMENT + 1]),
         ] {
-            assert!(normalizer(wrong).is_err());
+            assert!(Charsmap::parse(wrong).is_err());
         }
         let mut away = good.clone();
         away[4 + 4 * 97 + 3] = 0x70;
-        assert!(normalizer(&away).is_err());
+        assert!(Charsmap::parse(&away).is_err());
         let mut beyond = good;
         beyond[4 + 4 * 98] = 200;
-        assert!(normalizer(&beyond).is_err());
+        assert!(Charsmap::parse(&beyond).is_err());
     }
 
     proptest! {
@@ -132,6 +193,9 @@ mod tests {
             }
             if let Ok(changed) = normalized(&table, &text) {
                 prop_assert!(changed.len() <= LONGEST_REPLACEMENT * text.len());
+            }
+            if let Ok(table) = Charsmap::parse(&table) {
+                table.longest(&text);
             }
         }
     }

@@ -11,7 +11,8 @@ use super::bounded::{MOST_IDS, Words};
 use super::clip::SlowClip;
 use super::error::Problem;
 use super::json::{self, Around, MOST_TOKENS, checked};
-use super::{Dialect, Frame, Tokenizer, TokenizerError, sentencepiece};
+use super::sentencepiece::ModelFile;
+use super::{Dialect, Frame, Tokenizer, TokenizerError};
 use crate::files::{SETTINGS, TOKENIZER, read_file};
 
 const CLIP_LENGTH: usize = 77;
@@ -30,7 +31,12 @@ pub(super) fn load(
 ) -> Result<Tokenizer, TokenizerError> {
     let dir = model_dir.join(folder);
     let config = Config::read(model_dir, folder, encoder)?;
-    let (mut inner, file, framed) = vocabulary(&dir, &config)?;
+    let Described {
+        mut inner,
+        file,
+        framed,
+        pieces,
+    } = vocabulary(&dir, &config)?;
     let mut added = config.added.clone();
     if !config.has_decoder {
         let from_file = inner.get_added_tokens_decoder();
@@ -94,15 +100,18 @@ pub(super) fn load(
             .into_iter()
             .map(|(token, id)| (token.content, id))
             .collect();
-        Dialect::Slow(Box::new(SlowClip::new(bpe.clone(), added, unknown)))
+        Dialect::SlowClip(Box::new(SlowClip::new(bpe.clone(), added, unknown)))
     } else {
         // As transformers does: special tokens that the file does not list are special all the same.
-        let tokens: Vec<AddedToken> = special.into_iter().map(|(token, _)| token).collect();
+        let tokens: Vec<AddedToken> = special.iter().map(|(token, _)| token.clone()).collect();
         inner.add_special_tokens(&tokens);
         if let Some(framed) = framed {
             check_framing(framed, frame, &file)?;
         }
-        Dialect::Fast
+        match pieces {
+            Some(model) => Dialect::SlowT5(Box::new(model.pieces(frame.eos, &special))),
+            None => Dialect::Fast,
+        }
     };
     Ok(Tokenizer {
         inner,
@@ -112,9 +121,16 @@ pub(super) fn load(
     })
 }
 
-/// The tokenizer that the files describe, the file that says most of it, and what its post-processor puts around a text, if there is
-/// one.
-type Described = (tokenizers::Tokenizer, PathBuf, Option<Option<Around>>);
+/// The tokenizer that the files describe.
+struct Described {
+    inner: tokenizers::Tokenizer,
+    /// The file that says most of it.
+    file: PathBuf,
+    /// What its post-processor puts around a text, if there may be one.
+    framed: Option<Option<Around>>,
+    /// SentencePiece's own file, if that is to be read as the library does.
+    pieces: Option<ModelFile>,
+}
 
 fn vocabulary(dir: &Path, config: &Config) -> Result<Described, TokenizerError> {
     let json = dir.join("tokenizer.json");
@@ -127,26 +143,41 @@ fn vocabulary(dir: &Path, config: &Config) -> Result<Described, TokenizerError> 
             supported: "what the tokenizers of CLIP and T5 have: BPE or Unigram, and splitting and normalizing that end",
         },
     };
-    // T5's slow class reads SentencePiece's own file, the fast one makes a `tokenizer.json` of it that says the same.
-    if config.class == Class::T5
-        && !json.exists()
+    // The slow class reads SentencePiece's own file; the fast one makes a `tokenizer.json` of it, if there is none.
+    if (config.class == Class::SlowT5 || config.class == Class::FastT5 && !json.exists())
         && let Some(bytes) = read(&pieces, TOKENIZER)?
     {
-        let inner = sentencepiece::parse(&bytes, config.extra_ids);
-        let inner = inner.map_err(|found| problem(&pieces, found))?;
-        return Ok((inner, pieces, None));
+        let model = ModelFile::parse(&bytes, config.extra_ids);
+        let read = model.and_then(|model| Ok((model.converted()?, model)));
+        let (inner, model) = read.map_err(|found| problem(&pieces, found))?;
+        return Ok(Described {
+            inner,
+            file: pieces,
+            framed: None,
+            pieces: (config.class == Class::SlowT5).then_some(model),
+        });
     }
     if let Some(text) = read(&json, TOKENIZER)? {
         let parsed = json::parse(&text).map_err(|found| problem(&json, found))?;
-        return Ok((parsed.inner, json, Some(parsed.frame)));
+        return Ok(Described {
+            inner: parsed.inner,
+            file: json,
+            framed: Some(parsed.frame),
+            pieces: None,
+        });
     }
-    if config.class == Class::T5 {
+    if config.class.is_t5() {
         return Err(TokenizerError::Missing {
             path: dir.to_owned(),
             files: "tokenizer.json and no spiece.model",
         });
     }
-    Ok((from_clip_files(dir, config)?, json, None))
+    Ok(Described {
+        inner: from_clip_files(dir, config)?,
+        file: json,
+        framed: None,
+        pieces: None,
+    })
 }
 
 /// A fast tokenizer adds what its post-processor says; we add BOS, if there is one, and EOS, so it must say that.
@@ -180,7 +211,14 @@ fn check_framing(framed: Option<Around>, frame: Frame, file: &Path) -> Result<()
 enum Class {
     SlowClip,
     FastClip,
-    T5,
+    SlowT5,
+    FastT5,
+}
+
+impl Class {
+    fn is_t5(self) -> bool {
+        self == Self::SlowT5 || self == Self::FastT5
+    }
 }
 
 /// What the JSON files around the vocabulary say.
@@ -268,7 +306,7 @@ impl Config {
             _ => Vec::new(),
         };
         let (bos, eos, pad, unk) = match class {
-            Class::T5 => (None, "</s>", "<pad>", "<unk>"),
+            Class::SlowT5 | Class::FastT5 => (None, "</s>", "<pad>", "<unk>"),
             Class::SlowClip | Class::FastClip => (
                 Some(special("bos_token", "<|startoftext|>")?),
                 "<|endoftext|>",
@@ -318,7 +356,8 @@ fn class_of(
     match class.as_str() {
         Some("CLIPTokenizer") => Ok(Class::SlowClip),
         Some("CLIPTokenizerFast" | "PreTrainedTokenizerFast") => Ok(Class::FastClip),
-        Some("T5Tokenizer" | "T5TokenizerFast") => Ok(Class::T5),
+        Some("T5Tokenizer") => Ok(Class::SlowT5),
+        Some("T5TokenizerFast") => Ok(Class::FastT5),
         _ => Err(TokenizerError::Unsupported {
             path,
             what: format!("the tokenizer class {class}"),
@@ -349,7 +388,7 @@ fn max_length(
         sane(&positions, "max_position_embeddings", &positions_file)?,
     ];
     let usual = match class {
-        Class::T5 => T5_LENGTH,
+        Class::SlowT5 | Class::FastT5 => T5_LENGTH,
         Class::SlowClip | Class::FastClip => CLIP_LENGTH,
     };
     Ok(lengths.into_iter().flatten().min().unwrap_or(usual))

@@ -21,7 +21,7 @@ use tokenizers::normalizers::Sequence;
 use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper};
 
 use super::bounded::Few;
-use super::charsmap;
+use super::charsmap::Charsmap;
 use super::error::Problem;
 use super::model::{Model, model};
 use super::pattern::is_simple;
@@ -202,7 +202,8 @@ fn normalizers(step: &Step) -> Result<Vec<NormalizerWrapper>, Problem> {
                         Problem::Malformed(problem.into())
                     })?;
                     if !table.is_empty() {
-                        let table = charsmap::normalizer(&table).map_err(Problem::Malformed)?;
+                        let table = Charsmap::parse(&table).and_then(|table| table.normalizer());
+                        let table = table.map_err(Problem::Malformed)?;
                         steps.push(NormalizerWrapper::Precompiled(table));
                     }
                     return Ok(());

@@ -1,4 +1,5 @@
-//! `spiece.model`, SentencePiece's own file, read as transformers converts it for T5.
+//! `spiece.model`, SentencePiece's own file. transformers' slow `T5Tokenizer` gives it to that library, whose steps are [`Pieces`]; the
+//! fast one converts it to what a `tokenizer.json` says, which is [`ModelFile::converted`].
 //!
 //! It is a protocol buffer, `ModelProto` of `sentencepiece_model.proto`:
 //!
@@ -6,18 +7,20 @@
 //! |---|---|
 //! | 1, repeated | a piece: 1 its text, 2 its score (f32), 3 its type |
 //! | 2 | how it was trained: 3 the kind of model, 40 the id of what is unknown |
-//! | 3 | how a text is normalized: 2 a [table](super::charsmap) |
+//! | 3 | how a text is normalized: 2 a [table](super::charsmap), 3 whether a space goes before it, 4 whether spaces are made one |
 
 use prost::encoding::{DecodeContext, decode_key, skip_field};
 use prost::{DecodeError, Message};
 use serde_json::json;
+use tokenizers::Model as _;
+use tokenizers::models::unigram::Unigram;
 use tokenizers::normalizers::Sequence;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::{AddedToken, NormalizerWrapper};
 
 use super::bounded::MOST_WORDS;
-use super::charsmap;
-use super::error::Problem;
+use super::charsmap::Charsmap;
+use super::error::{Problem, TokenizerError};
 use super::json::checked;
 use super::model::unigram;
 
@@ -64,58 +67,186 @@ const UNIGRAM: i32 = 1;
 struct Normalizer {
     #[prost(bytes = "vec", tag = "2")]
     charsmap: Vec<u8>,
+    /// True unless said.
+    #[prost(bool, optional, tag = "3")]
+    begins_with_space: Option<bool>,
+    /// True unless said.
+    #[prost(bool, optional, tag = "4")]
+    joins_spaces: Option<bool>,
 }
 
-/// Reads a file's bytes. Behind its pieces come `extra_ids` tokens `<extra_id_N>`, the highest first: marks of gaps, which T5 was
-/// trained to fill.
-pub(super) fn parse(bytes: &[u8], extra_ids: usize) -> Result<tokenizers::Tokenizer, Problem> {
-    let damaged = |error: DecodeError| {
-        let error = crate::text::one_line(&error.to_string());
-        Problem::Malformed(format!("is no SentencePiece model: {error}"))
-    };
-    // A piece may take two bytes here, and many in memory.
-    let count = count_pieces(bytes).map_err(damaged)?;
-    if count + extra_ids > MOST_WORDS {
-        let problem = format!("{count} pieces: at most {MOST_WORDS} are taken");
-        return Err(Problem::Malformed(problem));
+/// A file that was read.
+pub(super) struct ModelFile {
+    model: Unigram,
+    /// What is found whole.
+    tokens: Vec<AddedToken>,
+    table: Option<Charsmap>,
+    normalizer: Normalizer,
+}
+
+impl ModelFile {
+    /// Reads a file's bytes. Behind its pieces come `extra_ids` tokens `<extra_id_N>`, the highest first: marks of gaps, which T5 was
+    /// trained to fill.
+    pub(super) fn parse(bytes: &[u8], extra_ids: usize) -> Result<Self, Problem> {
+        let damaged = |error: DecodeError| {
+            let error = crate::text::one_line(&error.to_string());
+            Problem::Malformed(format!("is no SentencePiece model: {error}"))
+        };
+        // A piece may take two bytes here, and many in memory.
+        let count = count_pieces(bytes).map_err(damaged)?;
+        if count + extra_ids > MOST_WORDS {
+            let problem = format!("{count} pieces: at most {MOST_WORDS} are taken");
+            return Err(Problem::Malformed(problem));
+        }
+        let model = ModelProto::decode(bytes).map_err(damaged)?;
+        let trainer = model.trainer.unwrap_or_default();
+        if trainer.model_type.is_some_and(|kind| kind != UNIGRAM) {
+            let what = "a SentencePiece model other than Unigram";
+            return Err(Problem::Unsupported(what.into()));
+        }
+        let normalizer = model.normalizer;
+        let unknown = usize::try_from(trainer.unknown.unwrap_or_default()).unwrap_or(usize::MAX);
+        let mut tokens = Vec::new();
+        for piece in &model.pieces {
+            if let Some(kind @ (CONTROL | USER_DEFINED)) = piece.kind {
+                let token =
+                    AddedToken::from(piece.piece.clone(), kind == CONTROL).normalized(false);
+                tokens.push(checked(token).map_err(Problem::Malformed)?);
+            }
+        }
+        let pieces = model.pieces.into_iter();
+        let pieces = pieces.map(|piece| (piece.piece, f64::from(piece.score)));
+        let extra = (0..extra_ids).rev().map(|number| (extra_id(number), 0.0));
+        let model = unigram(pieces.chain(extra).collect(), unknown, false)?;
+        tokens.extend((0..extra_ids).map(|number| AddedToken::from(extra_id(number), true)));
+        let normalizer = normalizer.unwrap_or_default();
+        let table = match &normalizer.charsmap[..] {
+            [] => None,
+            table => Some(Charsmap::parse(table).map_err(Problem::Malformed)?),
+        };
+        Ok(Self {
+            model,
+            tokens,
+            table,
+            normalizer,
+        })
     }
-    let model = ModelProto::decode(bytes).map_err(damaged)?;
-    let trainer = model.trainer.unwrap_or_default();
-    if trainer.model_type.is_some_and(|kind| kind != UNIGRAM) {
-        let what = "a SentencePiece model other than Unigram";
-        return Err(Problem::Unsupported(what.into()));
+
+    /// As transformers' `T5TokenizerFast` has it.
+    pub(super) fn converted(&self) -> Result<tokenizers::Tokenizer, Problem> {
+        let mut inner = tokenizers::Tokenizer::new(self.model.clone());
+        inner.add_tokens(&self.tokens);
+        let mut steps = Vec::new();
+        if let Some(table) = &self.table {
+            let table = table.normalizer().map_err(Problem::Malformed)?;
+            steps.push(NormalizerWrapper::Precompiled(table));
+        }
+        for step in [
+            json!({"type": "Strip", "strip_left": false, "strip_right": true}),
+            json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": SPACE}),
+        ] {
+            steps.push(serde_json::from_value(step)?);
+        }
+        inner.with_normalizer(Some(Sequence::new(steps)));
+        inner.with_pre_tokenizer(Some(Metaspace::new(SPACE, PrependScheme::Always, true)));
+        Ok(inner)
     }
-    let unknown = usize::try_from(trainer.unknown.unwrap_or_default()).unwrap_or(usize::MAX);
-    let mut tokens = Vec::new();
-    for piece in &model.pieces {
-        if let Some(kind @ (CONTROL | USER_DEFINED)) = piece.kind {
-            let token = AddedToken::from(piece.piece.clone(), kind == CONTROL).normalized(false);
-            tokens.push(checked(token).map_err(Problem::Malformed)?);
+
+    /// As the library itself has it; `end`: the id that ends a text, `special`: more that is found whole.
+    pub(super) fn pieces(self, end: u32, special: &[(AddedToken, u32)]) -> Pieces {
+        let id = |token: &AddedToken| self.model.token_to_id(&token.content);
+        let known = self
+            .tokens
+            .iter()
+            .filter_map(|token| Some((token.content.clone(), id(token)?)));
+        let special = special
+            .iter()
+            .map(|(token, id)| (token.content.clone(), *id));
+        let mut tokens: Vec<(String, u32)> = known.chain(special).collect();
+        tokens.sort_by_key(|(token, _)| std::cmp::Reverse(token.len()));
+        Pieces {
+            tokens,
+            file: self,
+            end,
         }
     }
-    let pieces = model.pieces.into_iter();
-    let pieces = pieces.map(|piece| (piece.piece, f64::from(piece.score)));
-    let extra = (0..extra_ids).rev().map(|number| (extra_id(number), 0.0));
-    let mut inner =
-        tokenizers::Tokenizer::new(unigram(pieces.chain(extra).collect(), unknown, false)?);
-    tokens.extend((0..extra_ids).map(|number| AddedToken::from(extra_id(number), true)));
-    inner.add_tokens(&tokens);
+}
 
-    let mut steps = Vec::new();
-    let table = model.normalizer.unwrap_or_default().charsmap;
-    if !table.is_empty() {
-        let table = charsmap::normalizer(&table).map_err(Problem::Malformed)?;
-        steps.push(NormalizerWrapper::Precompiled(table));
+/// transformers' slow `T5Tokenizer` (4.57), step by step.
+///
+/// 1. Tokens that are found whole are cut out of the text, the longest first.
+/// 2. In what is left the longest beginning that the table knows is replaced, again and again; spaces are made one, and go at both ends.
+/// 3. A mark stands for each space, and one before the text; the likeliest pieces are found in all of it.
+/// 4. An end that the text has itself is its end.
+pub(super) struct Pieces {
+    file: ModelFile,
+    /// Text and id, longest first.
+    tokens: Vec<(String, u32)>,
+    end: u32,
+}
+
+impl Pieces {
+    /// Ids of `text`, without an end.
+    pub(super) fn ids(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let mut ids = Vec::new();
+        let (mut start, mut at) = (0, 0);
+        while let Some(c) = text[at..].chars().next() {
+            let mut tokens = self.tokens.iter();
+            let Some((token, id)) = tokens.find(|(token, _)| text[at..].starts_with(&**token))
+            else {
+                at += c.len_utf8();
+                continue;
+            };
+            self.find(&text[start..at], &mut ids)?;
+            ids.push(*id);
+            at += token.len();
+            start = at;
+        }
+        self.find(&text[start..], &mut ids)?;
+        if ids.last() == Some(&self.end) {
+            ids.pop();
+        }
+        Ok(ids)
     }
-    for step in [
-        json!({"type": "Strip", "strip_left": false, "strip_right": true}),
-        json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": SPACE}),
-    ] {
-        steps.push(serde_json::from_value(step)?);
+
+    fn find(&self, text: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        let text = self.normalized(text);
+        if !text.is_empty() {
+            let tokens = self.file.model.tokenize(&text);
+            let tokens = tokens.map_err(TokenizerError::encode)?;
+            ids.extend(tokens.iter().map(|token| token.id));
+        }
+        Ok(())
     }
-    inner.with_normalizer(Some(Sequence::new(steps)));
-    inner.with_pre_tokenizer(Some(Metaspace::new(SPACE, PrependScheme::Always, true)));
-    Ok(inner)
+
+    /// `Normalizer::Normalize` of SentencePiece (`src/normalizer.cc`).
+    fn normalized(&self, mut text: &str) -> String {
+        let joins = self.file.normalizer.joins_spaces.unwrap_or(true);
+        let begins = self.file.normalizer.begins_with_space.unwrap_or(true);
+        let mut out = String::with_capacity(text.len() + 3);
+        while let Some(c) = text.chars().next() {
+            let known = self
+                .file
+                .table
+                .as_ref()
+                .and_then(|table| table.longest(text));
+            let (length, becomes) = known.unwrap_or((c.len_utf8(), &text[..c.len_utf8()]));
+            text = &text[length..];
+            for c in becomes.chars() {
+                let is_more = c == ' ' && (out.is_empty() || out.ends_with(SPACE));
+                if !(joins && is_more) {
+                    out.push(if c == ' ' { SPACE } else { c });
+                }
+            }
+        }
+        if joins {
+            out.truncate(out.trim_end_matches(SPACE).len());
+        }
+        if begins && !out.is_empty() {
+            out.insert(0, SPACE);
+        }
+        out
+    }
 }
 
 fn count_pieces(mut bytes: &[u8]) -> Result<usize, DecodeError> {
@@ -163,9 +294,14 @@ mod tests {
     }
 
     fn ids(model: &ModelProto, text: &str) -> Vec<u32> {
-        let inner = parse(&model.encode_to_vec(), 2).map_err(drop);
-        let encoded = inner.expect("it is whole").encode_fast(text, false);
-        encoded.expect("it is text").get_ids().to_vec()
+        let file = ModelFile::parse(&model.encode_to_vec(), 2).map_err(drop);
+        let file = file.expect("it is whole");
+        let inner = file.converted().map_err(drop).expect("it is known");
+        let encoded = inner.encode_fast(text, false);
+        let fast = encoded.expect("it is text").get_ids().to_vec();
+        let slow = file.pieces(1, &[]).ids(text).expect("it is text");
+        assert_eq!(fast, slow, "{text:?}");
+        fast
     }
 
     /// Worked by hand: the likeliest pieces, spaces before words, extra ids behind.
@@ -193,9 +329,9 @@ mod tests {
         });
         others[2].pieces[4].score = f32::NAN;
         for other in others {
-            assert!(parse(&other.encode_to_vec(), 2).is_err());
+            assert!(ModelFile::parse(&other.encode_to_vec(), 2).is_err());
         }
-        assert!(parse(b"a tokenizer", 100).is_err());
-        assert!(parse(b"", 0).is_err());
+        assert!(ModelFile::parse(b"a tokenizer", 100).is_err());
+        assert!(ModelFile::parse(b"", 0).is_err());
     }
 }

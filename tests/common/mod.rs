@@ -173,6 +173,8 @@ pub(crate) fn request(case: &Value) -> PaintRequest {
         size: Some(size(case)),
         steps: said("steps").as_u64().map(|n| n as usize),
         guidance: Some(number("guidance")),
+        true_guidance: given("true_guidance"),
+        text_tokens: case["text_tokens"].as_u64().map(|tokens| tokens as usize),
         guidance_rescale: number("rescale"),
         eta: given("eta"),
         clip_skip: case["clip_skip"].as_u64().unwrap_or(0) as usize,
@@ -193,7 +195,11 @@ pub(crate) fn request(case: &Value) -> PaintRequest {
 
 /// The painting and the latents after each step, from the recorded noise.
 pub(crate) fn paint(pipeline: &mut Pipeline, request: &PaintRequest) -> (Painting, Vec<Vec<f32>>) {
-    let noise = Stack::read(&goldens().join("noise.npy"));
+    let noise = match pipeline.defaults().latent_channels {
+        16 => "noise-16.npy",
+        _ => "noise.npy",
+    };
+    let noise = Stack::read(&goldens().join(noise));
     let mut steps = Vec::new();
     let painting = pipeline
         .paint_with_noise(
