@@ -80,6 +80,12 @@ pub struct TokenIds {
 }
 
 impl TokenIds {
+    #[cfg(test)]
+    pub(crate) fn of(chunks: Vec<Chunk>) -> Self {
+        let warning = None;
+        Self { chunks, warning }
+    }
+
     /// The chunks in reading order, 1 to [`MAX_CHUNKS`].
     #[must_use]
     pub fn chunks(&self) -> &[Chunk] {

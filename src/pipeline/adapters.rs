@@ -145,7 +145,9 @@ impl Painter<'_> {
                 end: control.end,
             });
         }
-        self.timings.encode += clock.elapsed();
+        if !hints.is_empty() {
+            self.timings.encode += clock.elapsed();
+        }
         Ok(hints)
     }
 

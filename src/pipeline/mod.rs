@@ -3,6 +3,7 @@
 mod adapters;
 mod denoising;
 mod job;
+mod kept_texts;
 mod painter;
 mod painting;
 mod pictures;

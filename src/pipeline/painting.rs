@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::denoising::Conditions;
 use super::job::{Job, Negative, Prompts};
+use super::kept_texts::KeptTexts;
 use super::painter::Painter;
 use super::{Painting, Pipeline, Text, check};
 use crate::error::Error;
@@ -172,7 +173,29 @@ impl Painter<'_> {
             workers,
             ..
         } = &mut *self.pipeline;
-        Ok(sources[number].encoder.encode(workers, texts)?)
+        let source = &mut sources[number];
+        let keeps = match source.reads {
+            Reads::Whole { .. } => source.encoder.keeps(workers),
+            // The others are small.
+            Reads::Chunks | Reads::OneChunk => None,
+        };
+        let Some(kept) = keeps.and_then(|(folder, key)| KeptTexts::of(&folder, key)) else {
+            return Ok(source.encoder.encode(workers, texts)?);
+        };
+        let mut found: Vec<_> = texts.iter().map(|text| kept.get(text)).collect();
+        let missing = texts.iter().zip(&found);
+        let missing = missing.filter(|(_, found)| found.is_none());
+        let missing: Vec<&TokenIds> = missing.map(|(text, _)| *text).collect();
+        if !missing.is_empty() {
+            let mut made = source.encoder.encode(workers, &missing)?.into_iter();
+            for (text, found) in texts.iter().zip(&mut found) {
+                if found.is_none() {
+                    *found = made.next();
+                    found.iter().for_each(|made| kept.put(text, made));
+                }
+            }
+        }
+        Ok(found.into_iter().flatten().collect())
     }
 
     fn facts(&self, request: &PaintRequest, job: &Job) -> PictureFacts {

@@ -247,6 +247,19 @@ impl Network {
         usize::try_from(sum).unwrap_or(usize::MAX)
     }
 
+    /// The folder where what is made of the model is kept, and what tells this network, asked for what is `wanted`, from others. `None`
+    /// where nothing is kept, or somebody else could write.
+    pub(crate) fn keeps(&self, workers: &Workers, wanted: &str) -> Option<(PathBuf, String)> {
+        let isa = Isa::chosen().ok()?;
+        let folder = workers.cache()?;
+        let path = cache::path(folder, &self.path, &self.part, isa);
+        if cache::distrust(folder, &path).is_some() {
+            return None;
+        }
+        let key = cache::key(&parse(&self.path).ok()?, &self.path, isa, wanted);
+        Some((path.parent()?.to_owned(), key))
+    }
+
     /// Builds the network for one shape per input, in the order of [`inputs`](Self::inputs), all but the weights. Only what is
     /// `wanted` is kept.
     pub(crate) fn prepare(

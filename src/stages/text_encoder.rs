@@ -1,6 +1,6 @@
 //! Token ids become the embedding that the denoiser attends to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tract_core::prelude::Tensor;
 
@@ -159,6 +159,13 @@ impl TextEncoder {
         }
         self.network.want(wanted);
         Ok(())
+    }
+
+    /// Where its embeddings may be kept, and all that they depend on beside the ids.
+    pub(crate) fn keeps(&self, workers: &Workers) -> Option<(PathBuf, String)> {
+        let (wanted, masks) = (self.network.wanted(), self.masks_padding);
+        let wanted = format!("text {wanted:?} {masks}");
+        self.network.network().keeps(workers, &wanted)
     }
 
     /// Of so many texts, those that go through the network together.

@@ -239,7 +239,7 @@ _easel() {
             return 0
             ;;
         easel__subcmd__paint)
-            opts="-h --model --memory --threads --cache --out --negative --size --steps --guidance --guidance-rescale --eta --clip-skip --scheduler --seed --latents --save-latents --image --strength --mask --no-paste --image-guidance --controlnet --control --control-scale --control-start --control-end --control-guess --ip-image --ip-scale --json --quiet --help"
+            opts="-h --model --memory --threads --cache --out --negative --size --steps --guidance --true-guidance --guidance-rescale --eta --clip-skip --text-tokens --scheduler --seed --latents --save-latents --image --strength --mask --no-paste --image-guidance --controlnet --control --control-scale --control-start --control-end --control-guess --ip-image --ip-scale --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -281,6 +281,10 @@ _easel() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --true-guidance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --guidance-rescale)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -290,6 +294,10 @@ _easel() {
                     return 0
                     ;;
                 --clip-skip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --text-tokens)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -41,9 +41,11 @@ complete -c easel -n "__fish_easel_using_subcommand paint" -l negative -d 'What 
 complete -c easel -n "__fish_easel_using_subcommand paint" -l size -d 'Picture size in pixels [default: the model\'s]' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l steps -d 'Denoising steps [default: the model\'s]' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l guidance -d 'How closely to follow the prompt; 1 turns guidance off and halves the work [default: the model\'s]' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l true-guidance -d 'Guidance by a second pass, for models that are told theirs (Flux): 1 to 50' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l guidance-rescale -d 'Pull contrast back after strong guidance, 0 to 1' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l eta -d 'How much of each jump of tcd is fresh noise, 0 to 1 [default: 0.3]' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l clip-skip -d 'Leave out so many of the text encoders\' last layers, 0 to 64' -r
+complete -c easel -n "__fish_easel_using_subcommand paint" -l text-tokens -d 'Tokens of the text that T5 reads; fewer take less time, 4 to 512 [default: the model\'s]' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l scheduler -d 'ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm, unipc, deis, heun, lms, kdpm2, kdpm2-ancestral, dpmpp-2s, dpmpp-2s-sde, tcd, pndm or flow-euler [default: the model\'s]' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l seed -d 'The same seed gives the same picture [default: random, and printed]' -r
 complete -c easel -n "__fish_easel_using_subcommand paint" -l latents -d 'Initial noise, f32 [1,c,h/f,w/f], standard normal (f is the model\'s VAE factor)' -r -F

@@ -39,9 +39,11 @@ _arguments "${_arguments_options[@]}" : \
 '--size=[Picture size in pixels \[default\: the model'\''s\]]:WxH:_default' \
 '--steps=[Denoising steps \[default\: the model'\''s\]]:N:_default' \
 '--guidance=[How closely to follow the prompt; 1 turns guidance off and halves the work \[default\: the model'\''s\]]:G:_default' \
+'--true-guidance=[Guidance by a second pass, for models that are told theirs (Flux)\: 1 to 50]:G:_default' \
 '--guidance-rescale=[Pull contrast back after strong guidance, 0 to 1]:R:_default' \
 '--eta=[How much of each jump of tcd is fresh noise, 0 to 1 \[default\: 0.3\]]:E:_default' \
 '--clip-skip=[Leave out so many of the text encoders'\'' last layers, 0 to 64]:N:_default' \
+'--text-tokens=[Tokens of the text that T5 reads; fewer take less time, 4 to 512 \[default\: the model'\''s\]]:N:_default' \
 '--scheduler=[ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-karras, dpmpp-sde, lcm, unipc, deis, heun, lms, kdpm2, kdpm2-ancestral, dpmpp-2s, dpmpp-2s-sde, tcd, pndm or flow-euler \[default\: the model'\''s\]]:NAME:_default' \
 '--seed=[The same seed gives the same picture \[default\: random, and printed\]]:N:_default' \
 '--latents=[Initial noise, f32 \[1,c,h/f,w/f\], standard normal (f is the model'\''s VAE factor)]:IN.npy:_files' \

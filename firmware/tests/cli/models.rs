@@ -390,7 +390,7 @@ fn a_component_is_unknown() {
         let bytes = replace("\"unet\"", "\"text_encoder_2\"")(bytes);
         replace("\"StableDiffusionPipeline\"", "\"SanaPipeline\"")(bytes)
     });
-    is_refused(&place, "model_index.json", &["Stable Diffusion 3"]);
+    is_refused(&place, "model_index.json", &["SANA"]);
     // Of the family that its class names in vain: its network asks for less than that family's do.
     let xl = replace(
         "\"StableDiffusionPipeline\"",
