@@ -77,6 +77,7 @@ fn fastest(isa: Isa, threads: &Threads, precision: Precision, shape: Shape, repe
         shape,
         scale: (shape.head_dim as f32).sqrt().recip(),
         mask: None,
+        relative: None,
         precision,
     };
     let operand = |data, strides| Operand { data, strides };

@@ -10,12 +10,14 @@
 //! product ─► Add of the product's shape              the residual connection
 //! EaselLinear ─► EaselLinear                         a feed-forward whose middle is large: see `feed_forward`
 //! EaselLayerNorm ─► Mul [n, 1, c] ─► Add [n, 1, c]   what a diffusion transformer makes of a norm: see `modulation`
+//! Add of a constant ─► EaselAttention                what only depends on distances: see `relative`
 //! ```
 //!
 //! Each step spares a pass over an image in memory.
 
 mod feed_forward;
 mod modulation;
+mod relative;
 
 use easel_kernels::elementwise::Activation as Function;
 use tract_core::internal::*;
@@ -30,6 +32,7 @@ pub(super) fn run(model: &mut TypedModel, pixels16: Option<usize>) -> TractResul
     if let Some(pixels) = pixels16 {
         use_16_bits(model, pixels);
     }
+    relative::run(model)?;
     for node in 0..model.nodes.len() {
         if let Some(patch) = modulation::modulated(model, node)? {
             patch.apply(model)?;

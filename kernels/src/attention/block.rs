@@ -11,7 +11,7 @@ use super::arithmetic::{Arithmetic, Start};
 use super::exp2::exp2;
 use super::output::Rows;
 use super::pack::{Aligned, Plan};
-use super::{Inputs, Mask};
+use super::{Inputs, Mask, Relative};
 use crate::vector::Vectorized;
 
 /// What a thread needs for a task: the queries, and what is known of them so far.
@@ -131,11 +131,16 @@ impl<A: Arithmetic<T, L>, const T: usize, const L: usize> QueryBlock<'_, A, T, L
             .as_chunks_mut::<T>()
             .0;
         self.arithmetic.scores::<FMA>(units, queries, sums);
-        if let Some(mask) = &self.inputs.attention.mask {
-            let scores = &mut scores[..keys.len()];
-            let start = (self.groups.start + slot) * L;
-            let queries = start..self.inputs.attention.shape.queries.min(start + L);
-            mask.add(self.sequence, queries, keys.start, scores);
+        let attention = self.inputs.attention;
+        let all = attention.shape.queries;
+        let start = (self.groups.start + slot) * L;
+        let queries = start..all.min(start + L);
+        let scores = &mut scores[..keys.len()];
+        if let Some(mask) = &attention.mask {
+            mask.add(self.sequence, queries.clone(), keys.start, scores);
+        }
+        if let Some(relative) = &attention.relative {
+            relative.add(self.sequence.1, all, queries, keys.start, scores);
         }
     }
 
@@ -227,10 +232,37 @@ impl Mask<'_> {
         for (index, scores) in scores.iter_mut().enumerate() {
             let start = start + (key + index) * self.key;
             for (score, query) in scores.iter_mut().zip(queries.clone()) {
-                let mask = self.data[start + query * self.query] * std::f32::consts::LOG2_E;
-                let masked = *score + mask;
-                *score = if masked < f32::MIN { f32::MIN } else { masked };
+                *score = masked(*score, self.data[start + query * self.query]);
             }
         }
     }
+}
+
+impl Relative<'_> {
+    /// Adds what belongs to these of all queries, by lane, to the scores of the keys from `key` on.
+    #[inline(always)]
+    fn add<const L: usize>(
+        &self,
+        head: usize,
+        all: usize,
+        queries: Range<usize>,
+        key: usize,
+        scores: &mut [[f32; L]],
+    ) {
+        for (index, scores) in scores.iter_mut().enumerate() {
+            // That of the last query comes first.
+            let first = head * self.head + key + index + all - queries.end;
+            let by = self.data[first..][..queries.len()].iter().rev();
+            for (score, &by) in scores.iter_mut().zip(by) {
+                *score = masked(*score, by);
+            }
+        }
+    }
+}
+
+/// A score with something more, which is not yet in units of log2 e.
+#[inline(always)]
+fn masked(score: f32, more: f32) -> f32 {
+    let sum = score + more * std::f32::consts::LOG2_E;
+    if sum < f32::MIN { f32::MIN } else { sum }
 }

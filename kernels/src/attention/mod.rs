@@ -1,4 +1,4 @@
-//! Attention, `softmax(scale · Q Kᵀ + mask) V`, in memory that grows with the tokens and not with their square.
+//! Attention, `softmax(scale · Q Kᵀ + mask + relative) V`, in memory that grows with the tokens and not with their square.
 //!
 //! The scores never exist at once: keys pass in blocks, and each query keeps the largest score so far, the sum of its
 //! weights and the sum of its weighted values, rescaled whenever a larger score comes (the online softmax of
@@ -149,6 +149,16 @@ pub struct Mask<'a> {
     pub key: usize,
 }
 
+/// What is added to the scores by how far a key is from the query, as T5 does (arXiv 1910.10683, section 2.1): that of head h, query q
+/// and key k is at `h·head + k + queries - 1 - q`. Minus infinity is as in a [`Mask`].
+#[derive(Debug, Clone, Copy)]
+pub struct Relative<'a> {
+    /// `[heads, queries + keys - 1]`, or one row for all heads.
+    pub data: &'a [f32],
+    /// From one head to the next.
+    pub head: usize,
+}
+
 /// How exact the products are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
@@ -175,6 +185,8 @@ pub struct Attention<'a> {
     pub scale: f32,
     /// What is added to the scores.
     pub mask: Option<Mask<'a>>,
+    /// What is added to them, too.
+    pub relative: Option<Relative<'a>>,
     /// How exact the products are.
     pub precision: Precision,
 }

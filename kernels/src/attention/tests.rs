@@ -37,6 +37,8 @@ struct Case {
     q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
+    /// What is added by distance.
+    relative: Option<&'static [f32]>,
 }
 
 impl Case {
@@ -48,6 +50,7 @@ impl Case {
             q: noise(sequences * shape.queries * shape.head_dim, 1),
             k: noise(sequences * shape.keys * shape.head_dim, 2),
             v: noise(sequences * shape.keys * shape.value_dim, 3),
+            relative: None,
         }
     }
 
@@ -80,6 +83,10 @@ impl Case {
             shape: self.shape,
             scale: (self.shape.head_dim as f32).sqrt().recip(),
             mask,
+            relative: self.relative.map(|data| Relative {
+                data,
+                head: self.shape.queries + self.shape.keys - 1,
+            }),
             precision,
         }
     }
@@ -169,7 +176,11 @@ impl Case {
                                 + query * mask.query
                                 + key * mask.key]
                         });
-                        dot * f64::from(attention.scale) + f64::from(mask.max(f32::MIN))
+                        let relative = attention.relative.map_or(0.0, |relative| {
+                            relative.data[of.1 * relative.head + shape.queries - 1 + key - query]
+                        });
+                        let added = f64::from(mask.max(f32::MIN)) + f64::from(relative);
+                        dot * f64::from(attention.scale) + added
                     })
                     .collect();
                 let maximum = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -261,6 +272,28 @@ fn masks_are_added_and_shared() {
             head,
             query,
             key,
+        }));
+    }
+}
+
+#[test]
+fn what_is_added_by_distance_belongs_to_a_head() {
+    for (queries, keys) in [(1, 1), (33, 70), (16, 65), (150, 17)] {
+        let shape = Shape {
+            batch: 2,
+            heads: 3,
+            ..shape(queries, keys, 8, 8)
+        };
+        let mut case = Case::new(shape);
+        case.relative = Some(noise(3 * (queries + keys - 1), 8).leak());
+        case.check(None);
+        let data = noise(2 * keys, 9);
+        case.check(Some(Mask {
+            data: &data,
+            batch: keys,
+            head: 0,
+            query: 0,
+            key: 1,
         }));
     }
 }

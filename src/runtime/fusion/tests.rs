@@ -173,3 +173,63 @@ fn a_transformer_s_gates_and_what_it_makes_of_norms_are_no_passes_over_memory_of
         "{kinds:?}"
     );
 }
+
+#[test]
+fn a_mask_by_distance_is_a_row_for_each_head() {
+    let (heads, tokens) = (3, 7);
+    // One number a diagonal.
+    let mut mask = Vec::new();
+    for head in 0..heads {
+        for query in 0..tokens {
+            mask.extend((0..tokens).map(|key| (head * 20 + 3 * (tokens + key - query)) as f32));
+        }
+    }
+    let text = "k4 = Transpose(k) perm=0,1,3,2
+        s = MatMul(q, k4)
+        sum = Add(s, bias)
+        w = Softmax(sum) axis=-1
+        y = MatMul(w, v)";
+    let with_mask = text
+        .replace(
+            "sum = Add(s, bias)",
+            "both = Add(bias, mask)\nsum = Add(s, both)",
+        )
+        .replace("y = MatMul", "z = MatMul")
+        + "\ny = Add(z, z)";
+    let shape = [2, heads, tokens, 8];
+    let inputs = |mask: bool| {
+        let [q, k, v] = [1, 2, 3].map(|seed| random(&shape, seed));
+        match mask {
+            // In the order in which they are read first.
+            true => vec![k, q, random(&[2, 1, 1, tokens], 4), v],
+            false => vec![k, q, v],
+        }
+    };
+    let kinds = |text: &str, bias: &[f32], mask: bool| {
+        let dims = [1, heads as i64, tokens as i64, tokens as i64];
+        let constants = vec![testing::floats("bias", &dims, bias)];
+        same_when_built(&testing::model(text, constants, &["y"]), &inputs(mask))
+    };
+    for (text, has_mask) in [(text, false), (with_mask.as_str(), true)] {
+        // A sum of the bias and the mask would be one more.
+        let sums = |kinds: HashMap<String, usize>| {
+            kinds
+                .into_iter()
+                .filter(|(kind, _)| kind.contains("Add"))
+                .map(|(_, n)| n)
+                .sum::<usize>()
+        };
+        assert_eq!(
+            sums(kinds(text, &mask, has_mask)),
+            usize::from(has_mask),
+            "{text}"
+        );
+        let mut other = mask.clone();
+        other[tokens + 3] += 0.5;
+        assert_eq!(
+            sums(kinds(text, &other, has_mask)),
+            2 * usize::from(has_mask),
+            "{text}"
+        );
+    }
+}

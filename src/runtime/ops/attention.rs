@@ -1,23 +1,26 @@
-//! `EaselAttention`: `softmax(factors · q kᵀ + mask) v`, heads where they are.
+//! `EaselAttention`: `softmax(factors · q kᵀ + mask + relative) v`, heads where they are.
 
 use easel_kernels::attention::{
-    Attention as Kernel, Mask, Operand, Output, Precision, Shape, Strides,
+    Attention as Kernel, Mask, Operand, Output, Precision, Relative, Shape, Strides,
 };
 use tract_core::internal::*;
 use tract_onnx::pb::NodeProto;
 
 use super::{Engine, Operator, Scratch, floats, multiplied, output};
 
-/// Inputs: q, k, v, the mask if there is one, and any number of scalars to multiply the scores with.
+/// Inputs: q, k, v, the mask if there is one, what is added by distance if that is there, and any number of scalars to multiply the
+/// scores with.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runtime) struct Attention {
     query: Layout,
     key: Layout,
     value: Layout,
     output: Layout,
-    mask: bool,
+    pub(in crate::runtime) mask: bool,
+    /// Whether something is added by distance: `[heads or 1, queries + keys - 1]`, see [`Relative`]. Found when shapes are known.
+    pub(in crate::runtime) relative: bool,
     /// Whether a query that the mask leaves no key gets zeros, not the mean of all values.
-    guarded: bool,
+    pub(in crate::runtime) guarded: bool,
     /// Whether products of int8 or bfloat16 are exact enough: the network has int8 weights.
     pub(in crate::runtime) low_precision: bool,
 }
@@ -102,9 +105,14 @@ impl Layout {
 }
 
 impl Attention {
+    /// Inputs that are no factors.
+    fn before_factors(&self) -> usize {
+        3 + usize::from(self.mask) + usize::from(self.relative)
+    }
+
     /// What the kernel is told, from the shapes of all inputs.
     fn sizes(&self, inputs: &[&[usize]]) -> TractResult<Shape> {
-        if inputs.len() < 3 + usize::from(self.mask) {
+        if inputs.len() < self.before_factors() {
             bail!("attention of {} inputs", inputs.len());
         }
         let query = self.query.sizes(inputs[0])?;
@@ -137,12 +145,29 @@ impl Attention {
         if self.mask {
             self.mask_strides(&shape, inputs[3])?;
         }
-        for factor in &inputs[3 + usize::from(self.mask)..] {
+        if self.relative {
+            let distances = shape.queries + shape.keys - 1;
+            let relative = inputs[self.before_factors() - 1];
+            if !matches!(relative, &[heads, n] if n == distances && (heads == 1 || heads == shape.heads))
+            {
+                bail!(
+                    "{relative:?} numbers for {distances} distances of {} heads",
+                    shape.heads
+                );
+            }
+        }
+        for factor in &inputs[self.before_factors()..] {
             if factor.iter().product::<usize>() != 1 {
                 bail!("scores are multiplied with {factor:?} numbers, not one");
             }
         }
         Ok(shape)
+    }
+
+    /// How many queries and keys there are.
+    pub(in crate::runtime) fn scores(&self, inputs: &[&[usize]]) -> TractResult<[usize; 2]> {
+        let Shape { queries, keys, .. } = self.sizes(inputs)?;
+        Ok([queries, keys])
     }
 
     /// From one picture, head, query and key to the next; 0 along axes that the mask does not have.
@@ -211,6 +236,7 @@ impl Operator for Attention {
             value: Layout::parse(node, "value")?,
             output: Layout::parse(node, "output")?,
             mask: node.get_attr("mask")?,
+            relative: false,
             guarded: node.get_attr_opt("guarded")?.unwrap_or(false),
             low_precision: node.get_attr_opt("low_precision")?.unwrap_or(false),
         })
@@ -258,13 +284,23 @@ impl Operator for Attention {
             }
         };
         let mut scale = 1.0;
-        for factor in &inputs[3 + usize::from(self.mask)..] {
+        let relative = match self.relative {
+            false => None,
+            true => {
+                let at = self.before_factors() - 1;
+                let head = if shapes[at][0] == 1 { 0 } else { shapes[at][1] };
+                let data = floats(&inputs[at])?;
+                Some(Relative { data, head })
+            }
+        };
+        for factor in &inputs[self.before_factors()..] {
             scale *= floats(factor)?[0];
         }
         let kernel = Kernel {
             shape,
             scale,
             mask,
+            relative,
             precision: if self.low_precision {
                 Precision::Low
             } else {

@@ -32,7 +32,7 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 
 pub(super) use activations::{Activation, GeGlu};
-use attention::Attention;
+pub(super) use attention::Attention;
 use concat::Concat;
 pub(super) use conv2d::Conv2d;
 use embedding::Embedding;

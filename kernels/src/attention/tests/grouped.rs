@@ -34,6 +34,7 @@ fn a_group_of_heads_gives_the_bits_of_each_alone() {
                 q: part(&case.q).expect("a head"),
                 k: part(&case.k).expect("a head"),
                 v: part(&case.v).expect("a head"),
+                relative: None,
             };
             let attention = alone.attention(precision, None);
             let alone = alone.runs(&Threads::single(), &attention);
