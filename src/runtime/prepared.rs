@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use easel_kernels::isa::Isa;
 use easel_kernels::{heap, program};
 use prost::Message as _;
+use tract_core::ops::konst::Const;
 use tract_core::prelude::{Framework as _, TractResult, TypedRunnableModel};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{InferenceFact, InferenceModelExt as _};
@@ -44,7 +45,7 @@ pub(crate) struct Prepared {
 /// What a network needs to run, in bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Needs {
-    /// The graph.
+    /// The graph, and constants in it.
     pub(crate) graph: usize,
     /// Its weights.
     pub(crate) sizes: Sizes,
@@ -82,10 +83,19 @@ impl Prepared {
         };
         let footprint = self.footprint()?;
         Ok(Needs {
-            graph: self.model.model().nodes.len() * BYTES_PER_NODE,
+            graph: self.graph_bytes(),
             sizes,
             activations: footprint.bytes,
         })
+    }
+
+    /// What the graph takes, with the constants in it: positions of tokens and the like.
+    fn graph_bytes(&self) -> usize {
+        let nodes = &self.model.model().nodes;
+        let constants = nodes.iter().filter_map(|node| node.op_as::<Const>());
+        let bytes =
+            constants.map(|constant| constant.val().len() * constant.val().datum_type().size_of());
+        bytes.sum::<usize>() + nodes.len() * BYTES_PER_NODE
     }
 
     fn footprint(&self) -> Result<Footprint, RuntimeError> {

@@ -172,3 +172,49 @@ fn small_tables_and_other_axes_are_left() {
         assert_eq!(kinds(network.graph.as_ref().expect("a graph")), ["Gather"]);
     }
 }
+
+#[test]
+fn places_are_cut_out_of_a_table_that_stays_in_its_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let numbers = noise(ROWS * WIDTH, 1);
+    let floats: Vec<u8> = numbers.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let network = |text: &str| {
+        let table = TensorProto {
+            // 20 rows of 35 places.
+            dims: vec![1, 20, 35, WIDTH as i64],
+            ..external(folder.path(), DataType::Float, &floats)
+        };
+        let list = super::super::testing::integers;
+        let constants = vec![
+            table,
+            list("three", &[3]),
+            list("five", &[5]),
+            list("last", &[-2]),
+            list("end", &[i64::MAX]),
+            list("rows", &[1]),
+            list("columns", &[2]),
+            list("features", &[3]),
+            list("two", &[2]),
+        ];
+        model(&format!("{text}\ny = Add(cut, x)"), constants, &["y"])
+    };
+    let zero = Tensor::zero::<f32>(&[1]).expect("room");
+    // Rows 3 and 4, the last two places of each.
+    let text = "part = Slice(table, three, five, rows)\ncut = Slice(part, last, end, columns)";
+    let (found, ours) = looked_up(folder.path(), network(text), &zero);
+    let places = [3, 4].map(|row| [33, 34].map(|column| (row * 35 + column) * WIDTH));
+    let expected = places
+        .as_flattened()
+        .iter()
+        .flat_map(|at| &numbers[*at..][..WIDTH]);
+    assert_eq!((found, ours), (expected.copied().collect(), 1));
+    // By steps; and a part of each place, which is none of ours.
+    let text = "cut = Slice(table, three, end, rows, five)";
+    assert_eq!(looked_up(folder.path(), network(text), &zero).1, 1);
+    let text = "part = Slice(table, three, five, rows)\ncut = Slice(part, three, five, features)";
+    let (found, ours) = looked_up(folder.path(), network(text), &zero);
+    assert_eq!((found.len(), ours), (2 * 35 * 2, 1));
+    assert_eq!(found[..2], numbers[3 * 35 * WIDTH + 3..][..2]);
+    let text = "cut = Slice(table, three, five, features)";
+    assert_eq!(looked_up(folder.path(), network(text), &zero).1, 0);
+}
