@@ -15,7 +15,7 @@ from easel_export.architectures import ARCHITECTURES
 from easel_export.check import ort_run
 from easel_export.checkpoint import load, open_source
 from easel_export.cli import main
-from easel_export.diffusion_transformers import PixArt
+from easel_export.diffusion_transformers import SD3, PixArt
 from easel_export.goldens import weights
 from easel_export.goldens.prompts import prompts
 from easel_export.networks import Shape
@@ -95,6 +95,24 @@ def test_positions_in_the_graph_are_diffusers(kind: str, size: tuple[int, int]) 
     wanted = module(latents, text, timestep=timestep, added_cond_kwargs=sizes, encoder_attention_mask=mask, return_dict=False)[0]
     found = PixArt(module)(latents, text, mask, timestep, *sizes.values())
     assert relative_error([found], [wanted]) < 1e-5
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("separable", [True, False])
+@pytest.mark.parametrize("size", [(16, 16), (8, 14), (34, 6)])
+def test_positions_of_two_tables_are_those_of_one(separable: bool, size: tuple[int, int]) -> None:
+    import diffusers
+
+    name, options = ARCHITECTURES["tiny-sd3"].parts["transformer"]
+    module = getattr(diffusers, name)(**options).eval()
+    if not separable:
+        module.pos_embed.pos_embed.view(-1)[5] += 1
+    forward = SD3(module)
+    assert forward.separable == separable
+    generator = torch.Generator().manual_seed(1)
+    drawn = [torch.randn(2, *dims, generator=generator) for dims in ((16, *size), (7, 64), (48,))]
+    given = (*drawn, torch.tensor([999.0, 12.5]))
+    assert torch.equal(forward(*given), module(*given, return_dict=False)[0])
 
 
 @pytest.mark.parametrize(
