@@ -6,6 +6,7 @@ The data's way, one module a stage:
 
 - `families`: one description each: networks, tokenizers, what fits together, defaults. What easel can run is told there alone.
 - `networks`: the kinds of networks, their inputs and outputs by optimum's names, and how a pipeline calls them.
+- `t5`, `diffusion_transformers`: those of transformers; `t5_tokenizer`, a small one of T5's kind for sources with random weights.
 - `adapters`: networks from other checkpoints that paint together with these: `controlnet`, `ip_adapter` and its `image_encoder`; `conditioned`, the
   U-Net that takes what they give; `random_adapters`, such with random weights.
 - `checkpoint`: finds a source, knows its family, loads it. `architectures`, `random_checkpoint`: sources with random weights.
