@@ -56,7 +56,8 @@ def export_checkpoint(source: str, out: Path, request: Request) -> None:
         if request.precision == "int8":
             inputs = calls[component.name].inputs
             run, single = (sensitivity.replay(component, i) for i in (inputs, sensitivity.singles(component.inputs, inputs)))
-            choice = sensitivity.choose(layers, run, single, request.target_error, request.max_float)
+            choice = sensitivity.choose(
+                layers, run, single, request.target_error, request.max_float, component.rounds_tokens)
             choices[component.name] = choice
             storage = dict.fromkeys(choice.quantized(), "int8")
         elif request.precision == "fp16":

@@ -34,7 +34,8 @@ def _component(module: nn.Module, shape: Shape, inputs: Axes, answer: dict[int, 
         return tuple(drawn[name] for name in inputs)
 
     example = draw(shape, torch.Generator().manual_seed(0))
-    return Component("transformer", module, forward(module), inputs, {"out_hidden_states": answer}, example, draw, call=call)
+    return Component("transformer", module, forward(module), inputs, {"out_hidden_states": answer}, example, draw, call=call,
+                     rounds_tokens=True)
 
 
 class _StandIn(networks.StandIn):

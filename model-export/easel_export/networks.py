@@ -48,6 +48,7 @@ class Component:
     children: tuple[str, ...] = ()  # those of `module` that do the work, where it does more than this network
     channels: int | None = None  # so many of an output's channels are read, if not all
     sizes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of an output, all but the batch, where the tracer loses them
+    rounds_tokens: bool = False  # what int8 costs is measured with the inputs of its linear layers in int8, too
     together: bool = False  # all that is read is measured as one: it is added to numbers of one size
 
     def stand_in(self, run: Run, rest: Any = None) -> Any:

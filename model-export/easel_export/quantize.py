@@ -41,6 +41,15 @@ def int8_round(weight: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(dequantize(q, scale, 0))
 
 
+def int8_round_tokens(x: torch.Tensor) -> torch.Tensor:
+    """`x` [..., features] after a trip through 8 bits with a scale and a zero point for each token, as easel quantizes what enters a
+    product with int8 weights."""
+    least, most = x.amin(-1, keepdim=True).clamp_max(0), x.amax(-1, keepdim=True).clamp_min(0)
+    scale = ((most - least) / 255).clamp_min(float(_TINY))
+    zero = (-least / scale).round()
+    return ((x / scale).round() + zero).clamp(0, 255).sub(zero) * scale
+
+
 def candidates(module: nn.Module) -> dict[str, nn.Module]:
     """Layers of `module` whose weight may become int8, by module name."""
     kinds = (nn.Linear, nn.Conv2d, nn.Embedding)

@@ -6,6 +6,10 @@ its derivative. For signs r drawn at random, the mean of <r, J D>^2 is |J D|^2, 
 pass gives it for every layer. The rounding errors of two output channels are independent; so each channel's product is squared by itself
 and the squares are added, which leaves little to chance: a few passes do. (Trying each layer takes a pass for each.)
 
+Transformers have channels that are many times larger than the others, and what is rounded to int8 while a picture is painted, one scale
+a token, loses the others beside them. So their linear layers are measured with their inputs rounded, too; the products of the tokens'
+rounding errors with their derivatives are squared and added in the same way.
+
 Independent errors add in squares, so the network with all layers in int8 is near sqrt(sum e_i^2). Layers are taken back to
 float32, the largest e_i^2 per weight first, until the error *measured* with all the rest quantized is at most the target, or
 until the float layers would hold more than a given share of the weights.
@@ -23,7 +27,7 @@ from torch import Tensor, nn
 
 from .networks import Axes, Component
 from .painting import relative_error
-from .quantize import int8_round, quantize
+from .quantize import int8_round, int8_round_tokens, quantize
 
 # Backward passes.
 PASSES = 8
@@ -66,14 +70,15 @@ def singles(inputs: Axes, calls: list[tuple[Tensor, ...]], count: int = PASSES) 
     return [rows[at * len(rows) // count] for at in range(count)]
 
 
-def choose(layers: dict[str, nn.Module], run: Replay, single: Replay, target: float, max_float: float) -> Choice:
+def choose(layers: dict[str, nn.Module], run: Replay, single: Replay, target: float, max_float: float,
+           tokens: bool = False) -> Choice:
     """Picks those of `layers` that stay float, and leaves all as they were.
 
     `run` replays all calibration calls, `single` some of one input each. `target` is the relative error allowed for the whole,
-    `max_float` the largest share of weights that may stay float for it.
+    `max_float` the largest share of weights that may stay float for it; `tokens`: what linear layers are given is rounded, too.
     """
     reference = _outputs(run)
-    errors = estimate(layers, single)
+    errors = estimate(layers, single, tokens)
     sizes = {name: layer.weight.numel() for name, layer in layers.items()}
     worst_first = sorted(layers, key=lambda n: (-(errors[n] ** 2) / sizes[n], n))
     budget = max_float * sum(sizes.values())
@@ -81,7 +86,7 @@ def choose(layers: dict[str, nn.Module], run: Replay, single: Replay, target: fl
     kept: set[str] = set()
     while True:
         quantized = [n for n in layers if n not in kept]
-        measured = measure(layers, quantized, run, reference)
+        measured = measure(layers, quantized, run, reference, tokens)
         if measured <= target:
             break
         # Drop as much predicted error as is measured too much, at least one layer a round.
@@ -102,24 +107,36 @@ def choose(layers: dict[str, nn.Module], run: Replay, single: Replay, target: fl
 
 
 @torch.no_grad()
-def measure(layers: dict[str, nn.Module], names: Iterable[str], run: Replay, reference: list[Tensor]) -> float:
+def measure(layers: dict[str, nn.Module], names: Iterable[str], run: Replay, reference: list[Tensor], tokens: bool = False) -> float:
     """The relative error with the layers `names` in int8."""
     saved = {name: layers[name].weight.data for name in names}
+
+    def rounded(_layer: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (int8_round_tokens(given[0]), *given[1:])
+
+    hooks = [layer.register_forward_pre_hook(rounded) for layer in _linear(layers, saved, tokens).values()]
     try:
         for name, weight in saved.items():
             layers[name].weight.data = int8_round(weight)
         return relative_error(_outputs(run), reference)
     finally:
+        for hook in hooks:
+            hook.remove()
         for name, weight in saved.items():
             layers[name].weight.data = weight
 
 
-def estimate(layers: dict[str, nn.Module], single: Replay) -> dict[str, float]:
+def _linear(layers: dict[str, nn.Module], names: Iterable[str], tokens: bool) -> dict[str, nn.Module]:
+    """Those of `names` whose inputs are rounded."""
+    return {name: layers[name] for name in names if tokens and isinstance(layers[name], nn.Linear)}
+
+
+def estimate(layers: dict[str, nn.Module], single: Replay, tokens: bool = False) -> dict[str, float]:
     """The relative error with each layer alone in int8: see above."""
     squares = dict.fromkeys(layers, 0.0)
     norms = [float(output.double().norm().clamp_min(1e-30)) for output in _outputs(single)]
     generator = torch.Generator().manual_seed(0)
-    with _watched(layers, squares), torch.enable_grad():
+    with _watched(layers, squares, tokens), torch.enable_grad():
         for outputs in single():
             signs = [torch.randint(0, 2, o.shape, generator=generator) * 2.0 - 1 for o in outputs]
             torch.autograd.backward(outputs, [sign / norm for sign, norm in zip(signs, norms)])
@@ -127,8 +144,9 @@ def estimate(layers: dict[str, nn.Module], single: Replay) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _watched(layers: dict[str, nn.Module], squares: dict[str, float]) -> Iterator[None]:
-    """Within it, a backward pass adds each layer's <J^T r, D>^2, summed over output channels; no gradient is kept."""
+def _watched(layers: dict[str, nn.Module], squares: dict[str, float], tokens: bool) -> Iterator[None]:
+    """Within it, a backward pass adds each layer's <J^T r, D>^2, summed over output channels, and with `tokens` that of its inputs,
+    summed over tokens; no gradient is kept."""
 
     rounded: dict[str, tuple[Tensor, Tensor]] = {}  # int8 and scales: a quarter of the weights' memory
 
@@ -144,7 +162,21 @@ def _watched(layers: dict[str, nn.Module], squares: dict[str, float]) -> Iterato
 
         return hook
 
-    hooks = []
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+        def hook(_layer: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            # A view of its own: others may be given the same, and each shall see its own derivative.
+            x = given[0].view_as(given[0]) if given[0].requires_grad else given[0].detach().requires_grad_()
+            change = int8_round_tokens(x.detach()) - x.detach()
+
+            def add_tokens(gradient: Tensor) -> None:
+                squares[name] += float((gradient * change).sum(-1).double().square().sum())
+
+            x.register_hook(add_tokens)
+            return (x, *given[1:])
+
+        return hook
+
+    hooks = [layer.register_forward_pre_hook(watch(name)) for name, layer in _linear(layers, layers, tokens).items()]
     try:
         for name, layer in layers.items():
             layer.weight.requires_grad_(True)

@@ -34,7 +34,8 @@ def text_encoder(name: str, module: nn.Module, shape: Shape, masked: bool) -> Co
         return (ids, text_mask(shape))[: len(inputs)]
 
     example = draw(shape, torch.Generator().manual_seed(0))
-    return Component(name, module, _Encoder(module), inputs, {"last_hidden_state": tokens}, example, draw, call=_StandIn)
+    return Component(name, module, _Encoder(module), inputs, {"last_hidden_state": tokens}, example, draw, call=_StandIn,
+                     rounds_tokens=True)
 
 
 def text_mask(shape: Shape) -> Tensor:

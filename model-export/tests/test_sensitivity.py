@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from easel_export import checkpoint as checkpoints
+from easel_export.goldens import weights
 from easel_export.painting import paint, recorded, scene
 from easel_export.quantize import MIN_WEIGHTS, candidates, part_of
+from easel_export.random_checkpoint import build
 from easel_export.sensitivity import Replay, choose, estimate, measure, replay, singles
 
 
@@ -69,6 +71,37 @@ def test_the_estimate_is_what_trying_each_layer_gives(source: Path, part: str) -
     tried = {name: measure(layers, [name], run, reference) for name in layers}
     ratios = np.array([estimated[name] / tried[name] for name in layers])
     assert 0.9 < np.exp(np.log(ratios).mean()) < 1.1 and (0.5 < ratios).all() and (ratios < 2).all()
+
+
+@pytest.mark.parametrize("kind", ["tiny-pixart", "tiny-flux"])
+def test_inputs_that_are_rounded_are_part_of_it(kind: str, tmp_path: Path) -> None:
+    """Also of a layer that is given channels a hundred times larger than the others."""
+    pipeline = build(kind, tmp_path)
+    weights.fill(pipeline)
+    before, after = (pipeline.transformer.get_submodule(f"transformer_blocks.1.ff.{name}") for name in ("net.0.proj", "net.2"))
+    before.weight.data[3] *= 100
+    after.weight.data[:, 3] /= 100
+    pipeline.save_pretrained(tmp_path)
+    checkpoint = checkpoints.load(str(tmp_path))
+    components = checkpoint.components()
+    runs, calls = recorded(components)
+    paint(checkpoint, scene(checkpoint, 2, (16, 16), 2, 4.0), runs)
+    for component in components:
+        if not component.rounds_tokens:
+            continue
+        layers = candidates(component.module)
+        made = calls[component.name].inputs
+        run = replay(component, made)
+        with torch.no_grad():
+            reference = [torch.cat([answers[0].flatten() for answers in run()])]
+        single = replay(component, singles(component.inputs, made))
+        with_inputs, without = (estimate(layers, single, tokens) for tokens in (True, False))
+        tried = {name: measure(layers, [name], run, reference, True) for name in layers}
+        ratios = np.array([with_inputs[name] / tried[name] for name in layers])
+        assert 0.8 < np.exp(np.log(ratios).mean()) < 1.25 and (0.4 < ratios).all() and (ratios < 2.5).all(), ratios
+        assert all(with_inputs[name] >= without[name] for name in layers)
+        if component.name == "transformer":
+            assert with_inputs["transformer_blocks.1.ff.net.2"] > 2 * without["transformer_blocks.1.ff.net.2"]
 
 
 def test_singles_are_spread_and_come_again() -> None:
