@@ -79,8 +79,8 @@ work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 line() { # picture and steps
     echo "{\"prompt\": \"three red apples on a blue background\", \"seed\": 7, \"out\": \"$1\", \"steps\": $2}"
 }
-on() { # CPU, kernels, picture, steps, threads
-    line "$3" "$4" | EASEL_KERNEL=$2 run "$1" . "$paint_list" models/pocket "$5"
+on() { # CPU, kernels, picture, steps, threads, model
+    line "$3" "$4" | EASEL_KERNEL=$2 run "$1" . "$paint_list" "${6-models/pocket}" "$5"
 }
 section "the default model: three CPUs and this machine"
 line "$work/here.png" 10 | EASEL_KERNEL=reference "$native/release/examples/paint_list" models/pocket
@@ -90,6 +90,16 @@ on $newest neon-i8mm "$work/max.png" 10 1
 for cpu in a53 a76 max; do python3 tests/psnr.py "$work/here.png" "$work/$cpu.png" 45; done
 # The same arithmetic but for the instructions of int8 products, whose sums are exact: the same picture, bit for bit.
 cmp "$work/a76.png" "$work/max.png"; echo "a76 and max: equal"
+
+section "transformers: three CPUs and this machine"   # small ones with random weights, which ./test.sh makes
+for kind in tiny-sd3 tiny-pixart; do
+    model=test-models/$kind/int8; picture=$work/$kind
+    line "$picture.png" 4 | EASEL_KERNEL=reference "$native/release/examples/paint_list" "$model"
+    on $a53 neon "$picture-a53.png" 4 1 "$model"
+    on $a76 neon-dot "$picture-a76.png" 4 1 "$model"
+    on $newest neon-i8mm "$picture-max.png" 4 1 "$model"
+    for cpu in a53 a76 max; do python3 tests/psnr.py "$picture.png" "$picture-$cpu.png" 45; done
+done
 
 passed() { echo; echo "ARM PASSED in $((SECONDS - begun)) s"; }
 if [ "$what" = landing ]; then passed; exit; fi

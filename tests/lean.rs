@@ -336,3 +336,49 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// T5 is not read again for a text that it has read; what is kept gives the same picture, bit for bit.
+#[test]
+fn the_embeddings_of_t5_are_kept() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let model = models("tiny-sd3").join("int8");
+    let request = |prompt: &str| PaintRequest {
+        negative: Some("a blue cat".into()),
+        size: Some((16, 16)),
+        steps: Some(1),
+        ..PaintRequest::new(prompt)
+    };
+    let mut pipeline =
+        Pipeline::load(&model, &options(Some(cache.path()), None)).expect("it loads");
+    let mut paint = |prompt: &str| {
+        let painting = pipeline.paint(&request(prompt), &CancelToken::new(), &mut |_| {});
+        painting.expect("it paints").latents
+    };
+    let kept = || {
+        let all = files(cache.path()).into_iter();
+        let texts = all.filter(|path| {
+            path.parent()
+                .is_some_and(|folder| folder.ends_with("texts"))
+        });
+        texts.collect::<Vec<_>>()
+    };
+    let first = paint("a red house");
+    assert_eq!(kept().len(), 2, "the prompt and the negative one");
+    // Another prompt has the same negative one.
+    paint("a green house");
+    assert_eq!(kept().len(), 3);
+    assert_eq!(paint("a red house"), first);
+    let mut pipeline =
+        Pipeline::load(&model, &options(Some(cache.path()), None)).expect("it loads");
+    let again = pipeline.paint(&request("a red house"), &CancelToken::new(), &mut |_| {});
+    assert_eq!(again.expect("it paints").latents, first);
+    for kept in kept() {
+        fs::write(kept, "rubbish").expect("room");
+    }
+    let again = pipeline.paint(&request("a red house"), &CancelToken::new(), &mut |_| {});
+    assert_eq!(
+        again.expect("it paints").latents,
+        first,
+        "damaged ones are made anew"
+    );
+}

@@ -1,6 +1,7 @@
 //! The files of a tokenizer, of any bytes: text becomes tokens, or the files are refused in one line.
 //!
-//! The input has the class' number, then the files one after the other with zero bytes between, then a prompt.
+//! The input has the class' number, then the files one after the other with zero bytes between, then a prompt. The last of the files,
+//! SentencePiece's, has zero bytes itself, and is what is behind the prompt.
 #![no_main]
 
 use std::path::PathBuf;
@@ -16,10 +17,13 @@ const FILES: [&str; 5] = [
     "tokenizer/vocab.json",
     "tokenizer/merges.txt",
 ];
-const CLASSES: [&str; 3] = [
+const PIECES: &str = "tokenizer/spiece.model";
+const CLASSES: [&str; 5] = [
     "CLIPTokenizer",
     "CLIPTokenizerFast",
     "PreTrainedTokenizerFast",
+    "T5Tokenizer",
+    "T5TokenizerFast",
 ];
 
 /// In memory: a disk would be worn out.
@@ -36,7 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
     let class = CLASSES[usize::from(*class) % CLASSES.len()];
     let index = format!(r#"{{"tokenizer": ["transformers", "{class}"]}}"#);
     std::fs::write(FOLDER.join("model_index.json"), index).expect("memory");
-    let mut parts = bytes.split(|&byte| byte == 0);
+    let mut parts = bytes.splitn(FILES.len() + 2, |&byte| byte == 0);
     for file in FILES {
         match parts.next() {
             // An empty part: no such file.
@@ -45,6 +49,10 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     let prompt = String::from_utf8_lossy(parts.next().unwrap_or(b"a tree"));
+    match parts.next() {
+        None | Some([]) => drop(std::fs::remove_file(FOLDER.join(PIECES))),
+        Some(pieces) => std::fs::write(FOLDER.join(PIECES), pieces).expect("memory"),
+    }
     let result = Tokenizer::load(&FOLDER).and_then(|tokenizer| tokenizer.encode(&prompt));
     if let Err(error) = result {
         let line = error.to_string();
