@@ -4,6 +4,7 @@
 //! x · 1, x / 1, x + 0, x − 0     by a scalar: a number with axes could add axes to x
 //! Dropout(x)                     not in training
 //! Cast(x) to float               of what is float already; networks that were fp16 are full of them
+//! Concat(x[..n], x[n..])         as transformers write that go over two streams in one
 //! ```
 
 use std::collections::HashSet;
@@ -59,12 +60,62 @@ fn unchanged<'g>(view: &View<'g>, node: &'g NodeProto, floats: &HashSet<&str>) -
             let training = node.input.get(2).is_some_and(|name| !name.is_empty());
             (idle && !training).then(|| node.input[0].as_str())
         }
+        "Concat" => rejoined(view, node),
         "Cast" if int(node, "to") == Some(i64::from(DataType::Float as i32)) => {
             let input = node.input.first()?.as_str();
             floats.contains(input).then_some(input)
         }
         _ => None,
     }
+}
+
+/// What the node joins two parts of, which were cut apart at one place, whatever place that is.
+fn rejoined<'g>(view: &View<'g>, node: &'g NodeProto) -> Option<&'g str> {
+    let [first, second] = &node.input[..] else {
+        return None;
+    };
+    let [first, second] = [
+        view.made_by(first, "Slice")?,
+        view.made_by(second, "Slice")?,
+    ];
+    let (Some([x, start, cut, axes]), Some([y, same_cut, end, same_axes])) =
+        (first.input.first_chunk(), second.input.first_chunk())
+    else {
+        return None;
+    };
+    let list = |name: &str| view.integers(name);
+    let axis = int(node, "axis")?;
+    let along = list(axes)? == [axis] && list(same_axes)? == [axis];
+    let by_one = |slice: &NodeProto| {
+        slice
+            .input
+            .get(4)
+            .is_none_or(|step| list(step).as_deref() == Some(&[1]))
+    };
+    let whole = list(start)? == [0] && matches!(list(end)?[..], [end] if end > i64::from(i32::MAX));
+    let fits = along && whole && by_one(first) && by_one(second);
+    (fits && x == y && are_same(view, cut, same_cut, 4)).then_some(x)
+}
+
+/// Whether two values are computed alike, of the same, as far as that can be seen in so many steps.
+fn are_same(view: &View<'_>, a: &str, b: &str, steps: usize) -> bool {
+    if a == b {
+        return true;
+    }
+    if let (Some(a), Some(b)) = (view.constant(a), view.constant(b)) {
+        let whole = |tensor| super::graph::integers(tensor);
+        return a.dims == b.dims && whole(a).is_some() && whole(a) == whole(b);
+    }
+    let (Some(one), Some(two)) = (view.maker(a), view.maker(b)) else {
+        return false;
+    };
+    let alike = one.op_type == two.op_type
+        && one.attribute == two.attribute
+        && one.input.len() == two.input.len()
+        && one.output.len() == 1
+        && two.output.len() == 1;
+    let mut inputs = one.input.iter().zip(&two.input);
+    alike && steps > 0 && inputs.all(|(a, b)| are_same(view, a, b, steps - 1))
 }
 
 /// What the node computes with beside this number, if that is a scalar.
@@ -162,6 +213,44 @@ mod tests {
                     e = Dropout(d)\nf = Cast(e) to=1\ng = Sigmoid(f)\nh = Cast(g) to=1\ny = Neg(h)";
         let found = same_after(run, model(text, constants, &["y"]), &[random(&[2, 3], 1)]);
         assert_eq!(found, ["Sigmoid", "Neg"]);
+    }
+
+    #[test]
+    fn parts_that_are_joined_again_are_the_whole() {
+        let list = super::super::testing::integers;
+        let text = "s = Shape(z)
+            n = Gather(s, index) axis=0
+            n1 = Unsqueeze(n, zero)
+            n2 = Unsqueeze(n, zero)
+            a = Slice(x, zero, n1, one, one)
+            b = Slice(x, n2, max, one, one)
+            c = Concat(a, b) axis=1
+            y = Neg(c)";
+        let kinds = |text: &str| {
+            let constants = vec![
+                list("zero", &[0]),
+                list("one", &[1]),
+                list("max", &[i64::MAX]),
+                tract_onnx::pb::TensorProto {
+                    dims: vec![],
+                    ..list("index", &[1])
+                },
+            ];
+            // In the order in which they are read first: z, x.
+            let inputs = [random(&[2, 3], 1), random(&[2, 7, 4], 2)];
+            same_after(run, model(text, constants, &["y"]), &inputs)
+        };
+        assert_eq!(kinds(text), ["Neg"]);
+        for other in [
+            text.replace("Concat(a, b)", "Concat(b, a)"),
+            text.replace(
+                "n2 = Unsqueeze(n, zero)",
+                "m = Add(n, n)\nn2 = Unsqueeze(m, zero)",
+            ),
+            text.replace("b = Slice(x, n2", "w = Neg(x)\nb = Slice(w, n2"),
+        ] {
+            assert!(kinds(&other).contains(&"Concat".to_owned()), "{other}");
+        }
     }
 
     #[test]
