@@ -16,7 +16,7 @@ use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::pipeline::LoadOptions;
 use crate::request::RequestError;
 use crate::runtime::{Feed, InputSpec, LazyNetwork, Network, Precision, RuntimeError, Workers};
-use crate::stages::{Decoder, Encoder};
+use crate::stages::{Decoder, Encoder, places, residual_offers};
 use crate::tiling::Tile;
 use crate::tokenizer::Tokenizer;
 use crate::watched::CancelToken;
@@ -95,7 +95,9 @@ impl Fixture {
                 tokens: tokens(dir, component),
             };
             let rows = if guided { GUIDED } else { 1 };
-            let other = Other::open(dir, component, extents, rows, cancel)?;
+            // Each level but the last halves the latents.
+            let levels = geometry.even_latents.trailing_zeros() as usize + 1;
+            let other = Other::open(dir, component, extents, levels, rows, cancel)?;
             Subject::Other(Box::new(other))
         };
         Ok(Self {
@@ -170,11 +172,16 @@ impl Other {
         dir: &Path,
         component: &Component,
         mut extents: Extents,
+        levels: usize,
         rows: usize,
         cancel: &CancelToken,
     ) -> Result<Self, RuntimeError> {
         let network = Network::open(dir, component, cancel)?;
-        let known = family::all_offers(component);
+        let mut known = family::all_offers(component);
+        // As without a ControlNet.
+        let residuals = places(network.inputs().iter().map(|input| input.name.as_str()));
+        let controlled = residual_offers(&residuals, levels);
+        known.extend(controlled.map_err(|problem| network.error(problem))?);
         let offers = network.inputs().iter().map(|input| {
             // Latents are images to some transformers, and patches to others.
             let offer = known.iter().find(|offer| {
@@ -208,6 +215,7 @@ impl Other {
         let outputs = last.map(|output| output.name.clone()).collect();
         let mut network = LazyNetwork::new(network, outputs, Precision::Activations8);
         let mut wanted = network.wanted().clone();
+        wanted.absent = residuals.into_iter().map(|(_, name)| name).collect();
         wanted.known = family::all_known(&extents);
         wanted.known.retain(|known| feed.takes(known.name));
         network.want(wanted);

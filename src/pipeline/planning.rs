@@ -58,7 +58,13 @@ impl Pipeline {
     /// As [`memory_plan`](Self::memory_plan); pictures that the model cannot read.
     pub fn memory_plan_of(&mut self, request: &PaintRequest) -> Result<MemoryPlan, Error> {
         request.check()?;
-        self.picture_abilities().check_given(&request.into())?;
+        let abilities = self.picture_abilities();
+        let given = request.into();
+        match abilities.needs.prompt_picture {
+            // Without one there is nothing to plan.
+            true => abilities.check(&given)?,
+            false => abilities.check_given(&given)?,
+        }
         let latents = self.model.defaults.latents(Some(self.size(request)))?;
         let second_pass = self.second_pass(request)?;
         let planned = catch(|| {

@@ -38,7 +38,7 @@ pub(crate) enum Place {
 }
 
 /// Places by their names, in order; other names are left out.
-pub(super) fn places<'n>(names: impl Iterator<Item = &'n str>) -> Vec<(Place, String)> {
+pub(crate) fn places<'n>(names: impl Iterator<Item = &'n str>) -> Vec<(Place, String)> {
     let place = |name: &str| match name {
         "mid_block_additional_residual" | "mid_block_res_sample" => Some(Place::Middle),
         _ => {
@@ -57,7 +57,7 @@ pub(super) fn places<'n>(names: impl Iterator<Item = &'n str>) -> Vec<(Place, St
 
 /// Residuals that a denoiser of so many levels can be told. On each but the last it makes a skip connection when it halves latents, and
 /// on all of them equally many others; the first one comes before.
-pub(super) fn offers(residuals: &[(Place, String)], levels: usize) -> Result<Vec<Offer>, String> {
+pub(crate) fn offers(residuals: &[(Place, String)], levels: usize) -> Result<Vec<Offer>, String> {
     let skips = residuals
         .iter()
         .filter(|(place, _)| *place != Place::Middle);
