@@ -15,7 +15,7 @@ from easel_export.architectures import ARCHITECTURES
 from easel_export.check import ort_run
 from easel_export.checkpoint import load, open_source
 from easel_export.cli import main
-from easel_export.diffusion_transformers import SD3, PixArt
+from easel_export.diffusion_transformers import PixArt, SD3
 from easel_export.goldens import weights
 from easel_export.goldens.prompts import prompts
 from easel_export.networks import Shape

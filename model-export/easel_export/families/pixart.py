@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import UsageError
 from ..diffusion_transformers import pixart
 from ..networks import vae_decoder, vae_encoder
 from ..t5 import text_encoder
-from .. import UsageError
 from .family import AUTOENCODERS, T5, Configs, Family, Part, require_equal, require_latents, require_text
 
 

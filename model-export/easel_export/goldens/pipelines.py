@@ -55,7 +55,7 @@ MODULES = (families, pictures_in, texts, adapters, transformer_families)
 BY_OPTIMUM = ("tiny", "tiny-sd21", "tiny-sdxl", "tiny-lcm", "tiny-inpaint", "tiny-sd35", "tiny-flux")
 # Of the rest, those whose networks have what no other has.
 INT8 = (*KINDS, "tiny-lcm", "tiny-sdxs", "tiny-bksdm", "tiny-sdxl", "tiny-ssd1b", "tiny-inpaint", *adapters.KINDS,
-        "tiny-pixart", "tiny-pixart-sigma", "tiny-sd3", "tiny-sd35", "tiny-flux")
+        "tiny-pixart", "tiny-sd3", "tiny-sd35", "tiny-flux")
 # As they come where weights are not measured: one at a time, and nothing of the graph is folded.
 UNMEASURED = ("tiny-pixart-1024", "tiny-sd3-no-t5", "tiny-flux-schnell")
 # By the channels of the latents that begin with it.

@@ -16,7 +16,6 @@ import argparse
 import io
 import json
 import logging
-import tempfile
 from pathlib import Path
 from typing import Any
 
