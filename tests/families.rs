@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::collections::HashSet;
+
 use common::{distance_from_golden, families, load, models, paint, psnr, request};
 use easel::Stage;
 
@@ -21,9 +23,17 @@ fn table_of_errors_against_diffusers() {
     println!("|---|---|---|---|---|");
     for (kind, cases) in families() {
         let folder = models(&kind);
-        for export in ["fp32", "optimum", "diffusers-onnx", "text-mask-padding"] {
-            // Of these two, cases name the one that they are for.
-            let is_special = ["diffusers-onnx", "text-mask-padding"].contains(&export);
+        let recorded = cases.len();
+        let mut painted = HashSet::new();
+        for export in [
+            "fp32",
+            "optimum",
+            "diffusers-onnx",
+            "text-mask-padding",
+            "flow-dpm",
+        ] {
+            // Of the others, cases name the one that they are for.
+            let is_special = !["fp32", "optimum"].contains(&export);
             let of_export = |case: &&serde_json::Value| match case["export"].as_str() {
                 None => !is_special && folder.join(export).exists(),
                 Some(only) => only == export,
@@ -36,6 +46,7 @@ fn table_of_errors_against_diffusers() {
             let (mut latents, mut picture) = (0.0_f64, f64::INFINITY);
             for case in &cases {
                 let name = case["name"].as_str().expect("a name");
+                painted.insert(name);
                 let (painting, steps) = paint(&mut pipeline, &request(case));
                 let found = distance_from_golden(&painting, &steps, &kind, name);
                 if found.latents > LATENTS || found.psnr < PICTURE {
@@ -50,6 +61,11 @@ fn table_of_errors_against_diffusers() {
             let count = cases.len();
             println!("| {kind} | {export} | {count} | {latents:.1e} | {picture:.1} |");
         }
+        assert_eq!(
+            painted.len(),
+            recorded,
+            "every case of {kind} has an export"
+        );
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

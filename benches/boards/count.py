@@ -52,7 +52,9 @@ class Counting(TorchFunctionMode):
             self.total["attention_qk_mac"] += scores * query.shape[-1]
             self.total["attention_pv_mac"] += scores * value.shape[-1]
             self.total["scores"] += scores
-        elif func in (F.group_norm, F.layer_norm):
+        elif func in (torch.matmul, torch.Tensor.matmul) and all(tensor.dim() == 4 for tensor in args[:2]):
+            self.written_out(args[0], made)
+        elif func in (F.group_norm, F.layer_norm, F.rms_norm):
             self.total["normed"] += args[0].numel()
         elif func in ACTIVATIONS:
             self.total["activated"] += made.numel()
@@ -66,6 +68,15 @@ class Counting(TorchFunctionMode):
             if len(both) == 2 and all(tensor.dim() > 2 for tensor in both):
                 self.total["added"] += made.numel()
         return made
+
+    def written_out(self, left: torch.Tensor, made: torch.Tensor) -> None:
+        """Attention as T5 has it: queries by keys are a square for each head, and the square by values."""
+        work = made.numel() * left.shape[-1]
+        if left.shape[-1] == left.shape[-2]:
+            self.total["attention_pv_mac"] += work
+        else:
+            self.total["attention_qk_mac"] += work
+            self.total["scores"] += made.numel()
 
     def convolution(self, image: torch.Tensor, weight: torch.Tensor, made: torch.Tensor) -> None:
         window = prod(weight.shape[2:])
@@ -82,9 +93,15 @@ class Counting(TorchFunctionMode):
         self.total["weights"] += weight.numel()
 
 
-def text_encoder(config: dict) -> dict[str, int]:
-    from transformers import CLIPTextConfig, CLIPTextModel
+def text_encoder(kind: str, config: dict, tokens: int) -> dict[str, int]:
+    from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
+    if kind == "T5EncoderModel":
+        with torch.device("meta"):
+            model = T5EncoderModel(T5Config(**config)).eval()
+            with Counting() as counting:
+                model(torch.zeros(1, tokens, dtype=torch.int64))
+        return dict(counting.total)
     with torch.device("meta"):
         model = CLIPTextModel(CLIPTextConfig(**config, attn_implementation="sdpa"))
         ids = torch.zeros(1, config.get("max_position_embeddings", TOKENS), dtype=torch.int64)
@@ -100,8 +117,31 @@ def unet(config: dict, latents: tuple[int, int], tokens: int) -> dict[str, int]:
     with torch.device("meta"):
         model = UNet2DConditionModel.from_config(config)
         width = config["cross_attention_dim"]
+        more = {}
+        if config.get("addition_embed_type") == "text_time":
+            sizes = 6
+            pooled = config["projection_class_embeddings_input_dim"] - sizes * config["addition_time_embed_dim"]
+            more = dict(added_cond_kwargs=dict(text_embeds=torch.zeros(1, pooled), time_ids=torch.zeros(1, sizes)))
         with Counting() as counting:
-            model(torch.zeros(1, config.get("in_channels", 4), *latents), torch.tensor(500), torch.zeros(1, tokens, width))
+            model(torch.zeros(1, config.get("in_channels", 4), *latents), torch.tensor(500), torch.zeros(1, tokens, width), **more)
+    return dict(counting.total)
+
+
+def transformer(kind: str, config: dict, latents: tuple[int, int], tokens: int) -> dict[str, int]:
+    import diffusers
+
+    with torch.device("meta"):
+        model = getattr(diffusers, kind).from_config(config)
+        channels = config.get("in_channels", 4)
+        told = dict(hidden_states=torch.zeros(1, channels, *latents), timestep=torch.zeros(1))
+        if kind == "SD3Transformer2DModel":
+            told |= dict(encoder_hidden_states=torch.zeros(1, tokens, config["joint_attention_dim"]),
+                         pooled_projections=torch.zeros(1, config["pooled_projection_dim"]))
+        else:
+            told |= dict(encoder_hidden_states=torch.zeros(1, tokens, config["caption_channels"]),
+                         added_cond_kwargs=dict(resolution=None, aspect_ratio=None))
+        with Counting() as counting:
+            model(**told)
     return dict(counting.total)
 
 
@@ -120,7 +160,7 @@ def count(text: dict, denoiser: dict, autoencoder: dict, tiny: bool, latents: tu
     """One pass of each network for one picture."""
     tokens = text.get("max_position_embeddings", TOKENS)
     return {
-        "text_encoder": text_encoder(text),
+        "text_encoder": text_encoder("CLIPTextModel", text, tokens),
         "unet": unet(denoiser, latents, tokens),
         "vae_decoder": vae_decoder(autoencoder, tiny, latents),
     }
@@ -135,20 +175,43 @@ def pocket() -> dict[str, dict[str, int]]:
     return count(text, denoiser, autoencoder, autoencoder["_class_name"] == "AutoencoderTiny", (16, 16))
 
 
-def published(kind: str, tiny: bool) -> dict[str, dict[str, int]]:
-    """A published architecture at 512x512, with its own autoencoder or with TAESD, whose configuration is diffusers' default."""
-    architecture = ARCHITECTURES[kind]
-    levels = len(architecture.vae["block_out_channels"])
-    autoencoder = {} if tiny else architecture.vae | {
-        "latent_channels": 4,
-        "down_block_types": ("DownEncoderBlock2D",) * levels,
-        "up_block_types": ("UpDecoderBlock2D",) * levels,
-    }
-    return count(architecture.text, architecture.unet, autoencoder, tiny, (64, 64))
+def published(kind: str, tiny: bool, tokens: int = TOKENS, without: tuple[str, ...] = ()) -> dict[str, dict[str, int]]:
+    """A published architecture at 512x512, `without` some of its networks, with its own autoencoder or with TAESD, whose configuration is
+    diffusers' default but for the channels. `tokens`: those that the denoiser attends to, and T5 reads."""
+    latents = (64, 64)
+    work: dict[str, dict[str, int]] = {}
+    for component, (class_name, options) in ARCHITECTURES[kind].parts.items():
+        if component in without:
+            continue
+        if component.startswith("text_encoder"):
+            length = TOKENS if class_name.startswith("CLIP") else tokens
+            work[component] = text_encoder(class_name, options, length)
+        elif component == "unet":
+            work[component] = unet(options, latents, tokens)
+        elif component == "transformer":
+            work[component] = transformer(class_name, options, latents, tokens)
+        else:
+            channels = options.get("latent_channels", 4)
+            levels = len(options["block_out_channels"])
+            whole = options | {
+                "latent_channels": channels,
+                "down_block_types": ("DownEncoderBlock2D",) * levels,
+                "up_block_types": ("UpDecoderBlock2D",) * levels,
+            }
+            work["vae_decoder"] = vae_decoder({"latent_channels": channels} if tiny else whole, tiny, latents)
+    return work
 
 
 def main() -> int:
-    work = {"pocket": pocket(), "sd15": published("sd15", False), "sd-turbo": published("sd21", True)}
+    work = {
+        "pocket": pocket(),
+        "sd15": published("sd15", False),
+        "sd-turbo": published("sd21", True),
+        "sdxl-turbo": published("sdxl-turbo", True),
+        "pixart": published("pixart-alpha-512", True, tokens=120),
+        # CLIP's tokens, and zeros in the place of T5's.
+        "sd35-medium": published("sd35-medium", True, tokens=77 + 256, without=("text_encoder_3",)),
+    }
     WORK.write_text(json.dumps(work, indent=1) + "\n")
     return 0
 

@@ -43,6 +43,9 @@ class Model:
 MODELS = (
     Model("sd15", "Stable Diffusion 1.5, 512x512, guided", (20,), True),
     Model("sd-turbo", "SD-Turbo with TAESD, 512x512, without guidance", (1, 4), False),
+    Model("sdxl-turbo", "SDXL-Turbo with TAESD, 512x512, without guidance", (1, 4), False),
+    Model("pixart", "PixArt-alpha with TAESD, 512x512, guided", (20,), True),
+    Model("sd35-medium", "Stable Diffusion 3.5 medium without T5, with TAESD, 512x512, guided", (28,), True),
     Model("pocket", "the default model, 128x128, guided", (10,), True, small=True),
 )
 
@@ -102,21 +105,31 @@ def here(work: dict) -> Pair:
     return both[0], both[1]
 
 
-def fits(board: Board, model: Model) -> bool:
-    """Whether all weights stay in memory."""
-    weights = sum(network["weights"] for network in WORK[model.name].values())
+def denoiser(model: Model) -> str:
+    """The network of the steps."""
+    return "transformer" if "transformer" in WORK[model.name] else "unet"
+
+
+def fits(board: Board, networks: list[dict]) -> bool:
+    """Whether the weights of these stay in memory together."""
+    weights = sum(network["weights"] for network in networks)
     return weights / 2**20 + BESIDE < board.ram
 
 
 def picture(board: Board, model: Model, steps: int, which: int) -> dict[str, float | str]:
-    """Seconds of a picture by stage, everything loaded that stays loaded."""
+    """Seconds of a picture by stage, everything loaded that stays loaded. Where not all networks fit together, each is read when it is
+    needed; the one of the steps stays for all of them if it fits alone."""
     networks = WORK[model.name]
-    streamed, texts = not fits(board, model), 1 + model.guided
-    text, _ = seconds(board, networks["text_encoder"], texts, streamed, which)
-    step, limit = seconds(board, networks["unet"], texts, streamed, which)
-    decode, _ = seconds(board, networks["vae_decoder"], 1, streamed, which)
+    apart, texts = not fits(board, list(networks.values())), 1 + model.guided
+    encoders = [network for name, network in networks.items() if name.startswith("text_encoder")]
+    text = sum(seconds(board, encoder, texts, apart, which)[0] for encoder in encoders)
+    steady = networks[denoiser(model)]
+    streamed = not fits(board, [steady])
+    step, limit = seconds(board, steady, texts, streamed, which)
+    read = steady["weights"] / (board.card * 1e6) if apart and not streamed else 0.0
+    decode, _ = seconds(board, networks["vae_decoder"], 1, apart, which)
     decode *= TILED if streamed else 1
-    return {"text": text, "step": step, "limit": limit, "decode": decode, "all": text + steps * step + decode}
+    return {"text": text, "step": step, "limit": limit, "decode": decode, "all": text + read + steps * step + decode}
 
 
 def expected(model: Model, best: dict, worst: dict, steps: int) -> Pair:
