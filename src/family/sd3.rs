@@ -139,8 +139,10 @@ impl Family for StableDiffusion3 {
         if let Some(first) = first {
             pooled.copy_from_slice(&first.pooled);
         }
-        pooled
-            .extend(second.map_or_else(|| vec![0.0; rest(first)], |second| second.pooled.clone()));
+        match second {
+            Some(second) => pooled.extend(&second.pooled),
+            None => pooled.resize(pooled.len().max(self.pooled_width), 0.0),
+        }
         if !fits || pooled.len() != self.pooled_width {
             return Err(format!(
                 "attends to {width} features of a token and {} of a text: its text encoders give others, and do not belong to it",
@@ -213,5 +215,105 @@ impl Family for StableDiffusion3 {
             ],
             bias: [0.0; 3],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A family with those of the three encoders that are there, six features of a token and five of a text.
+    fn family(there: [bool; 3]) -> StableDiffusion3 {
+        let names = ["text_encoder", "text_encoder_2", "text_encoder_3"];
+        let entries = names.iter().zip(there).map(|(name, there)| {
+            let class = if there {
+                "\"transformers\", \"X\""
+            } else {
+                "null, null"
+            };
+            format!("\"{name}\": [{class}]")
+        });
+        let index = format!("{{{}}}", entries.collect::<Vec<_>>().join(", "));
+        let index = Config::parse(&index).expect("it is one");
+        let denoiser = r#"{"joint_attention_dim": 6, "pooled_projection_dim": 5}"#;
+        let denoiser = Config::parse(denoiser).expect("it is one");
+        StableDiffusion3::of(&index, &denoiser).expect("it has a text encoder")
+    }
+
+    fn text(tokens: usize, data: &[f32], pooled: &[f32]) -> TextEmbedding {
+        TextEmbedding {
+            tokens,
+            width: data.len() / tokens,
+            data: data.to_vec(),
+            pooled: pooled.to_vec(),
+            length: tokens,
+        }
+    }
+
+    /// What is told, with a text of one token in the place of T5's.
+    fn told(there: [bool; 3]) -> (Vec<f32>, Vec<f32>) {
+        let all = [
+            text(2, &[1.0, 2.0], &[0.1, 0.2]),
+            text(2, &[3.0, 4.0, 5.0, 6.0], &[0.3, 0.4, 0.5]),
+            text(1, &[9.0; 6], &[]),
+        ];
+        let texts = all.into_iter().zip(there).filter(|(_, there)| *there);
+        let texts: Vec<TextEmbedding> = texts.map(|(text, _)| text).collect();
+        let picture = PictureFacts {
+            size: (8, 8),
+            guidance: 1.0,
+            guidance_width: None,
+            text_tokens: Some(1),
+        };
+        let family = family(there);
+        let lengths: Vec<usize> = texts.iter().map(|text| text.tokens).collect();
+        let inputs = family.condition(&texts, &picture).expect("they fit");
+        let (text, pooled) = (inputs.get(TEXT), inputs.get(POOLED_TEXT));
+        let (text, pooled) = (text.expect("a text"), pooled.expect("the whole"));
+        assert_eq!(text.dims[0], family.tokens(&lengths, Some(1)));
+        (text.data.clone(), pooled.data.clone())
+    }
+
+    /// Worked by hand: an encoder that is missing leaves zeros in its place.
+    #[test]
+    fn encoders_lie_side_by_side_and_behind_each_other() {
+        let t5 = [9.0; 6];
+        let (text, pooled) = told([true; 3]);
+        assert_eq!(text[..6], [1.0, 3.0, 4.0, 0.0, 0.0, 0.0]);
+        assert_eq!(text[6..12], [2.0, 5.0, 6.0, 0.0, 0.0, 0.0]);
+        assert_eq!(
+            (&text[12..], &pooled[..]),
+            (&t5[..], &[0.1, 0.2, 0.3, 0.4, 0.5][..])
+        );
+        let (text, pooled) = told([true, true, false]);
+        assert_eq!((&text[12..], pooled.len()), (&[0.0; 6][..], 5));
+        let (text, pooled) = told([true, false, true]);
+        assert_eq!(text[..6], [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(pooled, [0.1, 0.2, 0.0, 0.0, 0.0]);
+        let (text, pooled) = told([false, true, true]);
+        // As wide as the other's text as a whole.
+        assert_eq!(text[..6], [0.0, 0.0, 3.0, 4.0, 0.0, 0.0]);
+        assert_eq!(pooled, [0.0, 0.0, 0.3, 0.4, 0.5]);
+        let (text, pooled) = told([false, false, true]);
+        assert_eq!((&text[..], &pooled[..]), (&t5[..], &[0.0; 5][..]));
+    }
+
+    #[test]
+    fn encoders_of_another_model_are_refused() {
+        let picture = PictureFacts {
+            size: (8, 8),
+            guidance: 1.0,
+            guidance_width: None,
+            text_tokens: None,
+        };
+        let wide = text(1, &[0.0; 7], &[]);
+        let told = family([false, false, true]).condition(&[wide], &picture);
+        assert!(told.expect_err("it is too wide").contains("do not belong"));
+        let long = text(2, &[1.0, 2.0], &[0.0; 9]);
+        let told = family([true, false, false]).condition(&[long], &picture);
+        assert!(
+            told.expect_err("it says too much")
+                .contains("do not belong")
+        );
     }
 }
