@@ -124,12 +124,20 @@ async fn run(mut events: EventLoop, mut login: Login, pace: Pace, tell: impl Fn(
     }
 }
 
-/// Looks at once whether anything still takes connections there.
+/// Whether somebody listens there, and goes on to do so: what ends takes a moment to close its port.
 async fn is_listening((host, port): &(String, u16)) -> bool {
-    let connects = TcpStream::connect((host.as_str(), *port));
-    timeout(Duration::from_secs(1), connects)
-        .await
-        .is_ok_and(|connected| connected.is_ok())
+    const LOOKS: u32 = 5;
+    for look in 0..LOOKS {
+        if look > 0 {
+            sleep(Duration::from_millis(150)).await;
+        }
+        let connects = TcpStream::connect((host.as_str(), *port));
+        let connected = timeout(Duration::from_secs(1), connects).await;
+        if !connected.is_ok_and(|connected| connected.is_ok()) {
+            return false;
+        }
+    }
+    true
 }
 
 /// A connection that the broker has let in.
