@@ -92,7 +92,7 @@ def test_stable_diffusions_products_are_those_that_easel_explains():
 
 def test_a_board_is_never_faster_than_what_limits_it():
     for model in predict.MODELS:
-        work = predict.WORK[model.name]["unet"]
+        work = predict.WORK[model.name][predict.denoiser(model)]
         for board in figures.BOARDS:
             for streamed in (False, True):
                 best, worst = (predict.seconds(board, work, 2, streamed, which)[0] for which in (0, 1))
