@@ -36,6 +36,12 @@ else
     echo "SKIPPED: advisories (the RustSec database cannot be reached from here)"; skipped=" (advisories not checked)"
 fi
 
+# Compiled beside what Python does in the next stages, which leaves a core to it.
+build_log=$(mktemp)
+cargo test --release --workspace --locked --no-run > "$build_log" 2>&1 &
+build=$!
+trap 'kill "$build" 2>/dev/null || true; rm -f "$build_log"' EXIT
+
 section "python environment"
 want=$(sha256sum model-export/pyproject.toml)
 if [ "$(cat .venv/.pyproject-hash 2>/dev/null)" != "$want" ]; then
@@ -50,6 +56,9 @@ section "python tests"
 
 section "test models"
 .venv/bin/python -m easel_export.goldens.pipelines
+
+section "rust build"   # begun above
+wait "$build" || { cat "$build_log"; false; }
 
 section "rust tests"
 cargo test --release --workspace --locked
