@@ -91,9 +91,13 @@ impl<'g> View<'g> {
         self.constants.get(value).copied()
     }
 
-    /// The values of a constant of integers.
+    /// The values of a constant of integers, perhaps behind an `Unsqueeze`, as tracers leave numbers that are to be lists.
     pub(super) fn integers(&self, value: &str) -> Option<Vec<i64>> {
-        integers(self.constant(value)?)
+        let tensor = match self.made_by(value, "Unsqueeze") {
+            Some(list) => self.constant(list.input.first()?)?,
+            None => self.constant(value)?,
+        };
+        integers(tensor)
     }
 
     /// The value of a constant of one element, perhaps behind a `Cast`.
