@@ -39,6 +39,7 @@ mod json;
 mod model;
 mod pattern;
 mod sentencepiece;
+mod whole;
 
 use std::path::Path;
 

@@ -16,7 +16,7 @@ use crate::component::Component;
 use crate::config::Config;
 use crate::inputs::{Dim, Extents, Inputs, KnownInput, Offer};
 use crate::preview::PreviewFactors;
-use crate::scheduler::{FlowLevels, share_of};
+use crate::scheduler::{FlowLevels, decimal, share_of};
 use crate::stages::{
     CONTROL_SCALE, HINT, Hidden, IMAGE_EMBEDS, IMAGE_SCALE, TEXT_ENCODER_OFFERS, TextEmbedding,
 };
@@ -242,8 +242,7 @@ fn has(index: &Config, component: &str) -> bool {
 
 /// As diffusers' pipelines of flow-matching models count them: a step that is begun is taken.
 fn skipped_of_a_flow(steps: usize, strength: f32) -> usize {
-    let decimal: f64 = strength.to_string().parse().unwrap_or(1.0);
-    let taken = (steps as f64 * decimal).min(steps as f64);
+    let taken = (steps as f64 * decimal(strength)).min(steps as f64);
     (steps as f64 - taken) as usize
 }
 

@@ -12,6 +12,7 @@ use crate::family::{SAMPLE, TIMESTEP};
 use crate::inputs::{Dim, Extents, Inputs, Offer};
 use crate::latents::Latents;
 use crate::request::{PaintRequest, RequestError};
+use crate::scheduler::decimal;
 use crate::stages::{ControlNet, IMAGE_EMBEDS, IMAGE_SCALE, ImageEncoder, Strength, fill_up};
 use crate::watched::CancelToken;
 
@@ -37,11 +38,6 @@ impl Hint {
         let share = |pass: usize| pass as f64 / passes as f64;
         share(index) >= decimal(self.start) && share(index + 1) <= decimal(self.end)
     }
-}
-
-/// The number that somebody wrote: an f32 of 0.1 is a little more.
-fn decimal(number: f32) -> f64 {
-    number.to_string().parse().unwrap_or(f64::from(number))
 }
 
 impl Pipeline {

@@ -70,7 +70,7 @@ pub use kind::SchedulerKind;
 pub use run::{FlowLevels, Run};
 use sampler::{Sampler, Step};
 use schedule::Schedule;
-pub(crate) use spacing::share_of;
+pub(crate) use spacing::{decimal, share_of};
 
 /// One run of a sampling method: built for a number of steps, used from evaluation 0, or from where
 /// [`begin`](Self::begin) says, up to the last.

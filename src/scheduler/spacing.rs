@@ -119,8 +119,12 @@ pub(super) fn distilled(
 
 /// How many of `count` a share is, 0 to 1, rounded down. 0.7 of 10 are 7, although the nearest f32 is less than 0.7.
 pub(crate) fn share_of(count: usize, share: f32) -> usize {
-    let decimal = share.to_string().parse().unwrap_or(f64::from(share));
-    (count as f64 * decimal) as usize
+    (count as f64 * decimal(share)) as usize
+}
+
+/// The number that somebody wrote: an f32 of 0.1 is a little more.
+pub(crate) fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
 }
 
 /// Noise levels that do not follow the timesteps.

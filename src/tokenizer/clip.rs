@@ -14,6 +14,7 @@ use tokenizers::utils::SysRegex;
 use tokenizers::{Model, NormalizedString};
 
 use super::TokenizerError;
+use super::whole::WholeTokens;
 
 /// Words that the BPE never sees, even if they only appear through cleaning (`<|ENDOFTEXT|>`).
 const WHOLE: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];
@@ -31,8 +32,8 @@ static EXPRESSIONS: LazyLock<[SysRegex; 2]> = LazyLock::new(|| {
 
 pub(super) struct SlowClip {
     bpe: BPE,
-    /// Text and id of the tokens that are cut out first; longest first, none empty.
-    added: Vec<(String, u32)>,
+    /// Those that are cut out first.
+    added: WholeTokens,
     whole: [u32; 2],
     words: &'static SysRegex,
     dropped: &'static SysRegex,
@@ -41,15 +42,11 @@ pub(super) struct SlowClip {
 
 impl SlowClip {
     /// `unknown` is the id of a word in [`WHOLE`] that the vocabulary lacks.
-    pub(super) fn new(bpe: BPE, mut added: Vec<(String, u32)>, unknown: u32) -> Self {
-        added.retain(|(token, _)| !token.is_empty());
-        added.sort_by_key(|(token, _)| std::cmp::Reverse(token.len()));
+    pub(super) fn new(bpe: BPE, added: Vec<(String, u32)>, unknown: u32) -> Self {
+        let added = WholeTokens::of(added);
         let whole = WHOLE.map(|word| {
-            let known = added.iter().find(|(token, _)| token == word);
-            known
-                .map(|(_, id)| *id)
-                .or_else(|| bpe.token_to_id(word))
-                .unwrap_or(unknown)
+            let known = added.id(word);
+            known.or_else(|| bpe.token_to_id(word)).unwrap_or(unknown)
         });
         let [words, dropped] = &*EXPRESSIONS;
         Self {
@@ -64,25 +61,7 @@ impl SlowClip {
 
     /// Ids of `text`, no BOS or EOS.
     pub(super) fn ids(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let mut ids = Vec::new();
-        let (mut start, mut at) = (0, 0);
-        while let Some(c) = text[at..].chars().next() {
-            match self
-                .added
-                .iter()
-                .find(|(token, _)| text[at..].starts_with(token.as_str()))
-            {
-                Some((token, id)) => {
-                    self.words_of(&text[start..at], &mut ids)?;
-                    ids.push(*id);
-                    at += token.len();
-                    start = at;
-                }
-                None => at += c.len_utf8(),
-            }
-        }
-        self.words_of(&text[start..], &mut ids)?;
-        Ok(ids)
+        self.added.ids(text, |text, ids| self.words_of(text, ids))
     }
 
     fn words_of(&self, text: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {

@@ -23,6 +23,7 @@ use super::charsmap::Charsmap;
 use super::error::{Problem, TokenizerError};
 use super::json::checked;
 use super::model::unigram;
+use super::whole::WholeTokens;
 
 /// Stands for a space.
 const SPACE: char = '\u{2581}';
@@ -162,10 +163,8 @@ impl ModelFile {
         let special = special
             .iter()
             .map(|(token, id)| (token.content.clone(), *id));
-        let mut tokens: Vec<(String, u32)> = known.chain(special).collect();
-        tokens.sort_by_key(|(token, _)| std::cmp::Reverse(token.len()));
         Pieces {
-            tokens,
+            tokens: WholeTokens::of(known.chain(special).collect()),
             file: self,
             end,
         }
@@ -180,29 +179,14 @@ impl ModelFile {
 /// 4. An end that the text has itself is its end.
 pub(super) struct Pieces {
     file: ModelFile,
-    /// Text and id, longest first.
-    tokens: Vec<(String, u32)>,
+    tokens: WholeTokens,
     end: u32,
 }
 
 impl Pieces {
     /// Ids of `text`, without an end.
     pub(super) fn ids(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let mut ids = Vec::new();
-        let (mut start, mut at) = (0, 0);
-        while let Some(c) = text[at..].chars().next() {
-            let mut tokens = self.tokens.iter();
-            let Some((token, id)) = tokens.find(|(token, _)| text[at..].starts_with(&**token))
-            else {
-                at += c.len_utf8();
-                continue;
-            };
-            self.find(&text[start..at], &mut ids)?;
-            ids.push(*id);
-            at += token.len();
-            start = at;
-        }
-        self.find(&text[start..], &mut ids)?;
+        let mut ids = self.tokens.ids(text, |text, ids| self.find(text, ids))?;
         if ids.last() == Some(&self.end) {
             ids.pop();
         }
