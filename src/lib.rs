@@ -34,6 +34,7 @@ pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guidance;
+pub mod import;
 mod inputs;
 mod latents;
 mod mask;

@@ -1,0 +1,182 @@
+//! A checkpoint as diffusers saves one: a folder a network, each with `config.json` and its weights.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::error::{ImportError, quoted};
+use super::safetensors::SafeTensors;
+use super::weights::{Weights, take_all};
+use crate::config::Config;
+use crate::files::{SETTINGS, read_text};
+
+/// Files of weights of one network: the largest published ones are in a tenth of it.
+const MOST_FILES: usize = 256;
+
+/// A checkpoint, whichever kind of file it came in. Its weights are not read yet.
+pub(crate) struct Checkpoint {
+    /// What the model says that it was made of.
+    pub(crate) name: String,
+    /// `model_index.json`.
+    pub(crate) index: Config,
+    /// The networks by the folders that diffusers keeps them in: `unet`, `vae`, `text_encoder` …
+    pub(crate) networks: BTreeMap<String, Network>,
+    /// `scheduler_config.json`.
+    pub(crate) scheduler: Config,
+    /// The tokenizers by their folders.
+    pub(crate) tokenizers: BTreeMap<String, Tokenizer>,
+    /// The checkpoint's own `easel.json`, if it has one.
+    pub(crate) easel: Config,
+}
+
+/// A network: what it is built from.
+pub(crate) struct Network {
+    /// What to call it in messages: the folder or file that it came from.
+    pub(crate) path: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) weights: Weights,
+}
+
+/// Where a tokenizer's files come from.
+pub(crate) enum Tokenizer {
+    /// A folder of the checkpoint.
+    Folder(PathBuf),
+    /// Files that the importer has itself: name and content.
+    Made(Vec<(String, Vec<u8>)>),
+}
+
+/// Networks that a pipeline may have, by their folders.
+const NETWORKS: [&str; 7] = [
+    "text_encoder",
+    "text_encoder_2",
+    "text_encoder_3",
+    "unet",
+    "transformer",
+    "vae",
+    "image_encoder",
+];
+const TOKENIZERS: [&str; 3] = ["tokenizer", "tokenizer_2", "tokenizer_3"];
+
+impl Checkpoint {
+    /// Looks at a folder that diffusers saved.
+    pub(crate) fn open(folder: &Path) -> Result<Self, ImportError> {
+        let index = read_config(&folder.join("model_index.json"))?;
+        let mut networks = BTreeMap::new();
+        for name in NETWORKS.into_iter().filter(|name| is_part(&index, name)) {
+            networks.insert(name.to_owned(), Network::open(&folder.join(name))?);
+        }
+        let tokenizers = TOKENIZERS.into_iter().filter(|name| is_part(&index, name));
+        let own = folder.join("easel.json");
+        Ok(Self {
+            name: name_of(folder),
+            networks,
+            scheduler: read_config(&folder.join("scheduler/scheduler_config.json"))?,
+            tokenizers: tokenizers
+                .map(|name| (name.to_owned(), Tokenizer::Folder(folder.join(name))))
+                .collect(),
+            easel: if own.exists() {
+                read_config(&own)?
+            } else {
+                Config::default()
+            },
+            index,
+        })
+    }
+}
+
+impl Network {
+    /// Looks at a folder with one network.
+    pub(crate) fn open(folder: &Path) -> Result<Self, ImportError> {
+        let config = read_config(&folder.join("config.json"))?;
+        Ok(Self {
+            path: folder.to_owned(),
+            config,
+            weights: read_weights(folder)?,
+        })
+    }
+}
+
+/// Whether a pipeline has a part: `[null, null]` says that there is room for it, but it is not there.
+fn is_part(index: &Config, name: &str) -> bool {
+    let class = index.get(name).and_then(|part| part.get(1));
+    class.is_some_and(Value::is_string)
+}
+
+/// What a folder is called.
+pub(crate) fn name_of(folder: &Path) -> String {
+    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let name = absolute.file_name();
+    name.map_or_else(
+        || "model".into(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// Reads a file of settings.
+pub(crate) fn read_config(path: &Path) -> Result<Config, ImportError> {
+    let text = read_text(path, SETTINGS).map_err(|error| ImportError::unreadable(path, &error))?;
+    Config::parse(&text).map_err(|problem| ImportError::bad(path, problem))
+}
+
+/// All weights of a network's folder: one file, or several that an index names. Where a repository has its weights twice, the
+/// full ones are taken.
+fn read_weights(folder: &Path) -> Result<Weights, ImportError> {
+    let mut weights = Weights::new();
+    // diffusers' name, then transformers'; the whole ones, then the halved.
+    for stem in ["diffusion_pytorch_model", "model"] {
+        for variant in ["", ".fp16", ".bf16"] {
+            let index = match variant {
+                "" => format!("{stem}.safetensors.index.json"),
+                variant => format!("{stem}.safetensors.index{variant}.json"),
+            };
+            let index = folder.join(index);
+            if index.exists() {
+                for name in names(&index)? {
+                    take_all(&mut weights, &SafeTensors::open(&folder.join(name))?)?;
+                }
+                return Ok(weights);
+            }
+            let file = folder.join(format!("{stem}{variant}.safetensors"));
+            if file.exists() {
+                take_all(&mut weights, &SafeTensors::open(&file)?)?;
+                return Ok(weights);
+            }
+        }
+    }
+    let problem = "has no weights in the safetensors format, which alone is read: convert them with diffusers \
+                   (save_pretrained writes it)";
+    Err(ImportError::bad(folder, problem))
+}
+
+/// The files that an index of weights names.
+fn names(index: &Path) -> Result<BTreeSet<String>, ImportError> {
+    let text = read_text(index, 4 * SETTINGS);
+    let text = text.map_err(|error| ImportError::unreadable(index, &error))?;
+    let all = Config::parse(&text).map_err(|problem| ImportError::bad(index, problem))?;
+    let bad = |problem: String| ImportError::bad(index, problem);
+    let map = all.object("weight_map").map_err(bad)?.unwrap_or_default();
+    let mut names = BTreeSet::new();
+    for (_, file) in map.entries() {
+        let name = file.as_str().unwrap_or_default();
+        // A plain name: what is elsewhere is none of the checkpoint's.
+        let plain = Path::new(name)
+            .file_name()
+            .is_some_and(|plain| plain == name);
+        if !plain {
+            let name = quoted(name);
+            return Err(ImportError::bad(
+                index,
+                format_args!("{name} is no file beside it"),
+            ));
+        }
+        names.insert(name.to_owned());
+    }
+    if names.is_empty() || names.len() > MOST_FILES {
+        return Err(ImportError::bad(
+            index,
+            "names no weights, or far too many files",
+        ));
+    }
+    Ok(names)
+}
