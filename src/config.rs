@@ -11,6 +11,12 @@ use crate::text::excerpt;
 #[derive(Debug, Default)]
 pub(crate) struct Config(Map<String, Value>);
 
+impl From<Map<String, Value>> for Config {
+    fn from(entries: Map<String, Value>) -> Self {
+        Self(entries)
+    }
+}
+
 impl Config {
     /// Reads an object. Python's `NaN` and `Infinity` are understood, to be refused by name where a number is asked for.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -21,12 +27,29 @@ impl Config {
         })
     }
 
+    /// As text, without some of its keys.
+    pub(crate) fn to_json(&self, without: &[&str]) -> String {
+        let mut all = self.0.clone();
+        all.retain(|key, _| !without.contains(&key.as_str()));
+        format!("{:#}", Value::Object(all))
+    }
+
+    /// Says something of a key.
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
+        self.0.insert(key.to_owned(), value);
+    }
+
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.0.iter()
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    /// What is said of a key, be it `null`.
+    pub(crate) fn given(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
     }
 
     /// The first key that is none of these.

@@ -26,6 +26,16 @@ impl ImportError {
         Self::Bad(message(&format!("{}: {problem}", path.display())))
     }
 
+    /// The same, of something in the file or folder at `path`.
+    pub(crate) fn of(self, path: &Path) -> Self {
+        match self {
+            Self::Bad(problem) if !problem.contains(&*path.to_string_lossy()) => {
+                Self::bad(path, problem)
+            }
+            other => other,
+        }
+    }
+
     /// A file of the source cannot be read.
     pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Self {
         match error.kind() {

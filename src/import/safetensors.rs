@@ -214,7 +214,7 @@ fn read_table(
                 end - room
             ));
         }
-        let sides = raw.shape.iter();
+        let mut sides = raw.shape.iter();
         let bytes = sides.try_fold(kind.bytes() as u64, |bytes, side| bytes.checked_mul(*side));
         let shape: Vec<usize> = raw.shape.iter().map(|side| *side as usize).collect();
         if start > end || bytes != Some(end - start) {

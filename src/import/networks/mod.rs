@@ -1,0 +1,113 @@
+//! The networks of checkpoints, one file an architecture: what diffusers and transformers compute, as graphs.
+//!
+//! A file reads like the class that it is named after. Widths and depths come from the weights' shapes; from the configuration comes
+//! what shapes do not say. What a configuration asks for and is not built here is refused by its name.
+
+mod autoencoder_kl;
+mod autoencoder_tiny;
+mod clip_text;
+mod resnet;
+mod timesteps;
+mod transformer;
+mod unet;
+
+use tract_onnx::pb::{NodeProto, ValueInfoProto};
+
+use super::checkpoint::Network;
+use super::error::{ImportError, quoted};
+use super::graph::{Graph, Parameter};
+use crate::config::Config;
+use std::collections::HashMap;
+
+/// A network whose weights are not read yet.
+pub(crate) struct Built {
+    pub(crate) nodes: Vec<NodeProto>,
+    pub(crate) inputs: Vec<ValueInfoProto>,
+    pub(crate) outputs: Vec<ValueInfoProto>,
+    pub(crate) parameters: HashMap<String, Parameter>,
+}
+
+/// What is built of a checkpoint's network: an autoencoder has two halves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// CLIP's text encoder; with the states of all layers as outputs, or the last one alone.
+    Text {
+        by_layer: bool,
+    },
+    Unet,
+    Decoder,
+    Encoder,
+}
+
+/// Builds a network.
+pub(crate) fn build(network: &Network, kind: Kind) -> Result<Built, ImportError> {
+    let config = &network.config;
+    let mut graph = Graph::new(&network.weights, &network.path);
+    let class = class(config).map_err(|problem| graph.problem(problem))?;
+    match (kind, class) {
+        (Kind::Text { by_layer }, "CLIPTextModel" | "CLIPTextModelWithProjection") => {
+            clip_text::build(
+                &mut graph,
+                config,
+                class == "CLIPTextModelWithProjection",
+                by_layer,
+            )?;
+        }
+        (Kind::Unet, "UNet2DConditionModel") => unet::build(&mut graph, config)?,
+        (Kind::Decoder, "AutoencoderKL") => autoencoder_kl::decoder(&mut graph, config)?,
+        (Kind::Encoder, "AutoencoderKL") => autoencoder_kl::encoder(&mut graph, config)?,
+        (Kind::Decoder, "AutoencoderTiny") => autoencoder_tiny::decoder(&mut graph, config)?,
+        (Kind::Encoder, "AutoencoderTiny") => autoencoder_tiny::encoder(&mut graph, config)?,
+        (_, class) => return Err(graph.problem(unknown(&format!("the class {}", quoted(class))))),
+    }
+    if let Some(name) = graph.unread().first() {
+        return Err(graph.problem(unknown(&format!("what {} is a weight of", quoted(name)))));
+    }
+    graph.finish();
+    let Graph {
+        nodes,
+        inputs,
+        outputs,
+        parameters,
+        ..
+    } = graph;
+    Ok(Built {
+        nodes,
+        inputs,
+        outputs,
+        parameters,
+    })
+}
+
+/// The class of diffusers or transformers that a configuration is of.
+fn class(config: &Config) -> Result<&str, String> {
+    if let Some(class) = config.text("_class_name")? {
+        return Ok(class);
+    }
+    let architectures = config.get("architectures").and_then(|list| list.get(0));
+    architectures
+        .and_then(|class| class.as_str())
+        .ok_or_else(|| "config.json: does not say what network it is (`_class_name`)".into())
+}
+
+/// What to say of parts that only the exporter knows.
+pub(super) fn unknown(part: &str) -> String {
+    format!(
+        "{part} is not known here: export the model with easel_export on a PC (docs/bring-your-own-model.md)"
+    )
+}
+
+/// Refuses an option that changes the network in a way that is not built here.
+fn only(
+    graph: &Graph<'_>,
+    config: &Config,
+    options: &[(&str, &[serde_json::Value])],
+) -> Result<(), ImportError> {
+    for (key, allowed) in options {
+        if let Some(value) = config.get(key).filter(|value| !allowed.contains(value)) {
+            let shown = crate::text::excerpt(&value.to_string());
+            return Err(graph.problem(unknown(&format!("config.json: `{key}`: {shown}"))));
+        }
+    }
+    Ok(())
+}

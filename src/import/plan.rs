@@ -1,0 +1,199 @@
+//! What a model directory is made of: which networks of a checkpoint, and what `easel.json` says of them.
+
+use serde_json::{Map, Value, json};
+
+use super::Request;
+use super::checkpoint::{Checkpoint, Network};
+use super::error::ImportError;
+use super::networks::Kind;
+use super::output::Folder;
+use super::writer::{FloatLayers, Precision};
+use crate::config::Config;
+use crate::model_dir::ModelDirError;
+
+/// A network to be written.
+pub(super) struct Part<'c> {
+    /// Its folder in the model directory.
+    pub(super) folder: &'static str,
+    pub(super) network: &'c Network,
+    pub(super) kind: Kind,
+}
+
+/// A pipeline's networks: folder in the model directory, folder in the checkpoint, kind.
+type Layout = &'static [(&'static str, &'static str, Kind)];
+
+const STABLE_DIFFUSION: Layout = &[
+    (
+        "text_encoder",
+        "text_encoder",
+        Kind::Text { by_layer: false },
+    ),
+    ("unet", "unet", Kind::Unet),
+    ("vae_decoder", "vae", Kind::Decoder),
+    ("vae_encoder", "vae", Kind::Encoder),
+];
+const STABLE_DIFFUSION_XL: Layout = &[
+    (
+        "text_encoder",
+        "text_encoder",
+        Kind::Text { by_layer: true },
+    ),
+    (
+        "text_encoder_2",
+        "text_encoder_2",
+        Kind::Text { by_layer: true },
+    ),
+    ("unet", "unet", Kind::Unet),
+    ("vae_decoder", "vae", Kind::Decoder),
+    ("vae_encoder", "vae", Kind::Encoder),
+];
+
+/// The networks of a checkpoint in the order in which they are written.
+pub(super) fn parts(checkpoint: &Checkpoint) -> Result<Vec<Part<'_>>, ImportError> {
+    let class = checkpoint
+        .index
+        .text("_class_name")
+        .ok()
+        .flatten()
+        .unwrap_or_default();
+    let layout = if class.starts_with("StableDiffusionXL") {
+        STABLE_DIFFUSION_XL
+    } else if class == "LatentConsistencyModelPipeline" || is_stable_diffusion(class) {
+        STABLE_DIFFUSION
+    } else {
+        let problem =
+            super::networks::unknown(&format!("the pipeline {}", super::error::quoted(class)));
+        return Err(ImportError::Bad(format!("model_index.json: {problem}")));
+    };
+    let mut parts = Vec::new();
+    for (folder, origin, kind) in layout {
+        let Some(network) = checkpoint.networks.get(*origin) else {
+            let name = &checkpoint.name;
+            return Err(ImportError::Bad(format!(
+                "{name}: has no {origin}: it is no whole checkpoint of {class}"
+            )));
+        };
+        parts.push(Part {
+            folder,
+            network,
+            kind: *kind,
+        });
+    }
+    Ok(parts)
+}
+
+/// `StableDiffusionPipeline`, `StableDiffusionInpaintPipeline` …, but not `StableDiffusion3Pipeline`.
+fn is_stable_diffusion(class: &str) -> bool {
+    let rest = class.strip_prefix("StableDiffusion");
+    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// What is written into the model's `easel.json`: what the checkpoint's own says, but for what was asked.
+pub(super) fn easel_json(
+    checkpoint: &Checkpoint,
+    request: &Request,
+    float: &FloatLayers,
+) -> Config {
+    let mut all = Map::new();
+    all.insert("format".into(), json!(1));
+    all.insert("precision".into(), json!(request.precision.name()));
+    all.insert("source".into(), json!(checkpoint.name));
+    let measured = ["check", "layers", "quantization", "exporter"];
+    for (key, value) in checkpoint.easel.entries() {
+        if !measured.contains(&key.as_str()) {
+            all.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    let mut defaults = match checkpoint.easel.get("defaults") {
+        Some(Value::Object(defaults)) => defaults.clone(),
+        _ => Map::new(),
+    };
+    let mut set = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            defaults.insert(key.into(), value);
+        }
+    };
+    set("width", request.size.map(|(width, _)| json!(width)));
+    set("height", request.size.map(|(_, height)| json!(height)));
+    set("steps", request.steps.map(|steps| json!(steps)));
+    set("guidance", request.guidance.map(|guidance| json!(guidance)));
+    set(
+        "scheduler",
+        request.scheduler.as_ref().map(|name| json!(name)),
+    );
+    if !defaults.is_empty() {
+        all.insert("defaults".into(), Value::Object(defaults));
+    }
+    all.insert(
+        "exporter".into(),
+        json!({"easel": env!("CARGO_PKG_VERSION")}),
+    );
+    if !float.is_empty() {
+        let layers = |names: &Vec<String>| -> Value {
+            names
+                .iter()
+                .map(|name| (name.clone(), json!({"stored": "float32"})))
+                .collect::<Map<_, _>>()
+                .into()
+        };
+        let networks = float
+            .iter()
+            .map(|(network, names)| (network.clone(), layers(names)));
+        all.insert("layers".into(), Value::Object(networks.collect()));
+    }
+    Config::from(all)
+}
+
+/// What was written is no model that easel paints with.
+pub(super) fn misfit(error: &ModelDirError, folder: &Folder) -> ImportError {
+    // The directory has no name yet.
+    let hidden = format!("{}/", folder.path().display());
+    ImportError::Bad(error.to_string().replace(&hidden, ""))
+}
+
+impl Checkpoint {
+    /// Takes another autoencoder for its own: one of the same latents.
+    pub(super) fn replace_autoencoder(&mut self, other: Network) -> Result<(), ImportError> {
+        let channels = |network: &Network| {
+            network
+                .config
+                .count("latent_channels", 1..=1024)
+                .ok()
+                .flatten()
+                .unwrap_or(4)
+        };
+        let Some(own) = self.networks.get("vae") else {
+            return Err(ImportError::Bad(format!("{}: has no vae", self.name)));
+        };
+        let (there, given) = (channels(own), channels(&other));
+        if there != given {
+            return Err(ImportError::bad(
+                &other.path,
+                format_args!(
+                    "is for latents of {given} channels, the model's have {there}: take the one made for this kind of model"
+                ),
+            ));
+        }
+        let class = other
+            .config
+            .text("_class_name")
+            .ok()
+            .flatten()
+            .unwrap_or("AutoencoderKL")
+            .to_owned();
+        self.index.set("vae", json!(["diffusers", class]));
+        self.networks.insert("vae".into(), other);
+        Ok(())
+    }
+}
+
+impl Precision {
+    /// Bytes of a weight.
+    pub(super) fn bytes(self) -> u64 {
+        match self {
+            Self::Int8 => 1,
+            Self::Fp16 => 2,
+            Self::Fp32 => 4,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Checkpoints that are imported, against diffusers' pipelines and the exporter's files: same weights, same pictures.
+//!
+//! The models are those of `tests/families.rs`.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use common::{distance_from_golden, families, load, models, paint, psnr, request};
+use easel::import::{self, Precision, Request};
+use prost::Message as _;
+use tract_onnx::pb::{ModelProto, tensor_proto::DataLocation};
+
+/// Relative error in the 2-norm, of the latents after any step, from diffusers' own.
+const LATENTS: f64 = 1e-3;
+/// dB.
+const PICTURE: f64 = 50.0;
+/// dB, of a picture with int8 weights from the one with floats.
+const INT8: f64 = 35.0;
+
+/// Kinds of models whose checkpoints can be imported, but for the adapters of some.
+fn kinds() -> Vec<String> {
+    let kinds = families().into_iter().map(|(kind, _)| kind);
+    let known = |kind: &String| {
+        let index = models(kind).join("checkpoint/model_index.json");
+        let index = fs::read_to_string(index).expect("a checkpoint");
+        let class = serde_json::from_str::<serde_json::Value>(&index).expect("JSON");
+        let class = class["_class_name"].as_str().unwrap_or_default().to_owned();
+        let transformer = class.contains('3') || class.contains("Flux") || class.contains("PixArt");
+        !transformer && !kind.contains("-control") && !kind.contains("-ip")
+    };
+    kinds.filter(known).collect()
+}
+
+fn imported(kind: &str, precision: Precision, out: &Path) -> PathBuf {
+    let request = Request {
+        source: models(kind).join("checkpoint"),
+        out: out.to_owned(),
+        precision,
+        ..Request::default()
+    };
+    let report = import::run(&request, &mut |_| ControlFlow::Continue(()));
+    let report = report.unwrap_or_else(|error| panic!("{kind}: {error}"));
+    assert!(report.bytes > 0);
+    out.to_owned()
+}
+
+#[test]
+fn imported_models_paint_what_diffusers_paints() {
+    let mut failures = Vec::new();
+    println!("| model | pictures | worst latents | worst picture, dB | int8, dB |");
+    println!("|---|---|---|---|---|");
+    let kinds = kinds();
+    assert!(kinds.len() >= 12, "{kinds:?}");
+    for (kind, cases) in families() {
+        if !kinds.contains(&kind) {
+            continue;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut pipeline = load(&imported(
+            &kind,
+            Precision::Fp32,
+            &folder.path().join("fp32"),
+        ));
+        let mut coarse = load(&imported(
+            &kind,
+            Precision::Int8,
+            &folder.path().join("int8"),
+        ));
+        let (mut latents, mut picture, mut least) = (0.0_f64, f64::INFINITY, f64::INFINITY);
+        let cases: Vec<_> = cases
+            .iter()
+            .filter(|case| case["export"].is_null())
+            .collect();
+        for (number, case) in cases.iter().enumerate() {
+            let name = case["name"].as_str().expect("a name");
+            let (painting, steps) = paint(&mut pipeline, &request(case));
+            let found = distance_from_golden(&painting, &steps, &kind, name);
+            if found.latents > LATENTS || found.psnr < PICTURE {
+                let (latents, psnr) = (found.latents, found.psnr);
+                failures.push(format!(
+                    "{kind} {name}: relative error {latents:.1e}, {psnr:.1} dB"
+                ));
+            }
+            latents = latents.max(found.latents);
+            picture = picture.min(found.psnr);
+            if number == 0 {
+                let (rounded, _) = paint(&mut coarse, &request(case));
+                least = psnr(&rounded.picture.rgb, &painting.picture.rgb);
+                if least < INT8 {
+                    failures.push(format!("{kind} {name}: int8 is {least:.1} dB from floats"));
+                }
+            }
+        }
+        let count = cases.len();
+        println!("| {kind} | {count} | {latents:.1e} | {picture:.1} | {least:.1} |");
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Kind, shape and bytes of a tensor.
+type Stored = (i32, Vec<i64>, Vec<u8>);
+
+/// The tensors of a network by their names.
+fn tensors(folder: &Path) -> BTreeMap<String, Stored> {
+    let model = fs::read(folder.join("model.onnx")).expect("a graph");
+    let model = ModelProto::decode(&model[..]).expect("ONNX");
+    let data = fs::read(folder.join("model.onnx_data")).unwrap_or_default();
+    let tensors = model.graph.expect("a graph").initializer.into_iter();
+    tensors
+        .map(|tensor| {
+            let entry = |key: &str| {
+                let entry = tensor.external_data.iter().find(|entry| entry.key == key);
+                entry
+                    .expect("an entry")
+                    .value
+                    .parse::<usize>()
+                    .expect("a number")
+            };
+            let bytes = if tensor.data_location == Some(DataLocation::External as i32) {
+                let (offset, length) = (entry("offset"), entry("length"));
+                assert_eq!(offset % if length >= 1 << 20 { 4096 } else { 64 }, 0);
+                data[offset..][..length].to_vec()
+            } else {
+                tensor.raw_data.clone()
+            };
+            (
+                tensor.name.clone(),
+                (tensor.data_type, tensor.dims.clone(), bytes),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn weights_are_the_exporter_s_byte_for_byte() {
+    for (kind, export, precision) in [
+        ("tiny", "fp32", Precision::Fp32),
+        ("tiny", "fp16", Precision::Fp16),
+        ("tiny", "int8", Precision::Int8),
+        ("tiny-sd21", "fp16", Precision::Fp16),
+        ("tiny-sd21", "int8", Precision::Int8),
+        ("tiny-lcm", "int8", Precision::Int8),
+        ("tiny-sdxl", "int8", Precision::Int8),
+        ("tiny-ssd1b", "int8", Precision::Int8),
+        ("tiny-taesd", "int8", Precision::Int8),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ours = imported(kind, precision, &folder.path().join("model"));
+        let theirs = models(kind).join(export);
+        let mut compared = 0;
+        for network in [
+            "text_encoder",
+            "text_encoder_2",
+            "unet",
+            "vae_decoder",
+            "vae_encoder",
+        ] {
+            if !theirs.join(network).exists() {
+                continue;
+            }
+            let (ours, theirs) = (tensors(&ours.join(network)), tensors(&theirs.join(network)));
+            for (name, stored) in &theirs {
+                // What the tracer made names for: norms of one row, and sensitive layers that only one of them keeps float.
+                let Some(own) = ours.get(name) else { continue };
+                assert!(own == stored, "{kind}/{export}/{network}: {name} differs");
+                compared += 1;
+            }
+            let layers = ours
+                .keys()
+                .filter(|name| name.ends_with("_q") || name.ends_with("_f16"));
+            for name in layers {
+                assert!(
+                    theirs.contains_key(name),
+                    "{kind}/{export}/{network}: {name} is ours alone"
+                );
+            }
+        }
+        assert!(
+            compared > 100,
+            "{kind}/{export}: only {compared} tensors have the same names"
+        );
+    }
+}
