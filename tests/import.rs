@@ -30,21 +30,32 @@ fn kinds() -> Vec<String> {
         let class = serde_json::from_str::<serde_json::Value>(&index).expect("JSON");
         let class = class["_class_name"].as_str().unwrap_or_default().to_owned();
         let transformer = class.contains('3') || class.contains("Flux") || class.contains("PixArt");
-        !transformer && !kind.contains("-control") && !kind.contains("-ip")
+        !transformer && !kind.contains("-ip")
     };
     kinds.filter(known).collect()
 }
 
+/// Imports a kind's checkpoint, and its ControlNets into their places.
 fn imported(kind: &str, precision: Precision, out: &Path) -> PathBuf {
-    let request = Request {
-        source: models(kind).join("checkpoint"),
-        out: out.to_owned(),
-        precision,
-        ..Request::default()
+    let import = |source: PathBuf, out: &Path| {
+        let request = Request {
+            source,
+            out: out.to_owned(),
+            precision,
+            ..Request::default()
+        };
+        let report = import::run(&request, &mut |_| ControlFlow::Continue(()));
+        let report = report.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert!(report.bytes > 0);
     };
-    let report = import::run(&request, &mut |_| ControlFlow::Continue(()));
-    let report = report.unwrap_or_else(|error| panic!("{kind}: {error}"));
-    assert!(report.bytes > 0);
+    let checkpoint = models(kind).join("checkpoint");
+    import(checkpoint.clone(), out);
+    for name in ["controlnet", "controlnet_1"] {
+        let source = checkpoint.join(name);
+        if source.exists() {
+            import(source, &out.join(name));
+        }
+    }
     out.to_owned()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::json;
 
 use super::error::{ImportError, quoted};
 use super::safetensors::SafeTensors;
@@ -63,10 +63,21 @@ impl Checkpoint {
     pub(crate) fn open(folder: &Path) -> Result<Self, ImportError> {
         let index = read_config(&folder.join("model_index.json"))?;
         let mut networks = BTreeMap::new();
-        for name in NETWORKS.into_iter().filter(|name| is_part(&index, name)) {
-            networks.insert(name.to_owned(), Network::open(&folder.join(name))?);
+        for name in NETWORKS {
+            let Some(class) = class_of(&index, name) else {
+                continue;
+            };
+            let mut network = Network::open(&folder.join(name))?;
+            // As transformers writes it; some configurations are without.
+            let config = &mut network.config;
+            if config.get("_class_name").is_none() && config.get("architectures").is_none() {
+                config.set("architectures", json!([class]));
+            }
+            networks.insert(name.to_owned(), network);
         }
-        let tokenizers = TOKENIZERS.into_iter().filter(|name| is_part(&index, name));
+        let tokenizers = TOKENIZERS
+            .into_iter()
+            .filter(|name| class_of(&index, name).is_some());
         let own = folder.join("easel.json");
         Ok(Self {
             name: name_of(folder),
@@ -97,10 +108,9 @@ impl Network {
     }
 }
 
-/// Whether a pipeline has a part: `[null, null]` says that there is room for it, but it is not there.
-fn is_part(index: &Config, name: &str) -> bool {
-    let class = index.get(name).and_then(|part| part.get(1));
-    class.is_some_and(Value::is_string)
+/// The class of a pipeline's part. `[null, null]` says that there is room for it, but it is not there.
+fn class_of<'i>(index: &'i Config, name: &str) -> Option<&'i str> {
+    index.get(name)?.get(1)?.as_str()
 }
 
 /// What a folder is called.

@@ -3,7 +3,9 @@
 //! Nodes are those of opset 17, spelled as exporters spell them, so that any runtime runs the file. A [`Value`] knows how many
 //! channels (or features) it has; so a weight that does not fit is found where the network is built, by its name.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use tract_onnx::pb::{
@@ -11,8 +13,10 @@ use tract_onnx::pb::{
     attribute_proto::AttributeType, tensor_proto::DataType, tensor_shape_proto, type_proto,
 };
 
+use super::checkpoint::Network;
 use super::error::{ImportError, quoted, shown};
 use super::weights::{Weight, Weights};
+use crate::config::Config;
 
 /// What nodes pass on.
 #[derive(Debug, Clone)]
@@ -50,6 +54,7 @@ pub(crate) struct Graph<'w> {
     /// By the names of the values that nodes read.
     pub(crate) parameters: HashMap<String, Parameter>,
     weights: &'w Weights,
+    config: &'w Config,
     path: &'w Path,
     used: BTreeSet<String>,
     /// Values that are outputs, and the outputs' names.
@@ -60,10 +65,19 @@ pub(crate) struct Graph<'w> {
 }
 
 /// An axis of an input or output.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Axis {
     Fixed(usize),
-    Named(&'static str),
+    /// Of any length; axes of one name have one length.
+    Named(Cow<'static, str>),
+}
+
+/// How many pictures or texts there are at once.
+pub(crate) const BATCH: Axis = named("batch_size");
+
+/// An axis of any length.
+pub(crate) const fn named(name: &'static str) -> Axis {
+    Axis::Named(Cow::Borrowed(name))
 }
 
 /// An attribute of a node.
@@ -75,20 +89,68 @@ pub(crate) enum Attribute<'a> {
 }
 
 impl<'w> Graph<'w> {
-    /// Of weights that were found at `path`.
-    pub(crate) fn new(weights: &'w Weights, path: &'w Path) -> Self {
+    /// Of a checkpoint's network.
+    pub(crate) fn new(network: &'w Network) -> Self {
         Self {
             nodes: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             parameters: HashMap::new(),
-            weights,
-            path,
+            weights: &network.weights,
+            config: &network.config,
+            path: &network.path,
             used: BTreeSet::new(),
             ends: Vec::new(),
             constants: HashMap::new(),
             made: 0,
         }
+    }
+
+    /// The network's configuration.
+    pub(crate) fn config(&self) -> &'w Config {
+        self.config
+    }
+
+    /// A whole number of the configuration, or what it is where nothing is said.
+    pub(crate) fn count_of(
+        &self,
+        key: &str,
+        range: RangeInclusive<u32>,
+        usual: usize,
+    ) -> Result<usize, ImportError> {
+        let count = self
+            .config
+            .count(key, range)
+            .map_err(|problem| self.misconfigured(problem))?;
+        Ok(count.map_or(usual, |count| count as usize))
+    }
+
+    /// A number of the configuration, or what it is where nothing is said.
+    pub(crate) fn number_of(
+        &self,
+        key: &str,
+        range: RangeInclusive<f32>,
+        usual: f32,
+    ) -> Result<f32, ImportError> {
+        let number = self
+            .config
+            .number(key, range)
+            .map_err(|problem| self.misconfigured(problem))?;
+        Ok(number.unwrap_or(usual))
+    }
+
+    /// A word of the configuration, or what it is where nothing is said.
+    pub(crate) fn text_of(&self, key: &str, usual: &'static str) -> Result<&'w str, ImportError> {
+        let text = self
+            .config
+            .text(key)
+            .map_err(|problem| self.misconfigured(problem))?;
+        Ok(text.unwrap_or(usual))
+    }
+
+    /// Something is wrong with the configuration.
+    pub(crate) fn misconfigured(&self, problem: impl std::fmt::Display) -> ImportError {
+        self.problem(format_args!("config.json: {problem}"))
     }
 
     /// Something is wrong with the checkpoint.
@@ -338,7 +400,7 @@ fn declared(name: &str, kind: DataType, axes: &[Axis]) -> ValueInfoProto {
     let dims = axes.iter().map(|axis| {
         let value = match axis {
             Axis::Fixed(side) => dimension::Value::DimValue(*side as i64),
-            Axis::Named(name) => dimension::Value::DimParam((*name).to_owned()),
+            Axis::Named(name) => dimension::Value::DimParam(name.to_string()),
         };
         Dimension {
             value: Some(value),

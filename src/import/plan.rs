@@ -13,10 +13,21 @@ use crate::model_dir::ModelDirError;
 
 /// A network to be written.
 pub(super) struct Part<'c> {
-    /// Its folder in the model directory.
+    /// Its folder in the model directory; the directory itself where there is nothing else.
     pub(super) folder: &'static str,
     pub(super) network: &'c Network,
     pub(super) kind: Kind,
+}
+
+impl Part<'_> {
+    /// What to call it.
+    pub(super) fn title(&self) -> &'static str {
+        if self.kind == Kind::ControlNet {
+            "controlnet"
+        } else {
+            self.folder
+        }
+    }
 }
 
 /// A pipeline's networks: folder in the model directory, folder in the checkpoint, kind.

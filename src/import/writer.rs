@@ -22,6 +22,7 @@ use super::error::{ImportError, quoted};
 use super::graph::{Parameter, Stored};
 use super::networks::{Built, Kind};
 use super::output::{Folder, OutFile};
+use super::plan::Part;
 use super::weights::{Weight, Weights};
 
 /// How weights are stored.
@@ -71,8 +72,9 @@ const TINY: f32 = 1e-30;
 pub(crate) fn stays_float(kind: Kind, layer: &str) -> bool {
     match kind {
         Kind::Text { .. } => false,
-        Kind::Unet => {
+        Kind::Unet | Kind::ControlNet => {
             matches!(layer, "conv_in" | "conv_out")
+                || layer.starts_with("controlnet_cond_embedding.")
                 || layer.starts_with("time_embedding.")
                 || layer.starts_with("add_embedding.")
         }
@@ -102,21 +104,20 @@ pub(crate) struct Writer<'a> {
     float: Vec<String>,
 }
 
-/// Writes `built` into `folder`, and gives the layers that stayed float among int8 ones.
+/// Writes a network into `folder`, and gives the layers that stayed float among int8 ones.
 pub(crate) fn write(
+    part: &Part<'_>,
     built: Built,
-    kind: Kind,
-    weights: &Weights,
     precision: Precision,
     folder: &mut Folder,
-    name: &str,
     beat: &mut Beat<'_>,
 ) -> Result<Vec<String>, ImportError> {
+    let place = Path::new(part.folder);
     let mut writer = Writer {
-        kind,
+        kind: part.kind,
         precision,
-        weights,
-        data: folder.create_file(&Path::new(name).join(DATA_FILE))?,
+        weights: &part.network.weights,
+        data: folder.create_file(&place.join(DATA_FILE))?,
         nodes: Vec::new(),
         tensors: Vec::new(),
         float: Vec::new(),
@@ -139,7 +140,7 @@ pub(crate) fn write(
     } = writer;
     folder.finish(data)?;
     let graph = GraphProto {
-        name: name.to_owned(),
+        name: part.title().to_owned(),
         node: nodes,
         initializer: tensors,
         input: built.inputs,
@@ -157,7 +158,7 @@ pub(crate) fn write(
         graph: Some(graph),
         ..ModelProto::default()
     };
-    let mut file = folder.create_file(&Path::new(name).join("model.onnx"))?;
+    let mut file = folder.create_file(&place.join("model.onnx"))?;
     file.write(&model.encode_to_vec())?;
     folder.finish(file)?;
     Ok(float)

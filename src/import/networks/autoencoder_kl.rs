@@ -8,21 +8,20 @@
 use serde_json::json;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::super::error::ImportError;
-use super::super::graph::{Axis, Graph, Value};
+use super::super::error::{ImportError, quoted};
+use super::super::graph::{Axis, BATCH, Graph, Value, named};
 use super::resnet::{self, Norm};
+use super::unet_blocks::block_classes;
 use super::{only, transformer, unknown};
-use crate::config::Config;
 
-pub(super) const BATCH: Axis = Axis::Named("batch_size");
 const EPSILON: f32 = 1e-6;
 
 pub(super) fn picture(channels: usize) -> [Axis; 4] {
     [
         BATCH,
         Axis::Fixed(channels),
-        Axis::Named("height"),
-        Axis::Named("width"),
+        named("height"),
+        named("width"),
     ]
 }
 
@@ -30,13 +29,13 @@ pub(super) fn latents(channels: usize) -> [Axis; 4] {
     [
         BATCH,
         Axis::Fixed(channels),
-        Axis::Named("latent_height"),
-        Axis::Named("latent_width"),
+        named("latent_height"),
+        named("latent_width"),
     ]
 }
 
-pub(super) fn decoder(graph: &mut Graph<'_>, config: &Config) -> Result<(), ImportError> {
-    let norm = norm(graph, config)?;
+pub(super) fn decoder(graph: &mut Graph<'_>) -> Result<(), ImportError> {
+    let norm = norm(graph)?;
     graph.ignore_under(&["encoder", "quant_conv"]);
     let quantized = graph.has("post_quant_conv.weight");
     let first = if quantized {
@@ -63,8 +62,8 @@ pub(super) fn decoder(graph: &mut Graph<'_>, config: &Config) -> Result<(), Impo
     Ok(())
 }
 
-pub(super) fn encoder(graph: &mut Graph<'_>, config: &Config) -> Result<(), ImportError> {
-    let norm = norm(graph, config)?;
+pub(super) fn encoder(graph: &mut Graph<'_>) -> Result<(), ImportError> {
+    let norm = norm(graph)?;
     graph.ignore_under(&["decoder", "post_quant_conv"]);
     let [_, channels, ..] = graph.weight_of::<4>("encoder.conv_in.weight")?;
     let sample = graph.input("sample", DataType::Float, &picture(channels));
@@ -89,28 +88,22 @@ pub(super) fn encoder(graph: &mut Graph<'_>, config: &Config) -> Result<(), Impo
     Ok(())
 }
 
-fn norm(graph: &Graph<'_>, config: &Config) -> Result<Norm, ImportError> {
-    only(
-        graph,
-        config,
-        &[("act_fn", &[json!("silu"), json!("swish")])],
-    )?;
+fn norm(graph: &Graph<'_>) -> Result<Norm, ImportError> {
+    only(graph, &[("act_fn", &[json!("silu"), json!("swish")])])?;
     for (key, plain) in [
         ("down_block_types", "DownEncoderBlock2D"),
         ("up_block_types", "UpDecoderBlock2D"),
     ] {
-        let kinds = config.get(key).and_then(|value| value.as_array());
-        if let Some(kind) = kinds.into_iter().flatten().find(|kind| *kind != plain) {
-            return Err(graph.problem(unknown(&format!(
-                "the block {}",
-                super::quoted(&kind.to_string())
-            ))));
+        if graph.config().get(key).is_some() {
+            let classes = block_classes(graph, key)?;
+            if let Some(other) = classes.into_iter().find(|class| *class != plain) {
+                return Err(graph.misconfigured(unknown(&format!("the block {}", quoted(other)))));
+            }
         }
     }
-    let groups = config.count("norm_num_groups", 1..=4096);
-    let groups = groups.map_err(|problem| graph.problem(format_args!("config.json: {problem}")))?;
+    let groups = graph.count_of("norm_num_groups", 1..=4096, 32)?;
     Ok(Norm {
-        groups: groups.unwrap_or(32) as usize,
+        groups,
         epsilon: EPSILON,
     })
 }

@@ -10,18 +10,12 @@ use super::super::error::ImportError;
 use super::super::graph::{Graph, Value};
 use super::autoencoder_kl::{latents, picture};
 use super::only;
-use crate::config::Config;
 
 /// Larger latents are bent towards it.
 const LARGEST_LATENT: f32 = 3.0;
 
-pub(super) fn decoder(graph: &mut Graph<'_>, config: &Config) -> Result<(), ImportError> {
-    let blocks = blocks(
-        graph,
-        config,
-        "num_decoder_blocks",
-        "decoder_block_out_channels",
-    )?;
+pub(super) fn decoder(graph: &mut Graph<'_>) -> Result<(), ImportError> {
+    let blocks = blocks(graph, "num_decoder_blocks", "decoder_block_out_channels")?;
     graph.ignore_under(&["encoder"]);
     let [_, channels, ..] = graph.weight_of::<4>("decoder.layers.0.weight")?;
     let x = graph.input("latent_sample", DataType::Float, &latents(channels));
@@ -51,13 +45,8 @@ pub(super) fn decoder(graph: &mut Graph<'_>, config: &Config) -> Result<(), Impo
     Ok(())
 }
 
-pub(super) fn encoder(graph: &mut Graph<'_>, config: &Config) -> Result<(), ImportError> {
-    let blocks = blocks(
-        graph,
-        config,
-        "num_encoder_blocks",
-        "encoder_block_out_channels",
-    )?;
+pub(super) fn encoder(graph: &mut Graph<'_>) -> Result<(), ImportError> {
+    let blocks = blocks(graph, "num_encoder_blocks", "encoder_block_out_channels")?;
     graph.ignore_under(&["decoder"]);
     let [_, channels, ..] = graph.weight_of::<4>("encoder.layers.0.weight")?;
     let x = graph.input("sample", DataType::Float, &picture(channels));
@@ -80,24 +69,22 @@ pub(super) fn encoder(graph: &mut Graph<'_>, config: &Config) -> Result<(), Impo
 }
 
 /// Blocks on each level.
-fn blocks(
-    graph: &Graph<'_>,
-    config: &Config,
-    key: &str,
-    channels: &str,
-) -> Result<Vec<u32>, ImportError> {
+fn blocks(graph: &Graph<'_>, key: &str, channels: &str) -> Result<Vec<u32>, ImportError> {
     only(
         graph,
-        config,
         &[
             ("act_fn", &[json!("relu")]),
             ("upsample_fn", &[json!("nearest")]),
             ("upsampling_scaling_factor", &[json!(2)]),
         ],
     )?;
-    let bad = |problem| graph.problem(format_args!("config.json: {problem}"));
-    let blocks = config.counts(key, 1..=16, 0..=64).map_err(bad)?;
-    blocks.ok_or_else(|| bad(format!("has no `{key}`, blocks for each of `{channels}`")))
+    let blocks = graph.config().counts(key, 1..=16, 0..=64);
+    let blocks = blocks.map_err(|problem| graph.misconfigured(problem))?;
+    blocks.ok_or_else(|| {
+        graph.misconfigured(format_args!(
+            "has no `{key}`, blocks for each of `{channels}`"
+        ))
+    })
 }
 
 /// ```text

@@ -6,46 +6,27 @@
 
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::super::error::ImportError;
-use super::super::graph::{Attribute, Axis, Graph, Value};
-use crate::config::Config;
+use super::super::error::{ImportError, quoted};
+use super::super::graph::{Attribute, Axis, BATCH, Graph, Value, named};
+use super::unknown;
 
-const TEXT: Axis = Axis::Named("sequence_length");
-const BATCH: Axis = Axis::Named("batch_size");
+const TEXT: Axis = named("sequence_length");
 
 pub(super) fn build(
     graph: &mut Graph<'_>,
-    config: &Config,
     projected: bool,
     by_layer: bool,
 ) -> Result<(), ImportError> {
-    let bad =
-        |graph: &Graph<'_>, problem: String| graph.problem(format_args!("config.json: {problem}"));
-    let heads = config
-        .count("num_attention_heads", 1..=1024)
-        .map_err(|p| bad(graph, p))?
-        .unwrap_or(8) as usize;
-    let epsilon = config
-        .number("layer_norm_eps", 0.0..=1.0)
-        .map_err(|p| bad(graph, p))?
-        .unwrap_or(1e-5);
-    let end = config
-        .count("eos_token_id", 0..=u32::MAX)
-        .map_err(|p| bad(graph, p))?
-        .unwrap_or(49407);
-    let activation = config
-        .text("hidden_act")
-        .map_err(|p| bad(graph, p))?
-        .unwrap_or("quick_gelu")
-        .to_owned();
-    let activate: fn(&mut Graph<'_>, &Value) -> Value = match activation.as_str() {
+    let heads = graph.count_of("num_attention_heads", 1..=1024, 8)?;
+    let epsilon = graph.number_of("layer_norm_eps", 0.0..=1.0, 1e-5)?;
+    let end = graph.count_of("eos_token_id", 0..=u32::MAX, 49407)?;
+    let activate: fn(&mut Graph<'_>, &Value) -> Value = match graph
+        .text_of("hidden_act", "quick_gelu")?
+    {
         "quick_gelu" => |graph, x| graph.quick_gelu(x),
         "gelu" => |graph, x| graph.gelu(x),
         other => {
-            return Err(graph.problem(super::unknown(&format!(
-                "config.json: `hidden_act` {}",
-                super::quoted(other)
-            ))));
+            return Err(graph.misconfigured(unknown(&format!("`hidden_act`: {}", quoted(other)))));
         }
     };
     graph.ignore("text_model.embeddings.position_ids");
@@ -140,11 +121,11 @@ fn attention(
 }
 
 /// The state of the token that ends the text. Old configurations say that its number is 2, which it is not: there, it is the largest.
-fn pooled(graph: &mut Graph<'_>, ids: &Value, last: &Value, end: u32) -> Value {
+fn pooled(graph: &mut Graph<'_>, ids: &Value, last: &Value, end: usize) -> Value {
     let found = if end == 2 {
         graph.cast(ids, DataType::Int32)
     } else {
-        let end = graph.integers(&[i64::from(end)]);
+        let end = graph.integers(&[end as i64]);
         let equal = graph.node("Equal", &[&ids.name, &end], &[], 0);
         graph.cast(&equal, DataType::Int32)
     };

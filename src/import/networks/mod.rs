@@ -6,10 +6,12 @@
 mod autoencoder_kl;
 mod autoencoder_tiny;
 mod clip_text;
+mod controlnet;
 mod resnet;
 mod timesteps;
 mod transformer;
 mod unet;
+mod unet_blocks;
 
 use tract_onnx::pb::{NodeProto, ValueInfoProto};
 
@@ -37,28 +39,29 @@ pub(crate) enum Kind {
     Unet,
     Decoder,
     Encoder,
+    ControlNet,
 }
 
 /// Builds a network.
 pub(crate) fn build(network: &Network, kind: Kind) -> Result<Built, ImportError> {
-    let config = &network.config;
-    let mut graph = Graph::new(&network.weights, &network.path);
-    let class = class(config).map_err(|problem| graph.problem(problem))?;
+    let mut graph = Graph::new(network);
+    let class = class(graph.config()).map_err(|problem| graph.misconfigured(problem))?;
     match (kind, class) {
-        (Kind::Text { by_layer }, "CLIPTextModel" | "CLIPTextModelWithProjection") => {
-            clip_text::build(
-                &mut graph,
-                config,
-                class == "CLIPTextModelWithProjection",
-                by_layer,
-            )?;
+        (Kind::Text { by_layer }, "CLIPTextModel") => {
+            clip_text::build(&mut graph, false, by_layer)?
         }
-        (Kind::Unet, "UNet2DConditionModel") => unet::build(&mut graph, config)?,
-        (Kind::Decoder, "AutoencoderKL") => autoencoder_kl::decoder(&mut graph, config)?,
-        (Kind::Encoder, "AutoencoderKL") => autoencoder_kl::encoder(&mut graph, config)?,
-        (Kind::Decoder, "AutoencoderTiny") => autoencoder_tiny::decoder(&mut graph, config)?,
-        (Kind::Encoder, "AutoencoderTiny") => autoencoder_tiny::encoder(&mut graph, config)?,
-        (_, class) => return Err(graph.problem(unknown(&format!("the class {}", quoted(class))))),
+        (Kind::Text { by_layer }, "CLIPTextModelWithProjection") => {
+            clip_text::build(&mut graph, true, by_layer)?
+        }
+        (Kind::Unet, "UNet2DConditionModel") => unet::build(&mut graph)?,
+        (Kind::ControlNet, "ControlNetModel") => controlnet::build(&mut graph)?,
+        (Kind::Decoder, "AutoencoderKL") => autoencoder_kl::decoder(&mut graph)?,
+        (Kind::Encoder, "AutoencoderKL") => autoencoder_kl::encoder(&mut graph)?,
+        (Kind::Decoder, "AutoencoderTiny") => autoencoder_tiny::decoder(&mut graph)?,
+        (Kind::Encoder, "AutoencoderTiny") => autoencoder_tiny::encoder(&mut graph)?,
+        (_, class) => {
+            return Err(graph.misconfigured(unknown(&format!("the class {}", quoted(class)))));
+        }
     }
     if let Some(name) = graph.unread().first() {
         return Err(graph.problem(unknown(&format!("what {} is a weight of", quoted(name)))));
@@ -87,7 +90,7 @@ fn class(config: &Config) -> Result<&str, String> {
     let architectures = config.get("architectures").and_then(|list| list.get(0));
     architectures
         .and_then(|class| class.as_str())
-        .ok_or_else(|| "config.json: does not say what network it is (`_class_name`)".into())
+        .ok_or_else(|| "does not say what network it is (`_class_name`)".into())
 }
 
 /// What to say of parts that only the exporter knows.
@@ -97,16 +100,16 @@ pub(super) fn unknown(part: &str) -> String {
     )
 }
 
-/// Refuses an option that changes the network in a way that is not built here.
-fn only(
-    graph: &Graph<'_>,
-    config: &Config,
-    options: &[(&str, &[serde_json::Value])],
-) -> Result<(), ImportError> {
+/// Refuses options that change the network in a way that is not built here: each has the values that it may have.
+fn only(graph: &Graph<'_>, options: &[(&str, &[serde_json::Value])]) -> Result<(), ImportError> {
     for (key, allowed) in options {
-        if let Some(value) = config.get(key).filter(|value| !allowed.contains(value)) {
-            let shown = crate::text::excerpt(&value.to_string());
-            return Err(graph.problem(unknown(&format!("config.json: `{key}`: {shown}"))));
+        if let Some(value) = graph
+            .config()
+            .get(key)
+            .filter(|value| !allowed.contains(value))
+        {
+            let value = crate::text::excerpt(&value.to_string());
+            return Err(graph.misconfigured(unknown(&format!("`{key}`: {value}"))));
         }
     }
     Ok(())
