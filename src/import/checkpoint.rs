@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::{ImportError, quoted};
 use super::safetensors::SafeTensors;
@@ -93,6 +93,15 @@ impl Checkpoint {
             },
             index,
         })
+    }
+}
+
+impl Checkpoint {
+    /// Whether the pipeline says that it is without a part that it has room for.
+    pub(crate) fn is_without(&self, name: &str) -> bool {
+        self.index
+            .get(name)
+            .is_some_and(|part| part.get(1).is_some_and(Value::is_null))
     }
 }
 

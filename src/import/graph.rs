@@ -299,21 +299,23 @@ impl<'w> Graph<'w> {
         Value { name, channels }
     }
 
-    /// Both halves of a value's last axis.
-    pub(crate) fn halves(&mut self, x: &Value) -> (Value, Value) {
-        let half = |name: String| Value {
-            name,
-            channels: x.channels / 2,
-        };
-        let (first, second) = (self.fresh("Split"), self.fresh("Split"));
-        let split = node(
+    /// Equal parts of a value along an axis, which is that of its channels.
+    pub(crate) fn split(&mut self, x: &Value, parts: usize, axis: i64) -> Vec<Value> {
+        let channels = x.channels / parts;
+        let made: Vec<Value> = (0..parts)
+            .map(|_| Value {
+                name: self.fresh("Split"),
+                channels,
+            })
+            .collect();
+        let names: Vec<&str> = made.iter().map(|part| part.name.as_str()).collect();
+        self.nodes.push(node(
             "Split",
             &[&x.name],
-            &[&first, &second],
-            &[Attribute::Int("axis", -1)],
-        );
-        self.nodes.push(split);
-        (half(first), half(second))
+            &names,
+            &[Attribute::Int("axis", axis)],
+        ));
+        made
     }
 
     /// Whole numbers as a constant.

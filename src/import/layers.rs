@@ -296,6 +296,19 @@ impl Graph<'_> {
         self.multiply(&product, 0.5)
     }
 
+    /// GELU by its approximation: ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) (arXiv 1606.08415).
+    pub(crate) fn gelu_tanh(&mut self, x: &Value) -> Value {
+        let three = self.floats(&[], &[3.0]);
+        let cube = self.node("Pow", &[&x.name, &three], &[], x.channels);
+        let cube = self.multiply(&cube, 0.044715);
+        let sum = self.add(x, &cube);
+        let scaled = self.multiply(&sum, (2.0 / std::f32::consts::PI).sqrt());
+        let tanh = self.node("Tanh", &[&scaled.name], &[], x.channels);
+        let one_more = self.plus(&tanh, 1.0);
+        let product = self.node("Mul", &[&x.name, &one_more.name], &[], x.channels);
+        self.multiply(&product, 0.5)
+    }
+
     /// Attention of several heads, all `[batch, tokens, features]` (arXiv 1706.03762). `mask` is added to the scores.
     pub(crate) fn attention(
         &mut self,
@@ -305,33 +318,124 @@ impl Graph<'_> {
         heads: usize,
         mask: Option<&Value>,
     ) -> Result<Value, ImportError> {
-        let features = query.channels;
-        if heads == 0
-            || features % heads != 0
-            || key.channels != features
-            || value.channels != features
-        {
-            return Err(self.problem(format_args!(
-                "config.json: {features} features cannot be {heads} heads of attention"
+        let query = self.heads(query, heads)?;
+        let scale = Some(1.0 / (query.channels as f32).sqrt());
+        let (key, value) = (self.heads(key, heads)?, self.heads(value, heads)?);
+        Ok(self.attend(&query, &key, &value, heads, scale, mask))
+    }
+
+    /// The same without a factor.
+    pub(crate) fn unscaled_attention(
+        &mut self,
+        query: &Value,
+        key: &Value,
+        value: &Value,
+        heads: usize,
+        mask: Option<&Value>,
+    ) -> Result<Value, ImportError> {
+        let query = self.heads(query, heads)?;
+        let (key, value) = (self.heads(key, heads)?, self.heads(value, heads)?);
+        Ok(self.attend(&query, &key, &value, heads, None, mask))
+    }
+
+    /// The features of each head: `[batch, tokens, features]` to `[batch, tokens, heads, width]`.
+    pub(crate) fn heads(&mut self, x: &Value, heads: usize) -> Result<Value, ImportError> {
+        let width = x.channels / heads.max(1);
+        if width * heads != x.channels {
+            let features = x.channels;
+            return Err(self.misconfigured(format_args!(
+                "{features} features cannot be {heads} heads of attention"
             )));
         }
-        let width = features / heads;
-        let split = [0, 0, heads as i64, width as i64];
-        let query = self.reshape(query, &split, width);
-        let query = self.transpose(&query, &[0, 2, 1, 3]);
-        let query = self.multiply(&query, 1.0 / (width as f32).sqrt());
-        let key = self.reshape(key, &split, width);
-        let key = self.transpose(&key, &[0, 2, 3, 1]);
-        let value = self.reshape(value, &split, width);
-        let value = self.transpose(&value, &[0, 2, 1, 3]);
+        Ok(self.reshape(x, &[0, 0, heads as i64, width as i64], width))
+    }
+
+    /// Attention of queries, keys and values, all `[batch, tokens, heads, width]`; gives `[batch, tokens, features]`.
+    pub(crate) fn attend(
+        &mut self,
+        query: &Value,
+        key: &Value,
+        value: &Value,
+        heads: usize,
+        scale: Option<f32>,
+        mask: Option<&Value>,
+    ) -> Value {
+        let mut query = self.transpose(query, &[0, 2, 1, 3]);
+        if let Some(scale) = scale {
+            query = self.multiply(&query, scale);
+        }
+        let key = self.transpose(key, &[0, 2, 3, 1]);
+        let value = self.transpose(value, &[0, 2, 1, 3]);
         let mut scores = self.node("MatMul", &[&query.name, &key.name], &[], 0);
         if let Some(mask) = mask {
             scores = self.add(&scores, mask);
         }
         let shares = self.node("Softmax", &[&scores.name], &[Attribute::Int("axis", -1)], 0);
-        let mixed = self.node("MatMul", &[&shares.name, &value.name], &[], width);
+        let mixed = self.node("MatMul", &[&shares.name, &value.name], &[], value.channels);
         let mixed = self.transpose(&mixed, &[0, 2, 1, 3]);
-        Ok(self.reshape(&mixed, &[0, 0, features as i64], features))
+        let features = heads * value.channels;
+        self.reshape(&mixed, &[0, 0, features as i64], features)
+    }
+
+    /// Turns each two neighbours of the last axis by the angle of their token (arXiv 2104.09864); `x` is `[batch, tokens, heads,
+    /// width]`, cosines and sines `[1, tokens, 1, width]`.
+    pub(crate) fn rotated(&mut self, x: &Value, cos: &Value, sin: &Value) -> Value {
+        let (axis, step, end) = (
+            self.integers(&[3]),
+            self.integers(&[2]),
+            self.integers(&[i64::MAX]),
+        );
+        let mut every_other = |first: i64| {
+            let first = self.integers(&[first]);
+            self.node(
+                "Slice",
+                &[&x.name, &first, &end, &axis, &step],
+                &[],
+                x.channels / 2,
+            )
+        };
+        let (first, second) = (every_other(0), every_other(1));
+        let second = self.node("Neg", &[&second.name], &[], second.channels);
+        let (second, first) = (
+            self.unsqueeze(&second, &[-1]),
+            self.unsqueeze(&first, &[-1]),
+        );
+        let pairs = self.concat(&[&second, &first], -1);
+        let (sizes, rest) = (self.sizes(&pairs, 0, 3), self.integers(&[-1]));
+        let shape = self.node(
+            "Concat",
+            &[&sizes.name, &rest],
+            &[Attribute::Int("axis", 0)],
+            0,
+        );
+        let turned = self.node("Reshape", &[&pairs.name, &shape.name], &[], x.channels);
+        let plain = self.node("Mul", &[&x.name, &cos.name], &[], x.channels);
+        let turned = self.node("Mul", &[&turned.name, &sin.name], &[], x.channels);
+        self.add(&plain, &turned)
+    }
+
+    /// Divides each token by the root of its mean square (arXiv 1910.07467).
+    pub(crate) fn rms_norm(
+        &mut self,
+        layer: &str,
+        x: &Value,
+        epsilon: f32,
+    ) -> Result<Value, ImportError> {
+        let name = format!("{layer}.weight");
+        let [features] = self.weight_of(&name)?;
+        self.fits(&name, features, x)?;
+        let scale = self.parameter(&name, Stored::AsIs, None);
+        let two = self.floats(&[], &[2.0]);
+        let squares = self.node("Pow", &[&x.name, &two], &[], x.channels);
+        let mean = [
+            Attribute::Ints("axes", &[-1]),
+            Attribute::Int("keepdims", 1),
+        ];
+        let mean = self.node("ReduceMean", &[&squares.name], &mean, 1);
+        let mean = self.plus(&mean, epsilon);
+        let root = self.node("Sqrt", &[&mean.name], &[], 1);
+        let normed = self.node("Div", &[&x.name, &root.name], &[], x.channels);
+        Ok(self.node("Mul", &[&normed.name, &scale], &[], x.channels))
     }
 
     /// A picture's pixels as tokens: `[b, c, h, w]` to `[b, h·w, c]`.

@@ -58,6 +58,60 @@ const STABLE_DIFFUSION_XL: Layout = &[
     ("vae_decoder", "vae", Kind::Decoder),
     ("vae_encoder", "vae", Kind::Encoder),
 ];
+const STABLE_DIFFUSION_3: Layout = &[
+    (
+        "text_encoder",
+        "text_encoder",
+        Kind::Text { by_layer: true },
+    ),
+    (
+        "text_encoder_2",
+        "text_encoder_2",
+        Kind::Text { by_layer: true },
+    ),
+    (
+        "text_encoder_3",
+        "text_encoder_3",
+        Kind::T5 { masked: false },
+    ),
+    ("transformer", "transformer", Kind::Transformer),
+    ("vae_decoder", "vae", Kind::Decoder),
+    ("vae_encoder", "vae", Kind::Encoder),
+];
+const FLUX: Layout = &[
+    (
+        "text_encoder",
+        "text_encoder",
+        Kind::Text { by_layer: false },
+    ),
+    (
+        "text_encoder_2",
+        "text_encoder_2",
+        Kind::T5 { masked: false },
+    ),
+    ("transformer", "transformer", Kind::Transformer),
+    ("vae_decoder", "vae", Kind::Decoder),
+    ("vae_encoder", "vae", Kind::Encoder),
+];
+const PIXART: Layout = &[
+    ("text_encoder", "text_encoder", Kind::T5 { masked: true }),
+    ("transformer", "transformer", Kind::Transformer),
+    ("vae_decoder", "vae", Kind::Decoder),
+    ("vae_encoder", "vae", Kind::Encoder),
+];
+
+/// The layout of a pipeline's class.
+fn layout(class: &str) -> Option<Layout> {
+    match class {
+        "LatentConsistencyModelPipeline" => Some(STABLE_DIFFUSION),
+        _ if class.starts_with("PixArt") => Some(PIXART),
+        _ if class.starts_with("Flux") => Some(FLUX),
+        _ if class.starts_with("StableDiffusion3") => Some(STABLE_DIFFUSION_3),
+        _ if class.starts_with("StableDiffusionXL") => Some(STABLE_DIFFUSION_XL),
+        _ if class.starts_with("StableDiffusion") => Some(STABLE_DIFFUSION),
+        _ => None,
+    }
+}
 
 /// The networks of a checkpoint in the order in which they are written.
 pub(super) fn parts(checkpoint: &Checkpoint) -> Result<Vec<Part<'_>>, ImportError> {
@@ -67,36 +121,27 @@ pub(super) fn parts(checkpoint: &Checkpoint) -> Result<Vec<Part<'_>>, ImportErro
         .ok()
         .flatten()
         .unwrap_or_default();
-    let layout = if class.starts_with("StableDiffusionXL") {
-        STABLE_DIFFUSION_XL
-    } else if class == "LatentConsistencyModelPipeline" || is_stable_diffusion(class) {
-        STABLE_DIFFUSION
-    } else {
+    let layout = layout(class).ok_or_else(|| {
         let problem =
             super::networks::unknown(&format!("the pipeline {}", super::error::quoted(class)));
-        return Err(ImportError::Bad(format!("model_index.json: {problem}")));
-    };
+        ImportError::Bad(format!("model_index.json: {problem}"))
+    })?;
     let mut parts = Vec::new();
     for (folder, origin, kind) in layout {
-        let Some(network) = checkpoint.networks.get(*origin) else {
+        if let Some(network) = checkpoint.networks.get(*origin) {
+            parts.push(Part {
+                folder,
+                network,
+                kind: *kind,
+            });
+        } else if !checkpoint.is_without(origin) {
             let name = &checkpoint.name;
             return Err(ImportError::Bad(format!(
                 "{name}: has no {origin}: it is no whole checkpoint of {class}"
             )));
-        };
-        parts.push(Part {
-            folder,
-            network,
-            kind: *kind,
-        });
+        }
     }
     Ok(parts)
-}
-
-/// `StableDiffusionPipeline`, `StableDiffusionInpaintPipeline` …, but not `StableDiffusion3Pipeline`.
-fn is_stable_diffusion(class: &str) -> bool {
-    let rest = class.strip_prefix("StableDiffusion");
-    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// What is written into the model's `easel.json`: what the checkpoint's own says, but for what was asked.

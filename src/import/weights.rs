@@ -72,6 +72,13 @@ impl Weight {
         Ok(self)
     }
 
+    /// The same numbers as so many rows of a length, whatever its shape says.
+    pub(crate) fn rows_of(mut self, rows: usize, length: usize) -> Self {
+        debug_assert_eq!(rows * length, self.len());
+        self.shape = vec![rows, length];
+        self
+    }
+
     /// Adds to what it is when it is read.
     pub(crate) fn change(&mut self, change: Arc<dyn Change>) {
         self.changes.push(change);

@@ -121,7 +121,7 @@ fn middle(graph: &mut Graph<'_>, at: &str, x: Value, norm: Norm) -> Result<Value
                 norm.epsilon,
             )?;
             let tokens = graph.tokens(&normed);
-            let seen = transformer::attention(graph, &attention, &tokens, &tokens, 1)?;
+            let seen = transformer::attention(graph, &attention, &tokens, &tokens, 1, None)?;
             let seen = graph.pixels(&seen, &x);
             x = graph.add(&seen, &x);
         }

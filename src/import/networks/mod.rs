@@ -3,11 +3,16 @@
 //! A file reads like the class that it is named after. Widths and depths come from the weights' shapes; from the configuration comes
 //! what shapes do not say. What a configuration asks for and is not built here is refused by its name.
 
+mod adaln;
 mod autoencoder_kl;
 mod autoencoder_tiny;
 mod clip_text;
 mod controlnet;
+mod flux;
+mod pixart;
 mod resnet;
+mod sd3;
+mod t5;
 mod timesteps;
 mod transformer;
 mod unet;
@@ -36,7 +41,12 @@ pub(crate) enum Kind {
     Text {
         by_layer: bool,
     },
+    /// T5's; with a mask of the text as an input, or without.
+    T5 {
+        masked: bool,
+    },
     Unet,
+    Transformer,
     Decoder,
     Encoder,
     ControlNet,
@@ -53,7 +63,11 @@ pub(crate) fn build(network: &Network, kind: Kind) -> Result<Built, ImportError>
         (Kind::Text { by_layer }, "CLIPTextModelWithProjection") => {
             clip_text::build(&mut graph, true, by_layer)?
         }
+        (Kind::T5 { masked }, "T5EncoderModel") => t5::build(&mut graph, masked)?,
         (Kind::Unet, "UNet2DConditionModel") => unet::build(&mut graph)?,
+        (Kind::Transformer, "PixArtTransformer2DModel") => pixart::build(&mut graph)?,
+        (Kind::Transformer, "SD3Transformer2DModel") => sd3::build(&mut graph)?,
+        (Kind::Transformer, "FluxTransformer2DModel") => flux::build(&mut graph)?,
         (Kind::ControlNet, "ControlNetModel") => controlnet::build(&mut graph)?,
         (Kind::Decoder, "AutoencoderKL") => autoencoder_kl::decoder(&mut graph)?,
         (Kind::Encoder, "AutoencoderKL") => autoencoder_kl::encoder(&mut graph)?,

@@ -48,36 +48,37 @@ fn block(
     heads: usize,
 ) -> Result<Value, ImportError> {
     let normed = graph.layer_norm(&format!("{at}.norm1"), x, 1e-5)?;
-    let seen = attention(graph, &format!("{at}.attn1"), &normed, &normed, heads)?;
+    let seen = attention(graph, &format!("{at}.attn1"), &normed, &normed, heads, None)?;
     let x = graph.add(&seen, x);
     let normed = graph.layer_norm(&format!("{at}.norm2"), &x, 1e-5)?;
-    let seen = attention(graph, &format!("{at}.attn2"), &normed, text, heads)?;
+    let seen = attention(graph, &format!("{at}.attn2"), &normed, text, heads, None)?;
     let x = graph.add(&seen, &x);
     let normed = graph.layer_norm(&format!("{at}.norm3"), &x, 1e-5)?;
     let fed = feed_forward(graph, &format!("{at}.ff"), &normed)?;
     Ok(graph.add(&fed, &x))
 }
 
-/// Attention of `x` to `others` (diffusers' `Attention`).
+/// Attention of `x` to `others` (diffusers' `Attention`). `mask` is added to the scores.
 pub(super) fn attention(
     graph: &mut Graph<'_>,
     at: &str,
     x: &Value,
     others: &Value,
     heads: usize,
+    mask: Option<&Value>,
 ) -> Result<Value, ImportError> {
     let query = graph.linear(&format!("{at}.to_q"), x)?;
     let key = graph.linear(&format!("{at}.to_k"), others)?;
     let value = graph.linear(&format!("{at}.to_v"), others)?;
-    let mixed = graph.attention(&query, &key, &value, heads, None)?;
+    let mixed = graph.attention(&query, &key, &value, heads, mask)?;
     graph.linear(&format!("{at}.to_out.0"), &mixed)
 }
 
 /// GEGLU (arXiv 2002.05202): one half times the GELU of the other.
 fn feed_forward(graph: &mut Graph<'_>, at: &str, x: &Value) -> Result<Value, ImportError> {
     let both = graph.linear(&format!("{at}.net.0.proj"), x)?;
-    let (hidden, gate) = graph.halves(&both);
-    let gate = graph.gelu(&gate);
+    let halves = graph.split(&both, 2, -1);
+    let (hidden, gate) = (&halves[0], graph.gelu(&halves[1]));
     let gated = graph.node("Mul", &[&hidden.name, &gate.name], &[], hidden.channels);
     graph.linear(&format!("{at}.net.2"), &gated)
 }
