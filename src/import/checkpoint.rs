@@ -47,14 +47,13 @@ pub(crate) enum Tokenizer {
 }
 
 /// Networks that a pipeline may have, by their folders.
-const NETWORKS: [&str; 7] = [
+const NETWORKS: [&str; 6] = [
     "text_encoder",
     "text_encoder_2",
     "text_encoder_3",
     "unet",
     "transformer",
     "vae",
-    "image_encoder",
 ];
 const TOKENIZERS: [&str; 3] = ["tokenizer", "tokenizer_2", "tokenizer_3"];
 

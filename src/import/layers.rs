@@ -236,6 +236,18 @@ impl Graph<'_> {
         self.node("Unsqueeze", &[&x.name, &axes], &[], x.channels)
     }
 
+    /// The same for each picture of a batch as large as that of `like`: `[1, n, c]` to `[batch, n, c]`.
+    pub(crate) fn for_each(&mut self, x: &Value, like: &Value) -> Value {
+        let (batch, one) = (self.sizes(like, 0, 1), self.integers(&[1, 1]));
+        let shape = self.node(
+            "Concat",
+            &[&batch.name, &one],
+            &[Attribute::Int("axis", 0)],
+            0,
+        );
+        self.node("Expand", &[&x.name, &shape.name], &[], x.channels)
+    }
+
     /// Sizes of a value's axes from one on up to another.
     pub(crate) fn sizes(&mut self, x: &Value, from: i64, to: i64) -> Value {
         let shape = self.node("Shape", &[&x.name], &[], 0);

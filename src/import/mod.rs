@@ -12,6 +12,7 @@ mod checkpoint;
 mod directory;
 mod error;
 mod graph;
+mod ip_adapter;
 mod layers;
 mod networks;
 mod output;
@@ -38,6 +39,10 @@ pub struct Request {
     pub precision: Precision,
     /// A folder of diffusers with an autoencoder to take in place of the checkpoint's own.
     pub decoder: Option<PathBuf>,
+    /// An IP-Adapter for the U-Net, in its authors' format.
+    pub ip_adapter: Option<PathBuf>,
+    /// The folder of its image encoder, where that is not beside it.
+    pub image_encoder: Option<PathBuf>,
     /// Defaults of the model, where they are not to be the checkpoint's: width and height in pixels.
     pub size: Option<(u32, u32)>,
     /// Steps of a picture.
@@ -87,6 +92,9 @@ pub fn run(
     let mut checkpoint = Checkpoint::open(source)?;
     if let Some(folder) = &request.decoder {
         checkpoint.replace_autoencoder(Network::open(folder)?)?;
+    }
+    if let Some(file) = &request.ip_adapter {
+        checkpoint.add_ip_adapter(file, request.image_encoder.as_deref())?;
     }
     directory::write_model(&checkpoint, request, progress)
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Request;
 use super::checkpoint::{Checkpoint, Network};
 use super::error::ImportError;
+use super::ip_adapter::{image_tokens, is_plus};
 use super::networks::Kind;
 use super::output::Folder;
 use super::writer::{FloatLayers, Precision};
@@ -39,7 +40,7 @@ const STABLE_DIFFUSION: Layout = &[
         "text_encoder",
         Kind::Text { by_layer: false },
     ),
-    ("unet", "unet", Kind::Unet),
+    ("unet", "unet", Kind::Unet { image_tokens: 0 }),
     ("vae_decoder", "vae", Kind::Decoder),
     ("vae_encoder", "vae", Kind::Encoder),
 ];
@@ -54,7 +55,7 @@ const STABLE_DIFFUSION_XL: Layout = &[
         "text_encoder_2",
         Kind::Text { by_layer: true },
     ),
-    ("unet", "unet", Kind::Unet),
+    ("unet", "unet", Kind::Unet { image_tokens: 0 }),
     ("vae_decoder", "vae", Kind::Decoder),
     ("vae_encoder", "vae", Kind::Encoder),
 ];
@@ -140,6 +141,25 @@ pub(super) fn parts(checkpoint: &Checkpoint) -> Result<Vec<Part<'_>>, ImportErro
                 "{name}: has no {origin}: it is no whole checkpoint of {class}"
             )));
         }
+    }
+    if let (Some(network), Some(unet)) = (
+        checkpoint.networks.get("image_encoder"),
+        checkpoint.networks.get("unet"),
+    ) {
+        let plus = is_plus(unet);
+        for part in parts
+            .iter_mut()
+            .filter(|part| plus && part.folder == "unet")
+        {
+            part.kind = Kind::Unet {
+                image_tokens: image_tokens(network),
+            };
+        }
+        parts.push(Part {
+            folder: "image_encoder",
+            network,
+            kind: Kind::Image { plus },
+        });
     }
     Ok(parts)
 }

@@ -72,13 +72,14 @@ const TINY: f32 = 1e-30;
 pub(crate) fn stays_float(kind: Kind, layer: &str) -> bool {
     match kind {
         Kind::Text { .. } => false,
+        Kind::Image { .. } => layer.ends_with("patch_embedding"),
         Kind::T5 { .. } => layer.ends_with("relative_attention_bias"),
         Kind::Transformer => {
             matches!(layer, "pos_embed.proj" | "x_embedder" | "proj_out")
                 || layer.starts_with("time_text_embed.")
                 || layer.starts_with("adaln_single.emb.")
         }
-        Kind::Unet | Kind::ControlNet => {
+        Kind::Unet { .. } | Kind::ControlNet => {
             matches!(layer, "conv_in" | "conv_out")
                 || layer.starts_with("controlnet_cond_embedding.")
                 || layer.starts_with("time_embedding.")

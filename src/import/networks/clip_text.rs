@@ -6,9 +6,9 @@
 
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::super::error::{ImportError, quoted};
+use super::super::error::ImportError;
 use super::super::graph::{Attribute, Axis, BATCH, Graph, Value, named};
-use super::unknown;
+use super::clip_layers::Layers;
 
 const TEXT: Axis = named("sequence_length");
 
@@ -17,18 +17,8 @@ pub(super) fn build(
     projected: bool,
     by_layer: bool,
 ) -> Result<(), ImportError> {
-    let heads = graph.count_of("num_attention_heads", 1..=1024, 8)?;
-    let epsilon = graph.number_of("layer_norm_eps", 0.0..=1.0, 1e-5)?;
     let end = graph.count_of("eos_token_id", 0..=u32::MAX, 49407)?;
-    let activate: fn(&mut Graph<'_>, &Value) -> Value = match graph
-        .text_of("hidden_act", "quick_gelu")?
-    {
-        "quick_gelu" => |graph, x| graph.quick_gelu(x),
-        "gelu" => |graph, x| graph.gelu(x),
-        other => {
-            return Err(graph.misconfigured(unknown(&format!("`hidden_act`: {}", quoted(other)))));
-        }
-    };
+    let shared = Layers::of(graph)?;
     graph.ignore("text_model.embeddings.position_ids");
 
     let ids = graph.input("input_ids", DataType::Int64, &[BATCH, TEXT]);
@@ -37,18 +27,10 @@ pub(super) fn build(
     let mut states = vec![x.clone()];
     let layers = "text_model.encoder.layers";
     for number in 0..graph.count(layers) {
-        let at = format!("{layers}.{number}");
-        let normed = graph.layer_norm(&format!("{at}.layer_norm1"), &x, epsilon)?;
-        let attended = attention(graph, &format!("{at}.self_attn"), &normed, heads, &mask)?;
-        x = graph.add(&x, &attended);
-        let normed = graph.layer_norm(&format!("{at}.layer_norm2"), &x, epsilon)?;
-        let wide = graph.linear(&format!("{at}.mlp.fc1"), &normed)?;
-        let wide = activate(graph, &wide);
-        let narrow = graph.linear(&format!("{at}.mlp.fc2"), &wide)?;
-        x = graph.add(&x, &narrow);
+        x = shared.layer(graph, &format!("{layers}.{number}"), &x, Some(&mask))?;
         states.push(x.clone());
     }
-    let last = graph.layer_norm("text_model.final_layer_norm", &x, epsilon)?;
+    let last = graph.layer_norm("text_model.final_layer_norm", &x, shared.epsilon)?;
     let pooled = pooled(graph, &ids, &last, end);
 
     let tokens = [BATCH, TEXT, Axis::Fixed(last.channels)];
@@ -104,20 +86,6 @@ fn causal_mask(graph: &mut Graph<'_>, ids: &Value) -> Result<Value, ImportError>
     let ends = graph.concat(&[&length, &length], 0);
     let axes = graph.integers(&[2, 3]);
     Ok(graph.node("Slice", &[&all, &start, &ends.name, &axes], &[], 0))
-}
-
-fn attention(
-    graph: &mut Graph<'_>,
-    at: &str,
-    x: &Value,
-    heads: usize,
-    mask: &Value,
-) -> Result<Value, ImportError> {
-    let query = graph.linear(&format!("{at}.q_proj"), x)?;
-    let key = graph.linear(&format!("{at}.k_proj"), x)?;
-    let value = graph.linear(&format!("{at}.v_proj"), x)?;
-    let mixed = graph.attention(&query, &key, &value, heads, Some(mask))?;
-    graph.linear(&format!("{at}.out_proj"), &mixed)
 }
 
 /// The state of the token that ends the text. Old configurations say that its number is 2, which it is not: there, it is the largest.

@@ -27,7 +27,7 @@ pub(super) fn build(graph: &mut Graph<'_>) -> Result<(), ImportError> {
     let down = block_classes(graph, "down_block_types")?;
     let [_, channels, ..] = graph.weight_of::<4>("conv_in.weight")?;
     let sample = graph.input("sample", DataType::Float, &at_level(0, channels));
-    let blocks = Blocks::told(graph, down.len())?;
+    let blocks = Blocks::told(graph, down.len(), 0)?;
     let hint = hint(graph)?;
     let scale = graph.input("conditioning_scale", DataType::Float, &[]);
 

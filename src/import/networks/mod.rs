@@ -6,9 +6,12 @@
 mod adaln;
 mod autoencoder_kl;
 mod autoencoder_tiny;
+mod clip_layers;
 mod clip_text;
+mod clip_vision;
 mod controlnet;
 mod flux;
+mod image_prompt;
 mod pixart;
 mod resnet;
 mod sd3;
@@ -18,6 +21,7 @@ mod transformer;
 mod unet;
 mod unet_blocks;
 
+pub(super) use image_prompt::PROJECTION;
 use tract_onnx::pb::{NodeProto, ValueInfoProto};
 
 use super::checkpoint::Network;
@@ -45,7 +49,14 @@ pub(crate) enum Kind {
     T5 {
         masked: bool,
     },
-    Unet,
+    /// CLIP's image encoder; of an adapter that looks at patches, or at the picture as a whole.
+    Image {
+        plus: bool,
+    },
+    /// `image_tokens`: vectors that an image encoder gives of a picture's patches, where an adapter looks at them.
+    Unet {
+        image_tokens: usize,
+    },
     Transformer,
     Decoder,
     Encoder,
@@ -64,7 +75,12 @@ pub(crate) fn build(network: &Network, kind: Kind) -> Result<Built, ImportError>
             clip_text::build(&mut graph, true, by_layer)?
         }
         (Kind::T5 { masked }, "T5EncoderModel") => t5::build(&mut graph, masked)?,
-        (Kind::Unet, "UNet2DConditionModel") => unet::build(&mut graph)?,
+        (Kind::Image { plus }, "CLIPVisionModelWithProjection") => {
+            clip_vision::build(&mut graph, plus)?
+        }
+        (Kind::Unet { image_tokens }, "UNet2DConditionModel") => {
+            unet::build(&mut graph, image_tokens)?
+        }
         (Kind::Transformer, "PixArtTransformer2DModel") => pixart::build(&mut graph)?,
         (Kind::Transformer, "SD3Transformer2DModel") => sd3::build(&mut graph)?,
         (Kind::Transformer, "FluxTransformer2DModel") => flux::build(&mut graph)?,

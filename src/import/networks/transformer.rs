@@ -2,6 +2,13 @@
 
 use super::super::error::ImportError;
 use super::super::graph::{Graph, Value};
+use super::image_prompt::ImagePrompt;
+
+/// What a picture is painted of.
+pub(super) struct Seen {
+    pub(super) text: Value,
+    pub(super) picture: Option<ImagePrompt>,
+}
 
 /// ```text
 /// x ─┬► norm ─► in ─► tokens ─► blocks ─► pixels ─► out ─┬► Add
@@ -12,7 +19,7 @@ pub(super) fn model(
     graph: &mut Graph<'_>,
     at: &str,
     x: &Value,
-    text: &Value,
+    seen: &Seen,
     heads: usize,
     groups: usize,
 ) -> Result<Value, ImportError> {
@@ -28,7 +35,7 @@ pub(super) fn model(
     };
     let blocks = format!("{at}.transformer_blocks");
     for number in 0..graph.count(&blocks) {
-        tokens = block(graph, &format!("{blocks}.{number}"), &tokens, text, heads)?;
+        tokens = block(graph, &format!("{blocks}.{number}"), &tokens, seen, heads)?;
     }
     let out = if linear {
         let tokens = graph.linear(&outwards, &tokens)?;
@@ -44,18 +51,37 @@ fn block(
     graph: &mut Graph<'_>,
     at: &str,
     x: &Value,
-    text: &Value,
+    seen: &Seen,
     heads: usize,
 ) -> Result<Value, ImportError> {
     let normed = graph.layer_norm(&format!("{at}.norm1"), x, 1e-5)?;
-    let seen = attention(graph, &format!("{at}.attn1"), &normed, &normed, heads, None)?;
-    let x = graph.add(&seen, x);
+    let own = attention(graph, &format!("{at}.attn1"), &normed, &normed, heads, None)?;
+    let x = graph.add(&own, x);
     let normed = graph.layer_norm(&format!("{at}.norm2"), &x, 1e-5)?;
-    let seen = attention(graph, &format!("{at}.attn2"), &normed, text, heads, None)?;
-    let x = graph.add(&seen, &x);
+    let told = prompted(graph, &format!("{at}.attn2"), &normed, seen, heads)?;
+    let x = graph.add(&told, &x);
     let normed = graph.layer_norm(&format!("{at}.norm3"), &x, 1e-5)?;
     let fed = feed_forward(graph, &format!("{at}.ff"), &normed)?;
     Ok(graph.add(&fed, &x))
+}
+
+/// Attention to the text, and to a picture where there is one.
+fn prompted(
+    graph: &mut Graph<'_>,
+    at: &str,
+    x: &Value,
+    seen: &Seen,
+    heads: usize,
+) -> Result<Value, ImportError> {
+    let Some(picture) = &seen.picture else {
+        return attention(graph, at, x, &seen.text, heads, None);
+    };
+    let query = graph.linear(&format!("{at}.to_q"), x)?;
+    let key = graph.linear(&format!("{at}.to_k"), &seen.text)?;
+    let value = graph.linear(&format!("{at}.to_v"), &seen.text)?;
+    let mixed = graph.attention(&query, &key, &value, heads, None)?;
+    let mixed = picture.beside(graph, at, &query, &mixed, heads)?;
+    graph.linear(&format!("{at}.to_out.0"), &mixed)
 }
 
 /// Attention of `x` to `others` (diffusers' `Attention`). `mask` is added to the scores.

@@ -13,7 +13,8 @@ use super::super::graph::{Graph, Value};
 use super::unet_blocks::{Blocks, Level, at_level, block_classes};
 use super::{only, unknown};
 
-pub(super) fn build(graph: &mut Graph<'_>) -> Result<(), ImportError> {
+/// `image_tokens`: vectors of a prompt picture, where an adapter looks at each of its patches.
+pub(super) fn build(graph: &mut Graph<'_>, image_tokens: usize) -> Result<(), ImportError> {
     refuse_unknown(graph)?;
     let (down, up) = (
         block_classes(graph, "down_block_types")?,
@@ -21,7 +22,7 @@ pub(super) fn build(graph: &mut Graph<'_>) -> Result<(), ImportError> {
     );
     let [_, channels, ..] = graph.weight_of::<4>("conv_in.weight")?;
     let sample = graph.input("sample", DataType::Float, &at_level(0, channels));
-    let blocks = Blocks::told(graph, down.len())?;
+    let blocks = Blocks::told(graph, down.len(), image_tokens)?;
 
     let x = graph.conv("conv_in", &sample)?;
     let mut skipped = vec![Level {

@@ -5,9 +5,11 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use super::super::error::{ImportError, quoted};
 use super::super::graph::{Axis, BATCH, Graph, Value, named};
+use super::image_prompt::ImagePrompt;
 use super::resnet::{self, Norm};
 use super::timesteps::{Waves, embedding};
-use super::{only, transformer, unknown};
+use super::transformer::{self, Seen};
+use super::{only, unknown};
 
 /// Levels of a U-Net; the largest published have four.
 const MOST_LEVELS: usize = 16;
@@ -19,7 +21,7 @@ pub(super) struct Blocks {
     pub(super) norm: Norm,
     /// Of attention, level by level from the outermost one.
     heads: Vec<usize>,
-    text: Value,
+    seen: Seen,
     /// What step it is, behind its SiLU.
     step: Value,
 }
@@ -53,7 +55,11 @@ pub(super) fn block_classes<'w>(graph: &Graph<'w>, key: &str) -> Result<Vec<&'w 
 
 impl Blocks {
     /// Of a U-Net with so many levels; makes its inputs but for the picture.
-    pub(super) fn told(graph: &mut Graph<'_>, levels: usize) -> Result<Self, ImportError> {
+    pub(super) fn told(
+        graph: &mut Graph<'_>,
+        levels: usize,
+        image_tokens: usize,
+    ) -> Result<Self, ImportError> {
         only(
             graph,
             &[
@@ -75,10 +81,11 @@ impl Blocks {
         let axes = [BATCH, named("sequence_length"), Axis::Fixed(width)];
         let text = graph.input("encoder_hidden_states", DataType::Float, &axes);
         let step = step(graph, &timestep)?;
+        let picture = ImagePrompt::told(graph, image_tokens)?;
         Ok(Self {
             norm: Norm { groups, epsilon },
             heads,
-            text,
+            seen: Seen { text, picture },
             step,
         })
     }
@@ -140,7 +147,7 @@ impl Blocks {
                     graph,
                     &at,
                     &x,
-                    &self.text,
+                    &self.seen,
                     self.heads[level],
                     self.norm.groups,
                 )?;
@@ -203,7 +210,7 @@ impl Blocks {
             graph,
             &format!("{at}.attentions.{number}"),
             &x,
-            &self.text,
+            &self.seen,
             heads,
             self.norm.groups,
         )
