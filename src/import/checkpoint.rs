@@ -108,12 +108,41 @@ impl Network {
     /// Looks at a folder with one network.
     pub(crate) fn open(folder: &Path) -> Result<Self, ImportError> {
         let config = read_config(&folder.join("config.json"))?;
+        let mut weights = read_weights(folder)?;
+        rename_old_attention(&mut weights)?;
         Ok(Self {
             path: folder.to_owned(),
             config,
-            weights: read_weights(folder)?,
+            weights,
         })
     }
+}
+
+/// Autoencoders that were saved before 2023 call the layers of their attention otherwise, and some have convolutions of one pixel for
+/// them.
+fn rename_old_attention(weights: &mut Weights) -> Result<(), ImportError> {
+    const NAMES: [(&str, &str); 4] = [
+        ("query", "to_q"),
+        ("key", "to_k"),
+        ("value", "to_v"),
+        ("proj_attn", "to_out.0"),
+    ];
+    let middles = ["encoder.mid_block", "decoder.mid_block"];
+    for at in middles.map(|middle| format!("{middle}.attentions.0")) {
+        for (old, new) in NAMES {
+            for kind in ["weight", "bias"] {
+                let Some(weight) = weights.remove(&format!("{at}.{old}.{kind}")) else {
+                    continue;
+                };
+                let weight = match *weight.shape() {
+                    [out, input, 1, 1] => weight.shaped(&[out, input])?,
+                    _ => weight,
+                };
+                weights.insert(format!("{at}.{new}.{kind}"), weight);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The class of a pipeline's part. `[null, null]` says that there is room for it, but it is not there.
@@ -197,4 +226,110 @@ fn names(index: &Path) -> Result<BTreeSet<String>, ImportError> {
         ));
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::testing::{Stored, write_safetensors};
+
+    #[test]
+    fn old_names_of_attention_are_understood() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = "decoder.mid_block.attentions.0";
+        let matrix = Stored::of(&[2, 2, 1, 1], &[1.0, 2.0, 3.0, 4.0]);
+        let tensors = [
+            (format!("{at}.query.weight"), matrix.clone()),
+            (format!("{at}.proj_attn.weight"), matrix),
+            (format!("{at}.key.bias"), Stored::of(&[2], &[5.0, 6.0])),
+        ];
+        write_safetensors(
+            &folder.path().join("diffusion_pytorch_model.safetensors"),
+            &tensors,
+        );
+        std::fs::write(folder.path().join("config.json"), "{}").expect("room");
+        let network = Network::open(folder.path()).expect("a network");
+        let found: Vec<_> = network
+            .weights
+            .iter()
+            .map(|(name, weight)| (name.as_str(), weight.shape()))
+            .collect();
+        let names =
+            ["to_k.bias", "to_out.0.weight", "to_q.weight"].map(|name| format!("{at}.{name}"));
+        let shapes: [&[usize]; 3] = [&[2], &[2, 2], &[2, 2]];
+        assert_eq!(
+            found,
+            names
+                .iter()
+                .map(String::as_str)
+                .zip(shapes)
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn an_index_of_weights_leads_nowhere_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inside = folder.path().join("unet");
+        std::fs::create_dir(&inside).expect("room");
+        std::fs::write(inside.join("config.json"), "{}").expect("room");
+        let index = inside.join("diffusion_pytorch_model.safetensors.index.json");
+        for name in [
+            "../other.safetensors",
+            "/etc/passwd",
+            "a/b.safetensors",
+            "",
+            "..",
+        ] {
+            let text = json!({"weight_map": {"w": name}}).to_string();
+            std::fs::write(&index, text).expect("room");
+            let error = Network::open(&inside).err().expect("an error").to_string();
+            assert!(error.contains("is no file beside it"), "{name}: {error}");
+        }
+        std::fs::write(&index, r#"{"weight_map": {}}"#).expect("room");
+        assert!(Network::open(&inside).is_err());
+    }
+
+    #[test]
+    fn parts_that_are_in_several_files_are_one_network() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("config.json"), "{}").expect("room");
+        for (number, name) in ["a", "b"].iter().enumerate() {
+            let file = folder.path().join(format!("model-{number}.safetensors"));
+            write_safetensors(&file, &[((*name).to_owned(), Stored::of(&[1], &[1.0]))]);
+        }
+        let map = json!({"weight_map": {"a": "model-0.safetensors", "b": "model-1.safetensors"}});
+        std::fs::write(
+            folder.path().join("model.safetensors.index.json"),
+            map.to_string(),
+        )
+        .expect("room");
+        let network = Network::open(folder.path()).expect("a network");
+        assert_eq!(network.weights.len(), 2);
+        // The same weight in both.
+        write_safetensors(
+            &folder.path().join("model-1.safetensors"),
+            &[("a".into(), Stored::of(&[1], &[1.0]))],
+        );
+        let error = Network::open(folder.path())
+            .err()
+            .expect("an error")
+            .to_string();
+        assert!(error.contains("`a` is in another file, too"), "{error}");
+    }
+
+    #[test]
+    fn weights_of_another_format_are_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("config.json"), "{}").expect("room");
+        std::fs::write(folder.path().join("pytorch_model.bin"), "pickled").expect("room");
+        let error = Network::open(folder.path())
+            .err()
+            .expect("an error")
+            .to_string();
+        assert!(
+            error.contains("has no weights in the safetensors format"),
+            "{error}"
+        );
+    }
 }

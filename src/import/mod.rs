@@ -18,6 +18,10 @@ mod networks;
 mod output;
 mod plan;
 mod safetensors;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod weights;
 mod writer;
 

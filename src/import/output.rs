@@ -222,3 +222,110 @@ fn remove(path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("a folder").flatten();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_directory_has_its_name_when_it_is_whole() {
+        let place = tempfile::tempdir().expect("a folder");
+        let out = place.path().join("model");
+        let mut folder = Folder::create(&out).expect("a folder");
+        folder
+            .write(Path::new("unet/config.json"), b"{}")
+            .expect("room");
+        assert_eq!(names(place.path()), [".model.import"]);
+        assert_eq!(folder.bytes(), 2);
+        folder.publish().expect("room");
+        assert_eq!(names(place.path()), ["model"]);
+        assert_eq!(names(&out), ["SHA256SUMS", "unet"]);
+        let sums = crate::files::sums(&out).expect("a list").expect("a list");
+        let Some(Some((name, sum))) = sums.first() else {
+            panic!("{sums:?}")
+        };
+        let found = crate::files::sum_of(&out.join(name), || Ok(())).expect("a file");
+        assert_eq!(
+            (name.as_path(), *sum, 2),
+            (Path::new("unet/config.json"), found.0, found.1)
+        );
+    }
+
+    #[test]
+    fn nothing_is_left_of_one_that_was_given_up() {
+        let place = tempfile::tempdir().expect("a folder");
+        let mut folder = Folder::create(&place.path().join("model")).expect("a folder");
+        folder.write(Path::new("file"), b"content").expect("room");
+        drop(folder);
+        assert_eq!(names(place.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_killed_import_left_is_removed_by_the_next() {
+        let place = tempfile::tempdir().expect("a folder");
+        let left = place.path().join(".model.import/unet");
+        fs::create_dir_all(&left).expect("room");
+        fs::write(left.join("model.onnx_data"), "half").expect("room");
+        Folder::create(&place.path().join("model"))
+            .expect("a folder")
+            .publish()
+            .expect("room");
+        assert_eq!(names(place.path()), ["model"]);
+        assert_eq!(names(&place.path().join("model")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn two_imports_to_one_place_do_not_mix() {
+        let place = tempfile::tempdir().expect("a folder");
+        let out = place.path().join("model");
+        let first = Folder::create(&out).expect("a folder");
+        let error = Folder::create(&out).err().expect("an error").to_string();
+        assert!(error.contains("another import is making it"), "{error}");
+        first.publish().expect("room");
+    }
+
+    #[test]
+    fn what_is_there_is_not_replaced() {
+        let place = tempfile::tempdir().expect("a folder");
+        for name in ["file", "folder"] {
+            let out = place.path().join(name);
+            match name {
+                "file" => fs::write(&out, "content").expect("room"),
+                _ => {
+                    fs::create_dir(&out).expect("room");
+                    fs::write(out.join("content"), "content").expect("room");
+                }
+            }
+            let error = Folder::create(&out).err().expect("an error").to_string();
+            assert!(error.contains("is there already"), "{error}");
+        }
+        // But an empty directory, as those who made room for it leave it.
+        let out = place.path().join("empty");
+        fs::create_dir(&out).expect("room");
+        Folder::create(&out)
+            .expect("a folder")
+            .publish()
+            .expect("room");
+        assert!(Folder::create(Path::new("/")).is_err());
+    }
+
+    #[test]
+    fn no_link_is_followed() {
+        let place = tempfile::tempdir().expect("a folder");
+        let other = place.path().join("other");
+        fs::create_dir(&other).expect("room");
+        fs::write(other.join("precious"), "content").expect("room");
+        std::os::unix::fs::symlink(&other, place.path().join(".model.import")).expect("room");
+        assert!(Folder::create(&place.path().join("model")).is_err());
+        assert_eq!(names(&other), ["precious"]);
+    }
+}

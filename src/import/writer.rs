@@ -59,8 +59,8 @@ const PAGE_ALIGN: u64 = 4096;
 const PAGE_FROM: u64 = 1 << 20;
 /// Smaller weights save nothing, and would cost an operator each.
 const LEAST_NUMBERS: usize = 1024;
-/// Numbers that are read at once.
-const CHUNK: usize = 1 << 20;
+/// Numbers that are read at once; few in tests, so that weights come in parts.
+const CHUNK: usize = if cfg!(test) { 500 } else { 1 << 20 };
 /// Below it a scale could underflow; such a channel is zero for every purpose.
 const TINY: f32 = 1e-30;
 
@@ -501,3 +501,42 @@ impl<'w, 'a> Tensor<'w, 'a> {
 
 /// Names of the layers that stayed float, by network, as `easel.json` lists them.
 pub(crate) type FloatLayers = BTreeMap<String, Vec<String>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_rounded_to_the_nearest_even_and_kept_within_127() {
+        let row = [0.0, 1.27, -1.27, 0.005, 0.015, -0.025, 0.0251];
+        let scale = scale(&row);
+        assert_eq!(scale, 1.27 / 127.0);
+        let found = row.map(|value| quantize(value, scale));
+        assert_eq!(found, [0, 127, -127, 0, 2, -2, 3]);
+        assert_eq!(super::scale(&[0.0, 1e-31]), 1.0);
+    }
+
+    #[test]
+    fn sensitive_layers_stay_floats() {
+        let unet = Kind::Unet { image_tokens: 0 };
+        for layer in [
+            "conv_in",
+            "conv_out",
+            "time_embedding.linear_1",
+            "add_embedding.linear_2",
+        ] {
+            assert!(stays_float(unet, layer), "{layer}");
+        }
+        for layer in [
+            "down_blocks.0.resnets.0.conv1",
+            "mid_block.resnets.0.time_emb_proj",
+        ] {
+            assert!(!stays_float(unet, layer), "{layer}");
+        }
+        assert!(stays_float(Kind::Decoder, "decoder.conv_out"));
+        assert!(!stays_float(
+            Kind::Decoder,
+            "decoder.up_blocks.0.resnets.0.conv1"
+        ));
+    }
+}

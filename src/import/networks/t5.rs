@@ -145,3 +145,22 @@ fn bucket(distance: i64, buckets: i64, most: i64) -> i64 {
     let shared = exact + (share * (half - exact) as f32) as i64;
     side + shared.min(half - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn far_keys_share_rows_of_the_table() {
+        // As transformers' `T5Attention._relative_position_bucket` has them.
+        let found: Vec<_> = [
+            -200, -128, -64, -20, -11, -8, -7, -1, 0, 1, 7, 8, 15, 16, 127, 300,
+        ]
+        .map(|distance| bucket(distance, 32, 128))
+        .to_vec();
+        assert_eq!(
+            found,
+            [15, 15, 14, 10, 8, 8, 7, 1, 0, 17, 23, 24, 25, 26, 31, 31]
+        );
+    }
+}
