@@ -12,6 +12,7 @@ mod doctor;
 mod engine;
 mod failure;
 mod fields;
+mod import;
 pub mod inputs;
 mod interrupt;
 pub mod jobs;
@@ -55,6 +56,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Show what painting takes of memory
     Plan(plan::PlanArguments),
+    /// Make a model of a checkpoint
+    Import(import::ImportArguments),
     /// Check a board's configuration, its model and this machine
     Doctor(doctor::DoctorArguments),
 }
@@ -104,6 +107,7 @@ fn work() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {

@@ -263,7 +263,7 @@ fn prompt(argument: &str) -> Result<String, Failure> {
 }
 
 /// The range is the library's to check.
-fn parse_steps(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_steps(text: &str) -> Result<usize, String> {
     let steps = Number::Text(text.to_owned()).whole();
     let steps = steps.and_then(|steps| usize::try_from(steps).ok());
     steps.ok_or_else(|| fields::STEPS.to_owned())

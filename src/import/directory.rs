@@ -9,7 +9,7 @@ use super::networks::{self, Built};
 use super::output::Folder;
 use super::plan::{self, Part};
 use super::writer::{self, FloatLayers, numbers};
-use super::{Progress, Report, Request};
+use super::{Precision, Progress, Report, Request};
 use crate::config::Config;
 use crate::files::{TOKENIZER, read_file};
 use crate::model_dir::ModelDir;
@@ -23,19 +23,19 @@ pub(super) fn write_model(
     request: &Request,
     watch: &mut Watch<'_>,
 ) -> Result<Report, ImportError> {
-    let parts = plan::parts(checkpoint)?;
-    let Written {
-        mut folder,
-        float,
-        networks,
-    } = write_networks(&parts, request, watch)?;
+    let networks = Networks::build(plan::parts(checkpoint)?)?;
+    let mut folder = networks.begin(request)?;
+    // First what is small: what cannot be painted with is refused before the long work, and never handed out as a model.
     write_rest(checkpoint, &mut folder)?;
-    let easel = plan::easel_json(checkpoint, request, &float);
+    let easel = plan::easel_json(
+        checkpoint,
+        request,
+        &networks.float_layers(request.precision),
+    );
     folder.write(Path::new("easel.json"), &easel.written())?;
-    // What cannot be painted with is not handed out as a model.
     let model = ModelDir::read(folder.path(), crate::family::of);
     model.map_err(|error| plan::misfit(&error, &folder))?;
-    Report::publish(checkpoint.name.clone(), networks, folder)
+    networks.write(checkpoint.name.clone(), folder, request.precision, watch)
 }
 
 /// Writes a network alone, as adapters are: its files lie in the directory itself.
@@ -45,90 +45,96 @@ pub(super) fn write_adapter(
     request: &Request,
     watch: &mut Watch<'_>,
 ) -> Result<Report, ImportError> {
-    let part = Part {
+    let kind = networks::Kind::ControlNet;
+    let networks = Networks::build(vec![Part {
         folder: "",
         network,
-        kind: networks::Kind::ControlNet,
-    };
-    let Written {
-        folder, networks, ..
-    } = write_networks(&[part], request, watch)?;
-    Report::publish(name, networks, folder)
+        kind,
+    }])?;
+    let folder = networks.begin(request)?;
+    networks.write(name, folder, request.precision, watch)
 }
 
-impl Report {
-    fn publish(
+/// Networks that are going to be written. All of them are built before: what is not known here is refused first.
+struct Networks<'c>(Vec<(Part<'c>, Built)>);
+
+impl<'c> Networks<'c> {
+    fn build(parts: Vec<Part<'c>>) -> Result<Self, ImportError> {
+        let build =
+            |part: Part<'c>| networks::build(part.network, part.kind).map(|built| (part, built));
+        parts
+            .into_iter()
+            .map(build)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// How many weights each has.
+    fn sizes(&self) -> Vec<u64> {
+        let sizes = self
+            .0
+            .iter()
+            .map(|(part, built)| numbers(&built.parameters, &part.network.weights));
+        sizes.collect()
+    }
+
+    /// The layers of each that stay float among int8 ones.
+    fn float_layers(&self, precision: Precision) -> FloatLayers {
+        let layers = self
+            .0
+            .iter()
+            .map(|(part, built)| (part.title(), writer::float_layers(part, built, precision)));
+        layers.filter(|(_, layers)| !layers.is_empty()).collect()
+    }
+
+    /// The directory, in which there are their configurations.
+    fn begin(&self, request: &Request) -> Result<Folder, ImportError> {
+        let mut folder = Folder::create(&request.out)?;
+        folder.needs(self.sizes().iter().sum::<u64>() * request.precision.bytes())?;
+        for (part, _) in &self.0 {
+            let name = Path::new(part.folder).join("config.json");
+            folder.write(&name, &part.network.config.written())?;
+        }
+        Ok(folder)
+    }
+
+    /// Writes them, and gives the directory its name.
+    fn write(
+        self,
         name: String,
-        networks: Vec<(String, u64)>,
-        folder: Folder,
-    ) -> Result<Self, ImportError> {
+        mut folder: Folder,
+        precision: Precision,
+        watch: &mut Watch<'_>,
+    ) -> Result<Report, ImportError> {
+        let sizes = self.sizes();
+        let total = sizes.iter().sum();
+        let (mut done, mut networks) = (0, Vec::new());
+        for ((part, built), size) in self.0.into_iter().zip(sizes) {
+            let network = part.title();
+            let mut beat = |numbers| {
+                done += numbers;
+                match watch(Progress {
+                    network,
+                    done,
+                    total,
+                }) {
+                    ControlFlow::Continue(()) => Ok(()),
+                    ControlFlow::Break(()) => Err(ImportError::Stopped),
+                }
+            };
+            beat(0)?;
+            let written = writer::write(&part, built, precision, &mut folder, &mut beat);
+            written.map_err(|error| error.of(&part.network.path))?;
+            networks.push((network.to_owned(), size));
+        }
         let bytes = folder.bytes();
         folder.publish()?;
-        Ok(Self {
+        Ok(Report {
             name,
             networks,
             bytes,
         })
     }
-}
-
-/// A directory with networks, and nothing else yet.
-struct Written {
-    folder: Folder,
-    float: FloatLayers,
-    /// How many weights each has.
-    networks: Vec<(String, u64)>,
-}
-
-fn write_networks(
-    parts: &[Part<'_>],
-    request: &Request,
-    watch: &mut Watch<'_>,
-) -> Result<Written, ImportError> {
-    // All of them first: what is not known here is refused before anything is written.
-    let build = |part: &Part<'_>| networks::build(part.network, part.kind);
-    let built: Vec<Built> = parts.iter().map(build).collect::<Result<_, _>>()?;
-    let sizes = built
-        .iter()
-        .zip(parts)
-        .map(|(built, part)| numbers(&built.parameters, &part.network.weights));
-    let sizes: Vec<u64> = sizes.collect();
-    let total: u64 = sizes.iter().sum();
-
-    let mut folder = Folder::create(&request.out)?;
-    folder.needs(total * request.precision.bytes())?;
-    let mut float = FloatLayers::new();
-    let (mut done, mut networks) = (0, Vec::new());
-    for ((part, built), size) in parts.iter().zip(built).zip(sizes) {
-        let network = part.title();
-        let mut beat = |numbers| {
-            done += numbers;
-            match watch(Progress {
-                network,
-                done,
-                total,
-            }) {
-                ControlFlow::Continue(()) => Ok(()),
-                ControlFlow::Break(()) => Err(ImportError::Stopped),
-            }
-        };
-        beat(0)?;
-        let kept = writer::write(part, built, request.precision, &mut folder, &mut beat);
-        let kept = kept.map_err(|error| error.of(&part.network.path))?;
-        if !kept.is_empty() {
-            float.insert(network.to_owned(), kept);
-        }
-        networks.push((network.to_owned(), size));
-        folder.write(
-            &Path::new(part.folder).join("config.json"),
-            &part.network.config.written(),
-        )?;
-    }
-    Ok(Written {
-        folder,
-        float,
-        networks,
-    })
 }
 
 /// What is in a model directory beside networks.

@@ -32,6 +32,8 @@ use checkpoint::{Checkpoint, Network};
 pub use error::ImportError;
 pub use writer::Precision;
 
+use crate::scheduler::SchedulerKind;
+
 /// What is to be imported, and how.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
@@ -54,7 +56,7 @@ pub struct Request {
     /// The guidance scale.
     pub guidance: Option<f32>,
     /// Name of a sampler.
-    pub scheduler: Option<String>,
+    pub scheduler: Option<SchedulerKind>,
 }
 
 /// How far an import is.

@@ -195,7 +195,7 @@ pub(super) fn easel_json(
     set("guidance", request.guidance.map(|guidance| json!(guidance)));
     set(
         "scheduler",
-        request.scheduler.as_ref().map(|name| json!(name)),
+        request.scheduler.map(|kind| json!(kind.to_string())),
     );
     if !defaults.is_empty() {
         all.insert("defaults".into(), Value::Object(defaults));
@@ -214,7 +214,7 @@ pub(super) fn easel_json(
         };
         let networks = float
             .iter()
-            .map(|(network, names)| (network.clone(), layers(names)));
+            .map(|(network, names)| ((*network).to_owned(), layers(names)));
         all.insert("layers".into(), Value::Object(networks.collect()));
     }
     Config::from(all)

@@ -30,7 +30,10 @@ impl Stored {
     /// The floats that it was made of.
     pub(super) fn floats(&self) -> Vec<f32> {
         let (values, _) = self.bytes.as_chunks::<4>();
-        values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+        values
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect()
     }
 }
 

@@ -107,18 +107,16 @@ pub(crate) struct Writer<'a> {
     data: OutFile,
     nodes: Vec<NodeProto>,
     tensors: Vec<TensorProto>,
-    /// Layers that stayed float although all else is int8.
-    float: Vec<String>,
 }
 
-/// Writes a network into `folder`, and gives the layers that stayed float among int8 ones.
+/// Writes a network into `folder`.
 pub(crate) fn write(
     part: &Part<'_>,
     built: Built,
     precision: Precision,
     folder: &mut Folder,
     beat: &mut Beat<'_>,
-) -> Result<Vec<String>, ImportError> {
+) -> Result<(), ImportError> {
     let place = Path::new(part.folder);
     let mut writer = Writer {
         kind: part.kind,
@@ -127,7 +125,6 @@ pub(crate) fn write(
         data: folder.create_file(&place.join(DATA_FILE))?,
         nodes: Vec::new(),
         tensors: Vec::new(),
-        float: Vec::new(),
     };
     let mut left = built.parameters;
     for node in built.nodes {
@@ -142,7 +139,6 @@ pub(crate) fn write(
         data,
         nodes,
         tensors,
-        float,
         ..
     } = writer;
     folder.finish(data)?;
@@ -168,7 +164,26 @@ pub(crate) fn write(
     let mut file = folder.create_file(&place.join("model.onnx"))?;
     file.write(&model.encode_to_vec())?;
     folder.finish(file)?;
-    Ok(float)
+    Ok(())
+}
+
+/// The layers of a network that stay float although all else is int8.
+pub(crate) fn float_layers(part: &Part<'_>, built: &Built, precision: Precision) -> Vec<String> {
+    let stays = |parameter: &&Parameter| {
+        let weight = part.network.weights.get(&parameter.weight);
+        let large = weight.is_some_and(|weight| weight.len() >= LEAST_NUMBERS);
+        let layer = parameter
+            .layer
+            .as_ref()
+            .filter(|layer| stays_float(part.kind, layer));
+        large && layer.is_some() && precision == Precision::Int8
+    };
+    let stay = built.parameters.values().filter(stays);
+    let mut layers: Vec<String> = stay
+        .filter_map(|parameter| parameter.layer.clone())
+        .collect();
+    layers.sort();
+    layers
 }
 
 /// How many numbers are going to be written.
@@ -196,7 +211,6 @@ impl Writer<'_> {
         let layer = parameter.layer.as_deref().filter(|_| large);
         match (self.precision, layer) {
             (Precision::Int8, Some(layer)) if stays_float(self.kind, layer) => {
-                self.float.push(layer.to_owned());
                 self.floats(name, weight, &parameter.stored, beat)
             }
             (Precision::Int8, Some(_)) => self.int8(name, weight, &parameter.stored, beat),
@@ -500,7 +514,7 @@ impl<'w, 'a> Tensor<'w, 'a> {
 }
 
 /// Names of the layers that stayed float, by network, as `easel.json` lists them.
-pub(crate) type FloatLayers = BTreeMap<String, Vec<String>>;
+pub(crate) type FloatLayers = BTreeMap<&'static str, Vec<String>>;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 mod bench;
 mod doctor;
 mod hostile;
+mod importing;
 mod memory;
 mod models;
 mod outputs;

@@ -141,7 +141,9 @@ impl Workplace {
 }
 
 pub(crate) fn is_progress(line: &str) -> bool {
-    ["reading", "decoding"].contains(&line) || line.starts_with("painting: step ")
+    ["reading", "decoding"].contains(&line)
+        || line.starts_with("painting: step ")
+        || line.starts_with("importing: ")
 }
 
 /// Whether it is a family of kernels that this CPU runs.
