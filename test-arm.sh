@@ -46,8 +46,8 @@ section "build"
 built=$(cargo test --profile emulated --locked --target "$target" -p easel-kernels -p easel \
     --lib --test schedulers --test tokenizer --test pipeline --no-run 2>&1 | tee >(cat >&2))
 # A program of the library alone: the appliance would bring as many dependencies again.
-cargo build --profile emulated --locked --target "$target" -p easel-kernels -p easel --example paint_list
-env -u RUSTC CARGO_TARGET_DIR="$native" cargo build --release --workspace --locked --example paint_list
+cargo build --profile emulated --locked --target "$target" -p easel-kernels -p easel --example paint_list --example import
+env -u RUSTC CARGO_TARGET_DIR="$native" cargo build --release --workspace --locked --example paint_list --example import
 program() { # what cargo said it built: "unittests src/lib.rs (target/arm/…/easel_kernels-0123)"
     local file; file=$(grep -oE "\(target/arm/[^)]*/deps/$1-[0-9a-f]+\)" <<< "$built" | tr -d '()' | head -n 1)
     [ -x "$file" ] || { echo "cargo did not say where $1 is" >&2; exit 1; }
@@ -104,6 +104,14 @@ for kind in tiny-sd3 tiny-pixart; do
     line "$picture-floats.png" 4 4 | "$native/release/examples/paint_list" "test-models/$kind/fp32"
     on $a76 neon-dot "$picture-floats-a76.png" 4 1 "test-models/$kind/fp32" 4
     python3 tests/psnr.py "$picture-floats.png" "$picture-floats-a76.png" 60
+done
+
+section "import: $a53"
+for kind in tiny-sdxl tiny-sd3; do
+    # Whatever machine it is imported on, a model is the same, byte for byte.
+    "$native/release/examples/import" "test-models/$kind/checkpoint" "$work/$kind-here"
+    run $a53 . "$(realpath "$CARGO_TARGET_DIR/$target/emulated/examples/import")" "test-models/$kind/checkpoint" "$work/$kind-there"
+    cmp "$work/$kind-here/SHA256SUMS" "$work/$kind-there/SHA256SUMS"; echo "$kind: equal"
 done
 
 passed() { echo; echo "ARM PASSED in $((SECONDS - begun)) s"; }

@@ -301,7 +301,7 @@ pub enum RequestError {
     ControlEnds(f32, f32),
     /// The denoiser takes nothing from a ControlNet.
     #[error(
-        "control: this model's U-Net takes nothing from a ControlNet: export it with one, `python -m easel_export --controlnet DIR`"
+        "control: this model's U-Net takes nothing from a ControlNet: `easel import` its checkpoint, which makes one that does"
     )]
     NoControl,
     /// More pictures than ControlNets.
@@ -316,12 +316,12 @@ pub enum RequestError {
     },
     /// A folder that was given for a ControlNet.
     #[error(
-        "controlnet: {}: has no model.onnx: give the folder of an exported ControlNet (`python -m easel_export --controlnet`)", .0.display()
+        "controlnet: {}: has no model.onnx: give the folder of an imported ControlNet (`easel import CONTROLNET --out DIR`)", .0.display()
     )]
     NoControlNet(PathBuf),
     /// The model cannot paint like a picture.
     #[error(
-        "prompt picture: this model has no IP-Adapter: take one that has, or export it with `python -m easel_export --ip-adapter FILE`"
+        "prompt picture: this model has no IP-Adapter: take one that has, or import it with one (`easel import … --ip-adapter FILE`)"
     )]
     NoImageAdapter,
     /// A scale of no picture.
@@ -337,7 +337,7 @@ pub enum RequestError {
     FixedImageScale,
     /// The model cannot read pictures.
     #[error(
-        "image: this model has no `vae_encoder`, so it cannot begin with a picture: take one that has, or export it again with `python -m easel_export`"
+        "image: this model has no `vae_encoder`, so it cannot begin with a picture: take one that has, or import its checkpoint (`easel import`)"
     )]
     NoEncoder,
     /// A model that paints into pictures alone.

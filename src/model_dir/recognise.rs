@@ -11,11 +11,9 @@ const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 /// Pointers are shorter.
 const LONGEST_POINTER: u64 = 1024;
 
-/// The exporter, for a checkpoint that is called so.
-fn export(source: &str) -> String {
-    format!(
-        "`python -m easel_export --source {source} --out DIR --precision int8` makes a model directory of it"
-    )
+/// The importer, for a checkpoint that is called so.
+fn import(source: &str) -> String {
+    format!("`easel import {source} --out DIR` makes a model directory of it")
 }
 
 /// What is wrong with this path as that of a model directory, and what helps; `None` if it has a `model_index.json`.
@@ -37,7 +35,7 @@ fn missing(path: &Path) -> String {
     };
     format!(
         "is not a directory; if it is a model of the Hugging Face Hub, {}",
-        export(name)
+        import(name)
     )
 }
 
@@ -63,7 +61,7 @@ fn file(path: &Path) -> String {
     }
     match kind(path) {
         Kind::Gguf => gguf("is"),
-        Kind::Checkpoint => checkpoint("is"),
+        Kind::Checkpoint => checkpoint("is", path),
         Kind::Onnx => {
             let model = folder.parent().filter(|model| has_index(model));
             let advice = model.map_or_else(
@@ -111,7 +109,7 @@ fn folder(path: &Path) -> Option<String> {
         let has = format!("has no {INDEX}, but {name}, which is");
         match kind(entry) {
             Kind::Gguf => return Some(gguf(&has)),
-            Kind::Checkpoint if !named("unet") => return Some(checkpoint(&has)),
+            Kind::Checkpoint if !named("unet") => return Some(checkpoint(&has, entry)),
             _ => {}
         }
     }
@@ -176,14 +174,21 @@ fn first_bytes(path: &Path, count: u64) -> Vec<u8> {
 fn gguf(is: &str) -> String {
     format!(
         "{is} a GGUF file, as stable-diffusion.cpp reads them: easel takes ONNX. Get the diffusers checkpoint that it was made of: {}",
-        export("CHECKPOINT")
+        import("CHECKPOINT")
     )
 }
 
-fn checkpoint(is: &str) -> String {
+fn checkpoint(is: &str, path: &Path) -> String {
+    let safe = path
+        .extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("safetensors"));
+    if safe {
+        let path = path.display().to_string();
+        return format!("{is} a checkpoint in a single file: {}", import(&path));
+    }
     format!(
-        "{is} a checkpoint in a single file: save it as a directory first (diffusers: `StableDiffusionPipeline.from_single_file(FILE).save_pretrained(CHECKPOINT)`), then {}",
-        export("CHECKPOINT")
+        "{is} a checkpoint in a single file, pickled, which easel does not read: get it as .safetensors; {}",
+        import("FILE.safetensors")
     )
 }
 
@@ -229,12 +234,12 @@ pub(super) fn check_networks(dir: &Path) -> Result<(), (PathBuf, String)> {
             let what = "is a diffusers checkpoint, weights for PyTorch without ONNX networks";
             return Err((
                 whole,
-                format!("{what}: {}", export(&dir.display().to_string())),
+                format!("{what}: {}", import(&dir.display().to_string())),
             ));
         }
         if with(&["xml"]).is_some() {
             let what = "is an OpenVINO model: easel takes ONNX. Get the diffusers checkpoint that it was made of";
-            return Err((whole, format!("{what}: {}", export("CHECKPOINT"))));
+            return Err((whole, format!("{what}: {}", import("CHECKPOINT"))));
         }
     }
     match lfs_pointer_in(dir) {

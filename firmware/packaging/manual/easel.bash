@@ -25,6 +25,9 @@ _easel() {
             easel,help)
                 cmd="easel__subcmd__help"
                 ;;
+            easel,import)
+                cmd="easel__subcmd__import"
+                ;;
             easel,paint)
                 cmd="easel__subcmd__paint"
                 ;;
@@ -43,6 +46,9 @@ _easel() {
             easel__subcmd__help,help)
                 cmd="easel__subcmd__help__subcmd__help"
                 ;;
+            easel__subcmd__help,import)
+                cmd="easel__subcmd__help__subcmd__import"
+                ;;
             easel__subcmd__help,paint)
                 cmd="easel__subcmd__help__subcmd__paint"
                 ;;
@@ -59,7 +65,7 @@ _easel() {
 
     case "${cmd}" in
         easel)
-            opts="-h -V --help --version paint bench serve plan doctor help"
+            opts="-h -V --help --version paint bench serve plan import doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -141,7 +147,7 @@ _easel() {
             return 0
             ;;
         easel__subcmd__help)
-            opts="paint bench serve plan doctor help"
+            opts="paint bench serve plan import doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -196,6 +202,20 @@ _easel() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        easel__subcmd__help__subcmd__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         easel__subcmd__help__subcmd__paint)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -231,6 +251,56 @@ _easel() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        easel__subcmd__import)
+            opts="-h --out --precision --decoder --ip-adapter --image-encoder --size --steps --guidance --scheduler --json --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --precision)
+                    COMPREPLY=($(compgen -W "int8 fp16 fp32" -- "${cur}"))
+                    return 0
+                    ;;
+                --decoder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ip-adapter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-encoder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --steps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guidance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scheduler)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

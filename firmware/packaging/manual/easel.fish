@@ -30,6 +30,7 @@ complete -c easel -n "__fish_easel_needs_command" -f -a "paint" -d 'Paint one pi
 complete -c easel -n "__fish_easel_needs_command" -f -a "bench" -d 'Time one network of a model'
 complete -c easel -n "__fish_easel_needs_command" -f -a "serve" -d 'Paint what comes over MQTT, from a playlist and from buttons, for years'
 complete -c easel -n "__fish_easel_needs_command" -f -a "plan" -d 'Show what painting takes of memory'
+complete -c easel -n "__fish_easel_needs_command" -f -a "import" -d 'Make a model of a checkpoint'
 complete -c easel -n "__fish_easel_needs_command" -f -a "doctor" -d 'Check a board\'s configuration, its model and this machine'
 complete -c easel -n "__fish_easel_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c easel -n "__fish_easel_using_subcommand paint" -l model -d 'Model directory [default: EASEL_MODEL, models/pocket, then the installed model]' -r -F
@@ -94,15 +95,30 @@ complete -c easel -n "__fish_easel_using_subcommand plan" -l image -d 'With a pi
 complete -c easel -n "__fish_easel_using_subcommand plan" -l ip-image -d 'With a picture to paint like'
 complete -c easel -n "__fish_easel_using_subcommand plan" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand plan" -s h -l help -d 'Print help'
+complete -c easel -n "__fish_easel_using_subcommand import" -l out -d 'The model directory to make; it must not be there yet' -r -F
+complete -c easel -n "__fish_easel_using_subcommand import" -l precision -d 'How weights are stored: int8 is smallest and fastest' -r -f -a "int8\t''
+fp16\t''
+fp32\t''"
+complete -c easel -n "__fish_easel_using_subcommand import" -l decoder -d 'A folder of diffusers with another autoencoder for the checkpoint\'s own, as TAESD, which paints faster' -r -F
+complete -c easel -n "__fish_easel_using_subcommand import" -l ip-adapter -d 'An IP-Adapter, plain or Plus, in its authors\' format (.safetensors)' -r -F
+complete -c easel -n "__fish_easel_using_subcommand import" -l image-encoder -d 'The folder of its image encoder [default: where it is published, beside the adapter]' -r -F
+complete -c easel -n "__fish_easel_using_subcommand import" -l size -d 'Picture size of the model where none is asked for [default: the checkpoint\'s]' -r
+complete -c easel -n "__fish_easel_using_subcommand import" -l steps -d 'Denoising steps, likewise' -r
+complete -c easel -n "__fish_easel_using_subcommand import" -l guidance -d 'Guidance scale, likewise, 0 to 50' -r
+complete -c easel -n "__fish_easel_using_subcommand import" -l scheduler -d 'Sampler, likewise' -r
+complete -c easel -n "__fish_easel_using_subcommand import" -l json -d 'Print one line of JSON on standard output'
+complete -c easel -n "__fish_easel_using_subcommand import" -l quiet -d 'No progress'
+complete -c easel -n "__fish_easel_using_subcommand import" -s h -l help -d 'Print help'
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l board -d 'The board\'s configuration' -r -F
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l state -d 'The state folder of `easel serve` [default: as easel serve; for a board in /etc/easel /var/lib/easel]' -r -F
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l no-display -d 'Show no test pattern'
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l print-config -d 'Print the configuration as it is after inheritance, with all defaults, and check nothing'
 complete -c easel -n "__fish_easel_using_subcommand doctor" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand doctor" -s h -l help -d 'Print help'
-complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "paint" -d 'Paint one picture from a prompt'
-complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "bench" -d 'Time one network of a model'
-complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "serve" -d 'Paint what comes over MQTT, from a playlist and from buttons, for years'
-complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "plan" -d 'Show what painting takes of memory'
-complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "doctor" -d 'Check a board\'s configuration, its model and this machine'
-complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan import doctor help" -f -a "paint" -d 'Paint one picture from a prompt'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan import doctor help" -f -a "bench" -d 'Time one network of a model'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan import doctor help" -f -a "serve" -d 'Paint what comes over MQTT, from a playlist and from buttons, for years'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan import doctor help" -f -a "plan" -d 'Show what painting takes of memory'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan import doctor help" -f -a "import" -d 'Make a model of a checkpoint'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan import doctor help" -f -a "doctor" -d 'Check a board\'s configuration, its model and this machine'
+complete -c easel -n "__fish_easel_using_subcommand help; and not __fish_seen_subcommand_from paint bench serve plan import doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

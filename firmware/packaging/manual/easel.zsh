@@ -111,6 +111,24 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(import)
+_arguments "${_arguments_options[@]}" : \
+'--out=[The model directory to make; it must not be there yet]:DIR:_files' \
+'--precision=[How weights are stored\: int8 is smallest and fastest]:KIND:(int8 fp16 fp32)' \
+'--decoder=[A folder of diffusers with another autoencoder for the checkpoint'\''s own, as TAESD, which paints faster]:DIR:_files' \
+'--ip-adapter=[An IP-Adapter, plain or Plus, in its authors'\'' format (.safetensors)]:FILE:_files' \
+'--image-encoder=[The folder of its image encoder \[default\: where it is published, beside the adapter\]]:DIR:_files' \
+'--size=[Picture size of the model where none is asked for \[default\: the checkpoint'\''s\]]:WxH:_default' \
+'--steps=[Denoising steps, likewise]:N:_default' \
+'--guidance=[Guidance scale, likewise, 0 to 50]:G:_default' \
+'--scheduler=[Sampler, likewise]:NAME:_default' \
+'--json[Print one line of JSON on standard output]' \
+'--quiet[No progress]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':source -- A folder that diffusers saved\: a whole checkpoint, or a ControlNet alone:_files' \
+&& ret=0
+;;
 (doctor)
 _arguments "${_arguments_options[@]}" : \
 '--board=[The board'\''s configuration]:FILE.toml:_files' \
@@ -150,6 +168,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(import)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (doctor)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -174,6 +196,7 @@ _easel_commands() {
 'bench:Time one network of a model' \
 'serve:Paint what comes over MQTT, from a playlist and from buttons, for years' \
 'plan:Show what painting takes of memory' \
+'import:Make a model of a checkpoint' \
 'doctor:Check a board'\''s configuration, its model and this machine' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
@@ -196,6 +219,7 @@ _easel__subcmd__help_commands() {
 'bench:Time one network of a model' \
 'serve:Paint what comes over MQTT, from a playlist and from buttons, for years' \
 'plan:Show what painting takes of memory' \
+'import:Make a model of a checkpoint' \
 'doctor:Check a board'\''s configuration, its model and this machine' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
@@ -216,6 +240,11 @@ _easel__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'easel help help commands' commands "$@"
 }
+(( $+functions[_easel__subcmd__help__subcmd__import_commands] )) ||
+_easel__subcmd__help__subcmd__import_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel help import commands' commands "$@"
+}
 (( $+functions[_easel__subcmd__help__subcmd__paint_commands] )) ||
 _easel__subcmd__help__subcmd__paint_commands() {
     local commands; commands=()
@@ -230,6 +259,11 @@ _easel__subcmd__help__subcmd__plan_commands() {
 _easel__subcmd__help__subcmd__serve_commands() {
     local commands; commands=()
     _describe -t commands 'easel help serve commands' commands "$@"
+}
+(( $+functions[_easel__subcmd__import_commands] )) ||
+_easel__subcmd__import_commands() {
+    local commands; commands=()
+    _describe -t commands 'easel import commands' commands "$@"
 }
 (( $+functions[_easel__subcmd__paint_commands] )) ||
 _easel__subcmd__paint_commands() {

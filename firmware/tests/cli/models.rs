@@ -442,17 +442,20 @@ fn what_is_given_for_a_model_says_what_it_is() {
     place.refuses(
         2,
         &call("model.gguf"),
-        &["model.gguf", "GGUF", "easel_export"],
+        &["model.gguf", "GGUF", "easel import"],
     );
     place.refuses(
         2,
         &call("model.safetensors"),
-        &["checkpoint in a single file", "easel_export"],
+        &[
+            "checkpoint in a single file",
+            "easel import model.safetensors",
+        ],
     );
     place.refuses(
         2,
         &call("owner/name"),
-        &["Hugging Face Hub", "--source owner/name"],
+        &["Hugging Face Hub", "easel import owner/name"],
     );
     for file in [
         "unet/model.onnx",
@@ -473,7 +476,7 @@ fn what_is_given_for_a_model_says_what_it_is() {
     is_refused(
         &place,
         "model",
-        &["diffusers checkpoint", "easel_export --source model"],
+        &["diffusers checkpoint", "easel import model --out DIR"],
     );
     let place = changed(
         "unet/config.json",

@@ -33,17 +33,24 @@ fn what_is_given_for_a_model_directory_is_named() {
     let said = |name: &str| not_a_model(&place.path().join(name));
     assert_eq!(said("model"), None);
     for (name, parts) in [
-        ("a.gguf", &["GGUF", "easel_export --source CHECKPOINT"][..]),
+        ("a.gguf", &["GGUF", "easel import CHECKPOINT"][..]),
         ("renamed.bin", &["GGUF"]),
         (
             "a.safetensors",
             &[
                 "checkpoint in a single file",
-                "from_single_file",
-                "easel_export",
+                "easel import ",
+                "a.safetensors --out DIR",
             ],
         ),
-        ("a.ckpt", &["checkpoint in a single file"]),
+        (
+            "a.ckpt",
+            &[
+                "checkpoint in a single file",
+                "pickled",
+                "get it as .safetensors",
+            ],
+        ),
         ("a.zip", &["archive", "unpack"]),
         ("pointer.safetensors", &["Git LFS pointer", "git lfs pull"]),
         ("notes.txt", &["is a file"]),
@@ -72,10 +79,10 @@ fn what_is_given_for_a_model_directory_is_named() {
 }
 
 #[test]
-fn a_name_of_the_hub_is_no_folder_but_one_to_export() {
+fn a_name_of_the_hub_is_no_folder_but_one_to_import() {
     let found = not_a_model(Path::new("runwayml/stable-diffusion-v1-5")).expect("it is not there");
     assert!(
-        found.contains("easel_export --source runwayml/stable-diffusion-v1-5 "),
+        found.contains("easel import runwayml/stable-diffusion-v1-5 "),
         "{found}"
     );
     for name in ["../a", "/a/b", "a/b/c", "a", "a/", "./a", "a b/c", "a/b;c"] {
@@ -88,7 +95,7 @@ fn networks_that_are_not_there_as_onnx_are_told_apart() {
     for (files, parts) in [
         (
             &[("unet/diffusion_pytorch_model.safetensors", &b""[..])][..],
-            &["diffusers checkpoint", "easel_export --source"][..],
+            &["diffusers checkpoint", "easel import "][..],
         ),
         (
             &[("unet/diffusion_pytorch_model.bin", b"")],
