@@ -116,7 +116,7 @@ impl Graph<'_> {
         groups: usize,
         epsilon: f32,
     ) -> Result<Value, ImportError> {
-        if groups == 0 || x.channels % groups != 0 {
+        if !x.channels.is_multiple_of(groups) {
             let channels = x.channels;
             let problem = format!(
                 "config.json: {groups} groups do not divide the {channels} channels of {}",

@@ -22,11 +22,16 @@ const LARGEST_TABLE: u64 = 16 << 20;
 /// Numbers that are read at once.
 const CHUNK: usize = 1 << 16;
 
+/// Where tensors are, by their names.
+type Entries = BTreeMap<String, Entry>;
+/// What a file's makers noted.
+type Notes = BTreeMap<String, String>;
+
 /// A file of weights.
 pub(crate) struct SafeTensors {
     file: Arc<Opened>,
-    table: BTreeMap<String, Entry>,
-    metadata: BTreeMap<String, String>,
+    table: Entries,
+    metadata: Notes,
 }
 
 struct Opened {
@@ -193,11 +198,7 @@ fn each<const N: usize>(bytes: &[u8], of: impl Fn([u8; N]) -> f32) -> impl Itera
 }
 
 /// What the table of a file of `length` bytes says, whose numbers begin at `data`.
-fn read_table(
-    text: &[u8],
-    data: u64,
-    length: u64,
-) -> Result<(BTreeMap<String, Entry>, BTreeMap<String, String>), String> {
+fn read_table(text: &[u8], data: u64, length: u64) -> Result<(Entries, Notes), String> {
     let table: Table = serde_json::from_slice(text)
         .map_err(|error| format!("its table is not what it should be ({error})"))?;
     let room = length - data;

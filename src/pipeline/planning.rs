@@ -159,7 +159,7 @@ impl Pipeline {
         if needs(&blank).is_err() {
             return Err(problem.into());
         }
-        Err(uneven(", or export it again with `python -m easel_export`").into())
+        Err(uneven(", or import its checkpoint (`easel import`)").into())
     }
 
     /// Tells the denoiser what is known of such a picture before it is built.

@@ -122,7 +122,7 @@ impl TextEncoder {
             let mut found = network.outputs().iter();
             if !found.any(|output| output.name == pooled) {
                 return Err(network.error(format!(
-                    "has no output `{pooled}`, which the denoiser asks for: export the model again with `python -m easel_export`"
+                    "has no output `{pooled}`, which the denoiser asks for: import its checkpoint (`easel import`)"
                 )));
             }
             outputs.push(pooled.to_owned());
@@ -362,7 +362,7 @@ fn hidden_output(network: &Network, hidden: Hidden, skip: usize) -> Result<Strin
     found.map(|output| output.name.clone()).ok_or_else(|| {
         let names: Vec<&str> = outputs.iter().map(|output| &*output.name).collect();
         network.error(format!(
-            "outputs are {names:?}: none has {}; export the model again with `python -m easel_export`",
+            "outputs are {names:?}: none has {}; import its checkpoint (`easel import`)",
             match hidden {
                 Hidden::Last => "the states of the tokens",
                 Hidden::Penultimate => "the states before the last layer (`hidden_states.N`)",

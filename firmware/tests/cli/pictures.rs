@@ -220,7 +220,7 @@ fn a_model_without_an_encoder_and_one_that_needs_a_picture_say_so() {
     place.refuses(
         2,
         &[&call[..], &begin].concat(),
-        &["no `vae_encoder`", "easel_export"],
+        &["no `vae_encoder`", "easel import"],
     );
     let inpaint = other("tiny-inpaint/fp32");
     let inpaint = inpaint.to_str().expect("UTF-8");
