@@ -218,3 +218,68 @@ fn weights_are_the_exporter_s_byte_for_byte() {
         );
     }
 }
+
+/// Models that other tools wrote: their graphs stay, their weights become int8.
+#[test]
+fn onnx_models_are_rounded() {
+    let cases: Vec<_> = families();
+    println!("| model | int8 weights | dB |");
+    println!("|---|---|---|");
+    for (kind, export) in [
+        ("tiny", "fp32"),
+        ("tiny", "fp16"),
+        ("tiny", "half"),
+        ("tiny", "bfloat16"),
+        ("tiny", "inline"),
+        ("tiny", "optimum"),
+        ("tiny", "diffusers-onnx"),
+        ("tiny", "opset-21"),
+        ("tiny-sd21", "optimum"),
+        ("tiny-sdxl", "optimum"),
+        ("tiny-sd35", "optimum"),
+        ("tiny-flux", "optimum"),
+    ] {
+        let source = models(kind).join(export);
+        let folder = tempfile::tempdir().expect("a folder");
+        let import = |precision, name: &str| {
+            let out = folder.path().join(name);
+            let request = Request {
+                source: source.clone(),
+                out: out.clone(),
+                precision,
+                ..Request::default()
+            };
+            let report = import::run(&request, &mut |_| ControlFlow::Continue(()));
+            report.unwrap_or_else(|error| panic!("{kind}/{export}: {error}"));
+            out
+        };
+        let (int8, same) = (
+            import(Precision::Int8, "int8"),
+            import(Precision::Fp32, "fp32"),
+        );
+        let (_, recorded) = cases
+            .iter()
+            .find(|(name, _)| name == kind)
+            .expect("recorded");
+        let usual = recorded.iter().find(|case| case["export"].is_null());
+        let request = request(usual.expect("a case"));
+        let picture = |model: &Path| paint(&mut load(model), &request).0.picture.rgb;
+        let (as_it_was, rounded) = (picture(&source), picture(&int8));
+        assert_eq!(as_it_was, picture(&same), "{kind}/{export}: copied");
+        let psnr = psnr(&rounded, &as_it_was);
+        let denoiser = ["unet", "transformer"].map(|name| int8.join(name));
+        let denoiser = denoiser
+            .iter()
+            .find(|folder| folder.exists())
+            .expect("a denoiser");
+        let tensors = tensors(denoiser);
+        let count = tensors.keys().filter(|name| name.ends_with("_q")).count();
+        println!("| {kind}/{export} | {count} | {psnr:.1} |");
+        assert!(psnr > INT8, "{kind}/{export}: {psnr:.1} dB");
+        // As many as of the checkpoint itself, but for those that the exporter has in a form of its own.
+        assert!(
+            count >= 40,
+            "{kind}/{export}: only {count} weights are int8"
+        );
+    }
+}

@@ -28,7 +28,8 @@ pub(super) fn write_model(
     // First what is small: what cannot be painted with is refused before the long work, and never handed out as a model.
     write_rest(checkpoint, &mut folder)?;
     let easel = plan::easel_json(
-        checkpoint,
+        &checkpoint.name,
+        &checkpoint.easel,
         request,
         &networks.float_layers(request.precision),
     );
@@ -56,7 +57,7 @@ pub(super) fn write_adapter(
 }
 
 /// Networks that are going to be written. All of them are built before: what is not known here is refused first.
-struct Networks<'c>(Vec<(Part<'c>, Built)>);
+pub(super) struct Networks<'c>(pub(super) Vec<(Part<'c>, Built)>);
 
 impl<'c> Networks<'c> {
     fn build(parts: Vec<Part<'c>>) -> Result<Self, ImportError> {
@@ -74,12 +75,12 @@ impl<'c> Networks<'c> {
         let sizes = self
             .0
             .iter()
-            .map(|(part, built)| numbers(&built.parameters, &part.network.weights));
+            .map(|(part, built)| numbers(built, &part.network.weights));
         sizes.collect()
     }
 
     /// The layers of each that stay float among int8 ones.
-    fn float_layers(&self, precision: Precision) -> FloatLayers {
+    pub(super) fn float_layers(&self, precision: Precision) -> FloatLayers {
         let layers = self
             .0
             .iter()
@@ -88,10 +89,15 @@ impl<'c> Networks<'c> {
     }
 
     /// The directory, in which there are their configurations.
-    fn begin(&self, request: &Request) -> Result<Folder, ImportError> {
+    pub(super) fn begin(&self, request: &Request) -> Result<Folder, ImportError> {
         let mut folder = Folder::create(&request.out)?;
         folder.needs(self.sizes().iter().sum::<u64>() * request.precision.bytes())?;
-        for (part, _) in &self.0 {
+        // Diffusers' own ONNX layout has none.
+        let told = self
+            .0
+            .iter()
+            .filter(|(part, _)| part.network.config.entries().next().is_some());
+        for (part, _) in told {
             let name = Path::new(part.folder).join("config.json");
             folder.write(&name, &part.network.config.written())?;
         }
@@ -99,7 +105,7 @@ impl<'c> Networks<'c> {
     }
 
     /// Writes them, and gives the directory its name.
-    fn write(
+    pub(super) fn write(
         self,
         name: String,
         mut folder: Folder,
@@ -150,14 +156,18 @@ fn write_rest(checkpoint: &Checkpoint, folder: &mut Folder) -> Result<(), Import
                     folder.write(&name.join(file), bytes)?;
                 }
             }
-            Tokenizer::Folder(source) => copy_tokenizer(source, name, folder)?,
+            Tokenizer::Folder(source) => copy_files(source, name, folder)?,
         }
     }
     Ok(())
 }
 
-/// Copies the files of a tokenizer: no folders, nothing hidden, and nothing larger than such files are.
-fn copy_tokenizer(source: &Path, name: &Path, folder: &mut Folder) -> Result<(), ImportError> {
+/// Copies the small files of a folder, as those of a tokenizer: no folders, and nothing larger than such files are.
+pub(super) fn copy_files(
+    source: &Path,
+    name: &Path,
+    folder: &mut Folder,
+) -> Result<(), ImportError> {
     const ENDINGS: [&str; 3] = ["json", "txt", "model"];
     let unreadable = |error| ImportError::unreadable(source, &error);
     let mut files = Vec::new();
@@ -181,7 +191,7 @@ fn copy_tokenizer(source: &Path, name: &Path, folder: &mut Folder) -> Result<(),
 
 impl Config {
     /// As a file of a model has it: without `_name_or_path`, which names a place on somebody's machine.
-    fn written(&self) -> Vec<u8> {
+    pub(super) fn written(&self) -> Vec<u8> {
         let mut text = self.to_json(&["_name_or_path"]);
         text.push('\n');
         text.into_bytes()

@@ -15,9 +15,11 @@ mod graph;
 mod ip_adapter;
 mod layers;
 mod networks;
+mod onnx;
 mod output;
 mod plan;
 mod safetensors;
+mod tensor;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -94,6 +96,9 @@ pub fn run(
     if source.join("config.json").exists() && !source.join("model_index.json").exists() {
         let network = Network::open(source)?;
         return directory::write_adapter(&network, checkpoint::name_of(source), request, progress);
+    }
+    if onnx::is_source(source) {
+        return onnx::write(request, progress);
     }
     let mut checkpoint = Checkpoint::open(source)?;
     if let Some(folder) = &request.decoder {

@@ -166,21 +166,22 @@ pub(super) fn parts(checkpoint: &Checkpoint) -> Result<Vec<Part<'_>>, ImportErro
 
 /// What is written into the model's `easel.json`: what the checkpoint's own says, but for what was asked.
 pub(super) fn easel_json(
-    checkpoint: &Checkpoint,
+    name: &str,
+    own: &Config,
     request: &Request,
     float: &FloatLayers,
 ) -> Config {
     let mut all = Map::new();
     all.insert("format".into(), json!(1));
     all.insert("precision".into(), json!(request.precision.name()));
-    all.insert("source".into(), json!(checkpoint.name));
+    all.insert("source".into(), json!(name));
     let measured = ["check", "layers", "quantization", "exporter"];
-    for (key, value) in checkpoint.easel.entries() {
+    for (key, value) in own.entries() {
         if !measured.contains(&key.as_str()) {
             all.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
-    let mut defaults = match checkpoint.easel.get("defaults") {
+    let mut defaults = match own.get("defaults") {
         Some(Value::Object(defaults)) => defaults.clone(),
         _ => Map::new(),
     };

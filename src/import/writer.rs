@@ -7,15 +7,15 @@
 //! int8 is symmetric, one scale an output channel: scale = max|w| / 127, q = round(w / scale), half to even, within ±127. -128
 //! is never used, so that sums of products keep a bit of head-room. ONNX spells it `DequantizeLinear(q, scale)`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use half::f16;
 use prost::Message as _;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
-    TensorProto, attribute_proto::AttributeType, tensor_proto::DataLocation,
-    tensor_proto::DataType,
+    AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+    attribute_proto::AttributeType, tensor_proto::DataLocation, tensor_proto::DataType,
 };
 
 use super::error::{ImportError, quoted};
@@ -24,6 +24,7 @@ use super::networks::{Built, Kind};
 use super::output::{Folder, OutFile};
 use super::plan::Part;
 use super::weights::{Weight, Weights};
+use crate::weights::TensorBytes;
 
 /// How weights are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,8 +50,6 @@ impl Precision {
     }
 }
 
-const IR_VERSION: i64 = 8;
-const OPSET: i64 = 17;
 const DATA_FILE: &str = "model.onnx_data";
 /// Larger tensors lie in the data file.
 const INLINE_BYTES: usize = 1024;
@@ -58,7 +57,7 @@ const ALIGN: u64 = 64;
 const PAGE_ALIGN: u64 = 4096;
 const PAGE_FROM: u64 = 1 << 20;
 /// Smaller weights save nothing, and would cost an operator each.
-const LEAST_NUMBERS: usize = 1024;
+pub(crate) const LEAST_NUMBERS: usize = 1024;
 /// Numbers that are read at once; few in tests, so that weights come in parts.
 const CHUNK: usize = if cfg!(test) { 500 } else { 1 << 20 };
 /// Below it a scale could underflow; such a channel is zero for every purpose.
@@ -71,9 +70,8 @@ const TINY: f32 = 1e-30;
 /// all pixels alike. Together they are less than 1 % of a U-Net's weights.
 pub(crate) fn stays_float(kind: Kind, layer: &str) -> bool {
     match kind {
-        Kind::Text { .. } => false,
         Kind::Image { .. } => layer.ends_with("patch_embedding"),
-        Kind::T5 { .. } => layer.ends_with("relative_attention_bias"),
+        Kind::Text { .. } | Kind::T5 { .. } => layer.ends_with("relative_attention_bias"),
         Kind::Transformer => {
             matches!(layer, "pos_embed.proj" | "x_embedder" | "proj_out")
                 || layer.starts_with("time_text_embed.")
@@ -126,14 +124,24 @@ pub(crate) fn write(
         nodes: Vec::new(),
         tensors: Vec::new(),
     };
-    let mut left = built.parameters;
+    let Built {
+        mut parameters,
+        mut others,
+        ..
+    } = built;
     for node in built.nodes {
         for input in &node.input {
-            if let Some(parameter) = left.remove(input) {
+            if let Some(parameter) = parameters.remove(input) {
                 writer.parameter(input, &parameter, beat)?;
+            } else if let Some((tensor, bytes)) = others.remove(input) {
+                writer.copy(tensor, &bytes, beat)?;
             }
         }
         writer.nodes.push(node);
+    }
+    // What graphs within nodes read.
+    for (tensor, bytes) in others.into_values() {
+        writer.copy(tensor, &bytes, beat)?;
     }
     let Writer {
         data,
@@ -151,15 +159,10 @@ pub(crate) fn write(
         ..GraphProto::default()
     };
     let model = ModelProto {
-        ir_version: IR_VERSION,
-        opset_import: vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: OPSET,
-        }],
         producer_name: "easel".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         graph: Some(graph),
-        ..ModelProto::default()
+        ..built.model
     };
     let mut file = folder.create_file(&place.join("model.onnx"))?;
     file.write(&model.encode_to_vec())?;
@@ -186,12 +189,18 @@ pub(crate) fn float_layers(part: &Part<'_>, built: &Built, precision: Precision)
     layers
 }
 
-/// How many numbers are going to be written.
-pub(crate) fn numbers(parameters: &HashMap<String, Parameter>, weights: &Weights) -> u64 {
-    let sizes = parameters
+/// How many numbers are going to be written; of what is only copied, bytes.
+pub(crate) fn numbers(built: &Built, weights: &Weights) -> u64 {
+    let copied: u64 = built
+        .others
+        .values()
+        .map(|(_, bytes)| bytes.len() as u64)
+        .sum();
+    let sizes = built
+        .parameters
         .values()
         .filter_map(|parameter| weights.get(&parameter.weight));
-    sizes.map(|weight| weight.len() as u64).sum()
+    copied + sizes.map(|weight| weight.len() as u64).sum::<u64>()
 }
 
 impl Writer<'_> {
@@ -297,6 +306,35 @@ impl Writer<'_> {
             ..AttributeProto::default()
         };
         self.derived("DequantizeLinear", &names, name, axis);
+        Ok(())
+    }
+
+    /// Stores a tensor as it is, whatever its kind.
+    fn copy(
+        &mut self,
+        mut tensor: TensorProto,
+        bytes: &TensorBytes,
+        beat: &mut Beat<'_>,
+    ) -> Result<(), ImportError> {
+        let TensorBytes::File { file, path, range } = bytes else {
+            // It is in the graph.
+            self.tensors.push(tensor);
+            return Ok(());
+        };
+        let length = range.end - range.start;
+        let offset = self.align(length)?;
+        let mut buffer = vec![0; CHUNK.min(length as usize)];
+        let mut at = range.start;
+        while at < range.end {
+            let part = &mut buffer[..CHUNK.min((range.end - at) as usize)];
+            let read = file.read_exact_at(part, at);
+            read.map_err(|error| ImportError::unreadable(path, &error))?;
+            self.data.write(part)?;
+            at += part.len() as u64;
+            beat(part.len() as u64)?;
+        }
+        external(&mut tensor, offset, length);
+        self.tensors.push(tensor);
         Ok(())
     }
 

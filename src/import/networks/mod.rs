@@ -22,13 +22,17 @@ mod unet;
 mod unet_blocks;
 
 pub(super) use image_prompt::PROJECTION;
-use tract_onnx::pb::{NodeProto, ValueInfoProto};
+use tract_onnx::pb::{ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
 
 use super::checkpoint::Network;
 use super::error::{ImportError, quoted};
 use super::graph::{Graph, Parameter};
 use crate::config::Config;
+use crate::weights::TensorBytes;
 use std::collections::HashMap;
+
+const IR_VERSION: i64 = 8;
+const OPSET: i64 = 17;
 
 /// A network whose weights are not read yet.
 pub(crate) struct Built {
@@ -36,6 +40,10 @@ pub(crate) struct Built {
     pub(crate) inputs: Vec<ValueInfoProto>,
     pub(crate) outputs: Vec<ValueInfoProto>,
     pub(crate) parameters: HashMap<String, Parameter>,
+    /// Tensors that are stored as they are.
+    pub(crate) others: HashMap<String, (TensorProto, TensorBytes)>,
+    /// All that a file says beside its graph.
+    pub(crate) model: ModelProto,
 }
 
 /// What is built of a checkpoint's network: an autoencoder has two halves.
@@ -104,11 +112,22 @@ pub(crate) fn build(network: &Network, kind: Kind) -> Result<Built, ImportError>
         parameters,
         ..
     } = graph;
+    let opset = OperatorSetIdProto {
+        domain: String::new(),
+        version: OPSET,
+    };
+    let model = ModelProto {
+        ir_version: IR_VERSION,
+        opset_import: vec![opset],
+        ..ModelProto::default()
+    };
     Ok(Built {
         nodes,
         inputs,
         outputs,
         parameters,
+        others: HashMap::new(),
+        model,
     })
 }
 

@@ -149,7 +149,8 @@ impl<'g> Table<'g> {
                 quantized: None,
             });
         }
-        if let Some(cast) = view.made_by(name, "Cast") {
+        let dequantize = view.dequantized(name);
+        if let (None, Some(cast)) = (dequantize, view.made_by(name, "Cast")) {
             let tensor = view.constant(cast.input.first()?)?;
             let half = [DataType::Float16 as i32, DataType::Bfloat16 as i32];
             let widens =
@@ -159,7 +160,7 @@ impl<'g> Table<'g> {
                 quantized: None,
             });
         }
-        let dequantize = view.made_by(name, "DequantizeLinear")?;
+        let dequantize = dequantize?;
         let input = |at: usize| dequantize.input.get(at).filter(|name| !name.is_empty());
         let zero = match input(2) {
             Some(name) => Some(view.constant(name)?),

@@ -52,6 +52,18 @@ impl<'g> View<'g> {
         self.makers.get(value).copied()
     }
 
+    /// The `DequantizeLinear` that makes a value, be it that a network of halves casts what it gives to them.
+    pub(super) fn dequantized(&self, value: &str) -> Option<&'g NodeProto> {
+        let floats = [DataType::Float, DataType::Float16, DataType::Bfloat16];
+        let cast = self.made_by(value, "Cast").filter(|cast| {
+            int(cast, "to").is_some_and(|to| floats.map(|kind| kind as i64).contains(&to))
+        });
+        let value = cast
+            .and_then(|cast| cast.input.first())
+            .map_or(value, String::as_str);
+        self.made_by(value, "DequantizeLinear")
+    }
+
     /// Whether it is an output of the graph.
     pub(super) fn is_output(&self, value: &str) -> bool {
         self.outputs.contains(value)

@@ -246,8 +246,9 @@ impl<'g> Constant<'g> {
                 quantized: None,
             });
         }
+        let node = view.dequantized(name);
         // Weights that are fp16 or bfloat16 in a float network.
-        if let Some(cast) = view.made_by(name, "Cast") {
+        if let (None, Some(cast)) = (node, view.made_by(name, "Cast")) {
             let tensor = view.constant(cast.input.first()?)?;
             let to = int(cast, "to")?;
             let half = [DataType::Float16 as i32, DataType::Bfloat16 as i32];
@@ -257,7 +258,7 @@ impl<'g> Constant<'g> {
                 quantized: None,
             });
         }
-        let node = view.made_by(name, "DequantizeLinear")?;
+        let node = node?;
         let blocked = int(node, "block_size").is_some_and(|size| size != 0);
         let input = |at: usize| node.input.get(at).filter(|name| !name.is_empty());
         let zero = match input(2) {
