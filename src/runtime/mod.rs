@@ -4,8 +4,10 @@
 //! concrete shapes: named inputs in, tensors out. What the inputs mean is the stages' business.
 
 mod absent;
+mod aim;
 mod cache;
 mod cut;
+mod declared;
 mod feed;
 mod footprint;
 mod fusion;
@@ -18,6 +20,7 @@ mod order;
 mod packing;
 mod part;
 mod passes;
+mod plan;
 mod prepared;
 mod profile;
 mod sections;
@@ -26,27 +29,29 @@ mod workers;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use easel_kernels::isa::Isa;
 use prost::Message as _;
-use tract_core::prelude::{Datum as _, DatumType, Tensor, TypedRunnableModel};
-use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
+use tract_core::prelude::{Datum as _, Tensor};
+use tract_onnx::pb::ModelProto;
 
 use crate::component::Component;
-use crate::contained::{Stopped, catch, on_own_thread};
-use crate::inputs::KnownInput;
+use crate::contained::{Stopped, on_own_thread};
 use crate::text::message;
 use crate::watched::CancelToken;
 use crate::weights::{Pack, read_network};
+use aim::Aim;
+pub(crate) use aim::Wanted;
 pub(crate) use cut::Section;
+pub(crate) use declared::{InputSpec, OutputSpec};
+use declared::{input_spec, output_spec};
 pub(crate) use feed::Feed;
 pub(crate) use lazy::LazyNetwork;
-use ops::scratch::ScratchCache;
 pub(crate) use ops::scratch::make_room_within;
 pub(crate) use packing::{Residency, Sizes, look_into};
 use part::Part;
-pub(crate) use passes::element_type;
+pub(crate) use plan::Plan;
 pub(crate) use prepared::{Needs, Prepared};
 use prepared::{Place, Source};
 pub use profile::Kind;
@@ -85,15 +90,6 @@ impl RuntimeError {
     }
 }
 
-/// One input as the file declares it.
-#[derive(Debug, Clone)]
-pub(crate) struct InputSpec {
-    pub(crate) name: String,
-    pub(crate) element: DatumType,
-    /// `None`: a dynamic axis.
-    pub(crate) dims: Vec<Option<usize>>,
-}
-
 /// To how many bits a network with int8 weights quantizes the activations of its convolutions. A few convolutions take 16 bits in any
 /// network: see [`Product`](ops::product::Product).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,14 +103,6 @@ pub(crate) enum Precision {
     },
 }
 
-/// One output as the file declares it.
-#[derive(Debug, Clone)]
-pub(crate) struct OutputSpec {
-    pub(crate) name: String,
-    /// Axes; `None`: the file does not say.
-    pub(crate) rank: Option<usize>,
-}
-
 /// One ONNX file, or a part of it.
 #[derive(Debug)]
 pub(crate) struct Network {
@@ -123,15 +111,6 @@ pub(crate) struct Network {
     inputs: Vec<InputSpec>,
     outputs: Vec<OutputSpec>,
     part: Part,
-}
-
-/// A network built for concrete shapes.
-pub(crate) struct Plan {
-    path: PathBuf,
-    model: Arc<TypedRunnableModel>,
-    /// By a node's number: see [`Footprint`].
-    takes: Vec<usize>,
-    scratch: Mutex<ScratchCache>,
 }
 
 impl Network {
@@ -435,78 +414,6 @@ impl Network {
     }
 }
 
-impl Plan {
-    /// Runs the network: one tensor per input in declared order in, the first output as f32 out.
-    pub(crate) fn run(
-        &self,
-        workers: &Workers,
-        inputs: Vec<Tensor>,
-    ) -> Result<Tensor, RuntimeError> {
-        let mut outputs = self.run_all(workers, inputs)?;
-        Ok(outputs.swap_remove(0))
-    }
-
-    /// [`run`](Self::run) with all outputs, of which there is one at least.
-    pub(crate) fn run_all(
-        &self,
-        workers: &Workers,
-        inputs: Vec<Tensor>,
-    ) -> Result<Vec<Tensor>, RuntimeError> {
-        let outputs = catch(|| workers.run(&self.model, &self.takes, &self.scratch, inputs));
-        let outputs = outputs.map_err(|panic| unforeseen(&panic));
-        let outputs = outputs.and_then(|outputs| outputs.map_err(|error| chain(&error)));
-        let outputs = outputs.map_err(|problem| RuntimeError::new(&self.path, problem))?;
-        if outputs.iter().all(is_finite) {
-            return Ok(outputs);
-        }
-        Err(RuntimeError::new(
-            &self.path,
-            "gives values that are no numbers: the model or its quantization is damaged; copy or export it again",
-        ))
-    }
-
-    /// Frees the scratch memory that is kept from one run to the next.
-    pub(crate) fn free_scratch(&self) {
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        scratch.clear();
-    }
-}
-
-/// What is wanted of a network.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    /// By name, in the order in which they are given; none: all outputs.
-    pub(crate) outputs: Vec<String>,
-    /// Layers before the first of them that are left out.
-    pub(crate) skip_layers: usize,
-    /// Inputs that the network is not told.
-    pub(crate) absent: Vec<String>,
-    /// Inputs that are settled when it is built.
-    pub(crate) known: Vec<KnownInput>,
-}
-
-impl Wanted {
-    /// Whether the network is told this input when it runs.
-    pub(crate) fn is_told(&self, input: &str) -> bool {
-        let is_known = self.known.iter().any(|known| known.name == input);
-        !is_known && self.absent.iter().all(|absent| absent != input)
-    }
-}
-
-/// What a network is built for.
-#[derive(Debug)]
-pub(super) struct Aim {
-    /// Type and shape of each.
-    pub(super) inputs: Vec<(DatumType, Vec<usize>)>,
-    /// Those that are constants, with their types and shapes.
-    pub(super) known: Vec<(KnownInput, DatumType, Vec<usize>)>,
-    pub(super) wanted: Wanted,
-    pub(super) part: Part,
-    /// See [`fusion::run`].
-    pub(super) pixels16: Option<usize>,
-    pub(super) limits: gate::Limits,
-}
-
 /// Does something that only a sensible network is sure to survive, on a thread of its own.
 fn within<R: Send + 'static>(
     path: &Path,
@@ -525,21 +432,6 @@ fn within<R: Send + 'static>(
 /// What is wrong with a network that passed all checks, and that something stumbled over.
 fn unforeseen(panic: &str) -> String {
     format!("is no network that easel can run ({panic}): copy or export it again")
-}
-
-/// Whether a tensor of floats has neither NaN nor infinities. In pieces, so that a vector at once is looked at.
-fn is_finite(tensor: &Tensor) -> bool {
-    let plain = tensor.try_as_plain_ram();
-    let values = plain
-        .as_ref()
-        .ok()
-        .and_then(|plain| plain.as_slice::<f32>().ok());
-    let mut pieces = values.unwrap_or_default().chunks(1 << 12);
-    pieces.all(|piece| {
-        piece
-            .iter()
-            .fold(true, |all, value| all & value.is_finite())
-    })
 }
 
 /// Pixels of images up to which [`Precision::Activations16`] quantizes to 16 bits: twice as high and wide as latents `[n, c, h, w]`.
@@ -575,40 +467,6 @@ fn parse(path: &Path) -> Result<ModelProto, RuntimeError> {
         _ => Err(fail(
             "holds no network: it is empty or cut short; copy or export it again".into(),
         )),
-    }
-}
-
-fn input_spec(input: &ValueInfoProto) -> Result<InputSpec, String> {
-    use tract_onnx::pb::tensor_shape_proto::dimension::Value;
-    let Some(TypeProto {
-        value: Some(type_proto::Value::TensorType(tensor)),
-        ..
-    }) = &input.r#type
-    else {
-        return Err(format!("input `{}` is not a tensor", input.name));
-    };
-    let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
-    let dims = dims.map(|dim| match dim.value {
-        Some(Value::DimValue(n)) => usize::try_from(n).ok().filter(|n| *n > 0),
-        _ => None,
-    });
-    let element = element_type(tensor.elem_type)
-        .ok_or_else(|| format!("input `{}` has an unknown element type", input.name))?;
-    Ok(InputSpec {
-        name: input.name.clone(),
-        element,
-        dims: dims.collect(),
-    })
-}
-
-fn output_spec(output: &ValueInfoProto) -> OutputSpec {
-    let shape = match output.r#type.as_ref().and_then(|kind| kind.value.as_ref()) {
-        Some(type_proto::Value::TensorType(tensor)) => tensor.shape.as_ref(),
-        _ => None,
-    };
-    OutputSpec {
-        name: output.name.clone(),
-        rank: shape.map(|shape| shape.dim.len()),
     }
 }
 
