@@ -262,6 +262,11 @@ pub enum RequestError {
     /// Out of range.
     #[error("text tokens: {0}: give {least} to {most}", least = TEXT_TOKENS.start(), most = TEXT_TOKENS.end())]
     TextTokens(usize),
+    /// The model's texts are as long as CLIP reads them.
+    #[error(
+        "text tokens: no text of this model is read by T5, which alone can be told how much: leave it out"
+    )]
+    NoTextTokens,
     /// Out of range or not a number.
     #[error("guidance rescale: {0}: give 0 to 1")]
     Rescale(f32),

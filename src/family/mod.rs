@@ -57,6 +57,12 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
         texts.first().copied().unwrap_or_default()
     }
 
+    /// Whether it can be asked for a number of tokens: of texts that are [read at once](Reads::Whole).
+    fn counts_tokens(&self) -> bool {
+        let mut reads = self.texts().iter().map(|text| text.reads);
+        reads.any(|reads| matches!(reads, Reads::Whole { .. }))
+    }
+
     /// The network that predicts.
     fn denoiser(&self) -> Component {
         Component::UNET

@@ -100,6 +100,11 @@ impl Family for StableDiffusion3 {
         clip.map_or(0, |(_, tokens)| *tokens) + t5.or(asked).unwrap_or(T5_TOKENS)
     }
 
+    /// Zeros stand in for T5, as many as it would have read.
+    fn counts_tokens(&self) -> bool {
+        true
+    }
+
     fn denoiser(&self) -> Component {
         Component::TRANSFORMER
     }

@@ -158,6 +158,9 @@ impl Pipeline {
         warnings: &mut Vec<String>,
     ) -> Result<Prompts, Error> {
         let asked = request.text_tokens;
+        if asked.is_some() && !self.model.family.counts_tokens() {
+            return Err(RequestError::NoTextTokens.into());
+        }
         let (mut positive, said) = self.prompt(&request.prompt, asked)?;
         warnings.extend(said.into_iter().map(|w| format!("prompt: {w}")));
         if second_pass <= 1.0 {

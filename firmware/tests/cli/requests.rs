@@ -143,6 +143,14 @@ fn steps_and_guidance_are_out_of_range() {
 }
 
 #[test]
+fn tokens_are_counted_where_t5_reads() {
+    refused_by_tiny(
+        &["a cat", "--text-tokens", "64"],
+        &["text tokens", "T5", "leave it out"],
+    );
+}
+
+#[test]
 fn the_prompt_is_empty() {
     for prompt in ["", "  \t\n"] {
         refused_by_tiny(&[prompt], &["prompt", "empty"]);
