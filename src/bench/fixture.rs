@@ -7,11 +7,11 @@ use tract_core::prelude::Tensor;
 
 use crate::component::Component;
 use crate::error::Error;
-use crate::family;
+use crate::family::{self, Reads};
 use crate::inputs::{Dim, Extents, Inputs, Offer, Rows};
 use crate::latents::Latents;
 use crate::memory::{self, Alternatives, MemoryPlan};
-use crate::model_dir::{Geometry, ModelParts};
+use crate::model_dir::{self, Geometry};
 use crate::noise::{NoiseSource as _, PhiloxNoise};
 use crate::pipeline::LoadOptions;
 use crate::request::RequestError;
@@ -25,6 +25,8 @@ use crate::watched::CancelToken;
 const TIMESTEP: f32 = 500.0;
 /// Tokens of a chunk where nothing says how many: CLIP's.
 const TOKENS: usize = 77;
+/// The same of T5, with as many as it was trained.
+const T5_TOKENS: usize = 512;
 /// Rows of a guided pass.
 const GUIDED: usize = 2;
 
@@ -260,37 +262,35 @@ fn as_declared(input: &InputSpec) -> Option<Offer> {
     })
 }
 
-/// Tokens that a transformer is told, by the beginning of the pipeline's class: as many as diffusers' pipelines give it by default.
-const TRANSFORMER_TOKENS: [(&str, usize); 4] = [
-    ("PixArtAlpha", 120),
-    ("PixArtSigma", 300),
-    // CLIP's and T5's.
-    ("StableDiffusion3", 77 + 256),
-    ("Flux", 512),
-];
-
-/// Tokens of a chunk of text.
+/// Tokens of text that a network is told: a denoiser as many as its family's pipeline tells it, any other those of its tokenizer.
 fn tokens(dir: &Path, component: &Component) -> usize {
-    if *component == Component::TRANSFORMER {
-        let class = ModelParts::read(dir).ok().and_then(|parts| parts.class);
-        let class = class.as_deref().map_or("", family::plain_class);
-        let known = TRANSFORMER_TOKENS
-            .iter()
-            .find(|(start, _)| class.starts_with(start));
-        if let Some((_, tokens)) = known {
-            return *tokens;
-        }
+    if component.is_denoiser()
+        && let Some(family) = model_dir::family_in(dir)
+    {
+        let texts = family.texts().iter().map(|text| match text.reads {
+            Reads::Whole {
+                tokens: Some(tokens),
+                ..
+            } => tokens,
+            Reads::Whole { tokens: None, .. } => {
+                longest(dir, text.tokenizer, &text.encoder).unwrap_or(T5_TOKENS)
+            }
+            Reads::Chunks | Reads::OneChunk => {
+                longest(dir, text.tokenizer, &text.encoder).unwrap_or(TOKENS)
+            }
+        });
+        return family.tokens(&texts.collect::<Vec<usize>>(), None);
     }
     let number = component.name().strip_prefix("text_encoder");
     let folder = format!("tokenizer{}", number.unwrap_or_default());
     let encoder = format!("text_encoder{}", number.unwrap_or_default());
-    let tokenizer = dir
-        .join(&folder)
-        .exists()
-        .then(|| Tokenizer::load_from(dir, &folder, &encoder));
-    match tokenizer {
-        Some(Ok(tokenizer)) => tokenizer.max_length(),
-        // One of another kind, or none.
-        _ => TOKENS,
-    }
+    let encoder = encoder.parse().unwrap_or(Component::TEXT_ENCODER);
+    longest(dir, &folder, &encoder).unwrap_or(TOKENS)
+}
+
+/// Tokens that a tokenizer gives at most; `None` for one of another kind, or if there is none.
+fn longest(dir: &Path, folder: &str, encoder: &Component) -> Option<usize> {
+    let is_there = dir.join(folder).exists();
+    let tokenizer = is_there.then(|| Tokenizer::load_from(dir, folder, encoder.name()));
+    Some(tokenizer?.ok()?.max_length())
 }

@@ -129,7 +129,13 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
     /// What is painted unless the model's files or the caller say otherwise.
     fn defaults(&self) -> Defaults;
 
-    /// What latents are divided by for the decoder, where its configuration does not say.
+    /// Whether latents are the picture itself, a pixel each, and there is no autoencoder.
+    fn paints_pixels(&self) -> bool {
+        false
+    }
+
+    /// What latents are divided by for the decoder, where its configuration does not say; behind that a picture's values are in
+    /// [-1, 1].
     fn scaling_factor(&self) -> f32;
 
     /// What is added to latents behind that, where the configuration does not say.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::component::Component;
 use crate::config::Config;
-use crate::family::{ChooseFamily, Defaults, Family};
+use crate::family::{self, ChooseFamily, Defaults, Family};
 use crate::files::{SETTINGS, read_text};
 use crate::inputs::PATCH;
 use crate::latents::Latents;
@@ -141,6 +141,24 @@ const CHANNELS: u32 = 4;
 /// Levels of Stable Diffusion's U-Net.
 const LEVELS: usize = 4;
 
+/// The denoiser's configuration, and where it is.
+struct DenoiserFile {
+    config: Config,
+    name: String,
+}
+
+impl DenoiserFile {
+    fn read(path: &Path) -> Result<Self, ModelDirError> {
+        check_is_model(path)?;
+        recognise::check_networks(path)
+            .map_err(|(path, problem)| ModelDirError::foreign(path, problem))?;
+        let name = format!("{}/config.json", Component::denoiser_in(path));
+        // diffusers' own ONNX exports have none.
+        let config = read_if_there(&path.join(&name))?.unwrap_or_default();
+        Ok(Self { config, name })
+    }
+}
+
 /// The files of a model directory, read.
 struct Files {
     denoiser: Config,
@@ -150,17 +168,20 @@ struct Files {
 }
 
 impl Files {
-    fn read(path: &Path) -> Result<Self, ModelDirError> {
-        check_is_model(path)?;
-        recognise::check_networks(path)
-            .map_err(|(path, problem)| ModelDirError::foreign(path, problem))?;
-        let denoiser_file = format!("{}/config.json", Component::denoiser_in(path));
-        // diffusers' own ONNX exports have none.
-        let denoiser = read_if_there(&path.join(&denoiser_file))?.unwrap_or_default();
+    /// Of a model of this family, if easel knows it.
+    fn read(
+        path: &Path,
+        denoiser: DenoiserFile,
+        family: Option<&dyn Family>,
+    ) -> Result<Self, ModelDirError> {
+        let vae = match family.is_some_and(Family::paints_pixels) {
+            true => Vae::none(),
+            false => Vae::read(path)?,
+        };
         Ok(Self {
-            denoiser,
-            denoiser_file,
-            vae: Vae::read(path)?,
+            denoiser: denoiser.config,
+            denoiser_file: denoiser.name,
+            vae,
             easel: EaselJson::read(&path.join("easel.json"))?,
         })
     }
@@ -233,7 +254,7 @@ impl Files {
 
     /// Of a transformer, which takes so many channels: those of the latents, or of whole patches of them, packed as tokens.
     fn of_transformer(&self, taken: usize) -> Result<Shape, String> {
-        let patch = self.denoiser.count("patch_size", 1..=16)?;
+        let patch = self.denoiser.count("patch_size", 1..=64)?;
         let patch = patch.map_or(PATCH, |patch| patch as usize);
         let packed = PATCH * PATCH;
         let is_packed = patch == 1;
@@ -269,7 +290,9 @@ struct Shape {
 impl Geometry {
     /// Of the model in this directory, be it of a kind that easel cannot paint with.
     pub(crate) fn read(path: &Path) -> Result<Self, ModelDirError> {
-        Files::read(path)?.geometry(path)
+        let denoiser = DenoiserFile::read(path)?;
+        let family = known_family(path, &denoiser);
+        Files::read(path, denoiser, family.as_deref())?.geometry(path)
     }
 
     /// Whether a picture of this size, pixels, can be asked for.
@@ -297,9 +320,10 @@ impl ModelDir {
         let index = read_config(&index_file)?;
         let refuse = |problem| ModelDirError::foreign(index_file.clone(), problem);
         index::refuse_others(&index).map_err(refuse)?;
-        let files = Files::read(path)?;
-        let family = choose(&index, &files.denoiser).map_err(refuse)?;
+        let denoiser = DenoiserFile::read(path)?;
+        let family = choose(&index, &denoiser.config).map_err(refuse)?;
         index::check_components(&index, &*family).map_err(refuse)?;
+        let files = Files::read(path, denoiser, Some(&*family))?;
         let geometry = files.geometry(path)?;
         let text = read(&path.join(SCHEDULER))?;
         let (scheduler, kind) = read_scheduler(path, &text, files.easel.scheduler.as_deref())?;
@@ -336,6 +360,17 @@ impl ModelDir {
             family,
         })
     }
+}
+
+/// The family of a model directory, if it is one that easel paints with.
+pub(crate) fn family_in(path: &Path) -> Option<Box<dyn Family>> {
+    known_family(path, &DenoiserFile::read(path).ok()?)
+}
+
+fn known_family(path: &Path, denoiser: &DenoiserFile) -> Option<Box<dyn Family>> {
+    let index = read_config(&path.join("model_index.json")).ok()?;
+    index::refuse_others(&index).ok()?;
+    family::of(&index, &denoiser.config).ok()
 }
 
 fn check_is_model(path: &Path) -> Result<(), ModelDirError> {

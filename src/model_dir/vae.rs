@@ -27,6 +27,17 @@ pub(super) struct Vae {
 }
 
 impl Vae {
+    /// Of a model whose latents are the picture: red, green and blue.
+    pub(super) fn none() -> Self {
+        Self {
+            tiny: false,
+            factor: 1,
+            scaling_factor: None,
+            shift_factor: None,
+            channels: Some(3),
+        }
+    }
+
     pub(super) fn read(path: &Path) -> Result<Self, ModelDirError> {
         let file = path.join("vae_decoder/config.json");
         let fail = |problem: String| ModelDirError::new(file.clone(), problem);

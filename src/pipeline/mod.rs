@@ -92,7 +92,8 @@ pub struct Pipeline {
     /// Opened when there is a prompt picture.
     image_encoder: Option<ImageEncoder>,
     denoiser: Denoiser,
-    decoder: Decoder,
+    /// `None`: latents are the picture.
+    decoder: Option<Decoder>,
     tile: Tile,
     budget: Option<usize>,
     /// Bytes that the process took before any network was loaded.
@@ -237,6 +238,10 @@ impl Pipeline {
         });
         let texts = texts.collect::<Result<_, Error>>()?;
         check(cancel)?;
+        let decoder = match model.family.paints_pixels() {
+            true => None,
+            false => Some(Decoder::open(dir, model.defaults.vae_factor, cancel)?),
+        };
         let mut pipeline = Self {
             dir: dir.to_owned(),
             workers: options.workers(),
@@ -246,7 +251,7 @@ impl Pipeline {
             controlnets: Vec::new(),
             image_encoder: None,
             denoiser,
-            decoder: Decoder::open(dir, model.defaults.vae_factor, cancel)?,
+            decoder,
             model,
             tile: Tile::Whole,
             budget: options.budget(),

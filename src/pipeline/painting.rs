@@ -225,6 +225,10 @@ impl Painter<'_> {
             memory,
             ..
         } = &mut *self.pipeline;
+        let Some(decoder) = decoder else {
+            let (height, width) = (scaled.height, scaled.width);
+            return Ok(Picture::from_planes(&scaled.data, height, width));
+        };
         decoder.prepare(workers, &scaled, tile)?;
         self.timings.load += clock.elapsed();
         let clock = Instant::now();

@@ -117,7 +117,7 @@ impl Pipeline {
         let takes = |name| self.denoiser.step().takes(name);
         let is_controlled = !self.denoiser.residuals().is_empty();
         PictureAbilities {
-            begins: Encoder::is_in(&self.dir),
+            begins: self.decoder.is_none() || Encoder::is_in(&self.dir),
             follows: is_controlled.then(|| {
                 let numbers = 0..;
                 let there = numbers.take_while(|number| self.controlnet_dir(*number).is_some());

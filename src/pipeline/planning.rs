@@ -12,9 +12,13 @@ use crate::model_dir::BesideLatents;
 use crate::process_memory;
 use crate::request::{PaintRequest, RequestError};
 use crate::runtime::{LazyNetwork, Residency, Workers};
-use crate::stages::{ControlNet, Encoder, ImageEncoder, StepNetwork};
+use crate::stages::{ControlNet, Decoder, Encoder, ImageEncoder, StepNetwork};
 use crate::tiling::Tile;
 use crate::watched::CancelToken;
+
+/// Latents that are there while the denoiser runs, beside what it predicts for each row: the noise and the picture that painting began
+/// with, those of the last step, clean and noisy, those that the network is told, and two that samplers remember.
+const LATENTS_KEPT: usize = 7;
 
 /// All that a memory plan depends on but the budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,7 +242,9 @@ impl Pipeline {
             phases.push(vec![Alternatives::one(component, needs)]);
         }
         phases.push(self.step_phase(workers, extents, sizes));
-        phases.push(vec![self.decoder.alternatives(workers, latents)]);
+        if let Some(decoder) = &self.decoder {
+            phases.push(vec![decoder.alternatives(workers, latents)]);
+        }
         let cache = workers.cache().is_some();
         memory::plan(budget, self.base, cache, &mut phases)
     }
@@ -263,7 +269,13 @@ impl Pipeline {
             _ => denoiser.bytes_of(&extents, &names),
         };
         let rows = sizes.rows;
-        let kept = move |rows: usize| embeddings.saturating_add(residuals.saturating_mul(rows));
+        // The sampler's latents are small, unless they are the picture.
+        let latents = extents.latents.iter().product::<usize>() * size_of::<f32>();
+        let latents = latents.saturating_mul(LATENTS_KEPT + rows);
+        let kept = move |rows: usize| {
+            let residuals = residuals.saturating_mul(rows);
+            embeddings.saturating_add(latents).saturating_add(residuals)
+        };
         let mut phase: Phase<'a, Error> = controlnets
             .enumerate()
             .map(|(number, network)| {
@@ -311,9 +323,9 @@ impl Pipeline {
         (side(latents.width), side(latents.height))
     }
 
-    /// Opens the network that reads pictures, if it is not open.
+    /// Opens the network that reads pictures, if there is to be one and it is not open.
     pub(super) fn open_encoder(&mut self, cancel: &CancelToken) -> Result<(), Error> {
-        if self.encoder.is_none() {
+        if self.encoder.is_none() && self.decoder.is_some() {
             let (factor, channels) = (
                 self.model.defaults.vae_factor,
                 self.model.defaults.latent_channels,
@@ -333,7 +345,7 @@ impl Pipeline {
     /// How the decoder is to work.
     pub(super) fn tile(&self) -> Tile {
         let plan = self.memory.as_ref().map(|(_, plan)| plan);
-        let stage = plan.and_then(|plan| plan.stage(self.decoder.network().component()));
+        let stage = plan.and_then(|plan| plan.stage(&Component::VAE_DECODER));
         let tile = stage.map(|stage| stage.tile);
         tile.filter(|tile| *tile != Tile::Whole)
             .unwrap_or(self.tile)
@@ -380,7 +392,7 @@ impl Pipeline {
         let before = encoders.chain(images).chain(texts);
         before
             .chain(steps.map(StepNetwork::network))
-            .chain([self.decoder.network()])
+            .chain(self.decoder.iter().map(Decoder::network))
     }
 
     fn networks_mut(&mut self) -> impl Iterator<Item = &mut LazyNetwork> {
@@ -392,6 +404,6 @@ impl Pipeline {
         let before = encoders.chain(images).chain(texts);
         before
             .chain(steps.map(StepNetwork::network_mut))
-            .chain([self.decoder.network_mut()])
+            .chain(self.decoder.iter_mut().map(Decoder::network_mut))
     }
 }

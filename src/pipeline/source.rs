@@ -154,9 +154,15 @@ impl Painter<'_> {
         }))
     }
 
-    /// Latents of `planes` in the encoder's own scale.
+    /// Latents of `planes` in the encoder's own scale; without one they are the planes themselves.
     fn encode(&mut self, planes: &[f32], latents: &Latents) -> Result<Latents, Error> {
         let sides = [latents.height, latents.width];
+        if self.pipeline.decoder.is_none() {
+            return Ok(Latents {
+                data: planes.to_vec(),
+                ..latents.clone()
+            });
+        }
         let tile = self.pipeline.encoder_tile();
         let Pipeline {
             encoder, workers, ..
