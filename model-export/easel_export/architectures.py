@@ -226,6 +226,21 @@ _TINY_FLUX = _FLUX_DEV.but(
     text_encoder=_clip(_CLIP_TINY), text_encoder_2=_t5(_T5_TINY), transformer=_flux(_FLUX_TINY, True),
     vae=_kl_16(_KL_TINY, 0.3611, 0.1159))
 
+# Without an autoencoder, and with a flow whose levels are evenly spaced.
+_FLOW_1 = ("FlowMatchEulerDiscreteScheduler", dict(shift=1.0))
+_T5_LARGE = dict(_T5_XXL, d_model=1024, d_ff=2816, num_heads=16)
+_MMJIT_TINY = dict(image_size=24, patch_size=4, txt_input_size=64, hidden_size=48, depth_double=3, txt_preamble_depth=1, num_heads=3,
+                   head_dim=16, pca_channels=12)
+
+
+def _minit2i(options: Options) -> Part:
+    return "MiniT2IMMJiTModel", options
+
+
+_MINIT2I = Architecture(
+    "MiniT2ITextToImagePipeline", dict(text_encoder=_t5(_T5_LARGE), transformer=_minit2i({})), _FLOW_1, fast_t5=True)
+_TINY_MINIT2I = _MINIT2I.but(text_encoder=_t5(_T5_TINY), transformer=_minit2i(_MMJIT_TINY))
+
 ARCHITECTURES |= {
     "pixart-alpha-512": _PIXART,
     "pixart-alpha": _PIXART.but(transformer=_pixart(dict(_DIT, **_PIXART_LARGE))),
@@ -237,6 +252,8 @@ ARCHITECTURES |= {
     "flux-schnell": _FLUX_DEV.but(transformer=_flux(_FLUX, False), scheduler=_FLOW_SCHNELL),
     # A pass of the published widths; the published depth is eight times the work.
     "flux-cut": _FLUX_DEV.but(transformer=_flux(_FLUX_CUT, True)),
+    "minit2i": _MINIT2I,
+    "minit2i-student": _MINIT2I.but(transformer=_minit2i(dict(mean_flow=True))),
     "tiny-pixart": _TINY_PIXART,
     "tiny-pixart-1024": _TINY_PIXART.but(transformer=_pixart(dict(_DIT_TINY, **_PIXART_LARGE))),
     "tiny-pixart-sigma": _TINY_PIXART.but(
@@ -248,5 +265,7 @@ ARCHITECTURES |= {
     "tiny-flux-schnell": _TINY_FLUX.but(transformer=_flux(_FLUX_TINY, False), scheduler=_FLOW_SCHNELL),
     "tiny-taesd3": _TINY_SD3.but(text_encoder_3=None, vae=("AutoencoderTiny", dict(_TAESD_TINY, latent_channels=16))),
     "tiny-taef1": _TINY_FLUX.but(vae=("AutoencoderTiny", dict(_TAESD_TINY, latent_channels=16))),
+    "tiny-minit2i": _TINY_MINIT2I,
+    "tiny-minit2i-student": _TINY_MINIT2I.but(transformer=_minit2i(dict(_MMJIT_TINY, mean_flow=True))),
 }
 KINDS = tuple(ARCHITECTURES)

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import ExportError, UsageError, controlnet, families
 from .adapters import Adapters
+from .classes import find_class
 from .families import Configs, Family
 from .networks import Component, Shape
 
@@ -34,7 +35,7 @@ class Source:
 
     def vae_factor(self) -> int:
         """Pixels per latent cell."""
-        return families.pixels_per_latent(self.configs["vae"])
+        return families.pixels_per_latent(self.configs["vae"]) if "vae" in self.configs else 1
 
     def cells(self) -> int:
         """Latents are whole multiples of it: they halve evenly on every level of a U-Net, or make whole patches."""
@@ -136,7 +137,7 @@ def open_source(source: str, components: tuple[str, ...] = (), adapters: Adapter
     index = read_json(directory / "model_index.json")
     family = adapters.extend(families.recognise(index, alone=bool(components)))
     configs = {"scheduler": read_json(directory / "scheduler" / "scheduler_config.json")}
-    needed = {family.part(name).origin for name in components} | {family.denoiser, "vae"}
+    needed = {family.part(name).origin for name in components} | set(family.always)
     for part in family.parts:
         path = adapters.folders().get(part.origin, directory / part.origin) / "config.json"
         if not components or part.origin in needed or path.exists():
@@ -144,6 +145,7 @@ def open_source(source: str, components: tuple[str, ...] = (), adapters: Adapter
             found = configs[part.origin].get("_class_name")
             if found is not None and found not in part.classes:
                 raise UsageError(f"{part.origin}/config.json: is a {found}, only {' or '.join(part.classes)} is supported")
+    configs["scheduler"] = family.scheduler or configs["scheduler"]
     family.validate(configs)
     manifest = directory / "easel.json"
     return Source(directory, name, family, configs, read_json(manifest) if manifest.exists() else {}, adapters,
@@ -153,11 +155,10 @@ def open_source(source: str, components: tuple[str, ...] = (), adapters: Adapter
 def load(source: str, adapters: Adapters = Adapters()) -> Checkpoint:
     """Loads `source`, a diffusers directory or a hub id, and `adapters`, with all their weights."""
     opened = open_source(source, adapters=adapters)
-    import diffusers
     import torch
 
     try:
-        pipeline = getattr(diffusers, opened.family.pipeline(opened.configs)).from_pretrained(
+        pipeline = find_class(opened.family.pipeline(opened.configs)).from_pretrained(
             opened.directory, torch_dtype=torch.float32, local_files_only=True,
             **{name: None for name in ("safety_checker", "feature_extractor", "image_encoder", *opened.absent)}, **adapters.modules())
         adapters.attach(pipeline)

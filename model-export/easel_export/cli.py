@@ -21,8 +21,9 @@ RANDOM_KINDS = (
     "tiny-sdxs", "tiny-bksdm", "tiny-one-level", "tiny-three-level",
     "tiny-sdxl", "tiny-sdxl-turbo", "tiny-sdxl-inpaint", "tiny-ssd1b",
     "pixart-alpha-512", "pixart-alpha", "pixart-sigma", "sd3-medium", "sd35-medium", "flux-dev", "flux-schnell", "flux-cut",
-    "tiny-pixart", "tiny-pixart-1024", "tiny-pixart-sigma", "tiny-sd3", "tiny-sd3-no-t5", "tiny-sd35",
+    "minit2i", "minit2i-student", "tiny-pixart", "tiny-pixart-1024", "tiny-pixart-sigma", "tiny-sd3", "tiny-sd3-no-t5", "tiny-sd35",
     "tiny-flux", "tiny-flux-schnell", "tiny-taesd3", "tiny-taef1",
+    "tiny-minit2i", "tiny-minit2i-student",
 )
 
 
@@ -38,12 +39,12 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     p = _Parser(
         prog="python -m easel_export",
-        description="Turns a diffusers checkpoint into a model directory for easel: Stable Diffusion, SDXL, SD3, Flux, PixArt.",
+        description="Turns a diffusers checkpoint into a model directory for easel: Stable Diffusion, SDXL, SD3, Flux, PixArt, MiniT2I.",
         epilog="Exit codes: 0 done, 2 the call or the source is wrong, 1 it failed.",
     )
     source = p.add_mutually_exclusive_group(required=True)
     source.add_argument("--source", metavar="DIR|HUB_ID",
-                        help="diffusers checkpoint of Stable Diffusion, Stable Diffusion XL, Stable Diffusion 3, Flux or PixArt type")
+                        help="diffusers checkpoint of Stable Diffusion, Stable Diffusion XL, Stable Diffusion 3, Flux, PixArt or MiniT2I type")
     source.add_argument("--random", choices=RANDOM_KINDS, metavar="KIND",
                         help="make a checkpoint of this architecture with random weights: " + ", ".join(RANDOM_KINDS))
     p.add_argument("--out", type=Path, metavar="DIR",

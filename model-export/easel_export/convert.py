@@ -51,7 +51,7 @@ def export_checkpoint(source: str, out: Path, request: Request) -> None:
     layout.copy_parts(checkpoint.source, out)
     choices: dict[str, sensitivity.Choice] = {}
     for component in tqdm(components, desc="exporting", unit="component"):
-        layers = quantize.candidates(quantize.part_of(component.module, component.children))
+        layers = quantize.layers(component)
         storage: dict[str, str] = {}
         if request.precision == "int8":
             inputs = calls[component.name].inputs

@@ -1,12 +1,13 @@
-"""The denoisers that are transformers: PixArt's, Stable Diffusion 3's, Flux's.
+"""The denoisers that are transformers: PixArt's, Stable Diffusion 3's, Flux's, MiniT2I's.
 
-Names of inputs and outputs are optimum's; PixArt, which optimum lacks, has diffusers' own.
+Names of inputs and outputs are optimum's; those that optimum lacks, PixArt and MiniT2I, have diffusers'.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -15,6 +16,7 @@ from diffusers.models.transformers import transformer_flux
 from torch import Tensor, nn
 
 from . import networks
+from .minit2i import INTERVAL
 from .networks import Axes, Component, Shape
 from .t5 import text_mask
 
@@ -213,3 +215,35 @@ def flux(module: nn.Module, shape: Shape) -> Component:
         }
 
     return _component(module, shape, inputs, packed, _Flux, _StandIn, made)
+
+
+# -- MiniT2I ------------------------------------------------------------------------------------------------------------
+
+
+class _MiniT2I(networks._Forward):
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.m(*inputs)[0]
+
+
+def minit2i(module: nn.Module, shape: Shape) -> Component:
+    """`MiniT2IMMJiTModel`: the teacher, and the student, which takes the guidance and the length of the step as inputs."""
+    config = module.config
+    inputs: Axes = {"hidden_states": LATENTS, "encoder_hidden_states": TEXT, "encoder_attention_mask": TEXT, "timestep": EACH}
+    if config.mean_flow:
+        inputs |= {"step_length": EACH, "guidance": EACH, "guidance_interval": EACH}
+
+    def made(s: Shape, generator: torch.Generator) -> dict[str, Tensor]:
+        return {
+            "hidden_states": torch.randn(s.batch, config.in_channels, s.rows, s.columns, generator=generator),
+            "encoder_hidden_states": torch.randn(s.batch, s.tokens, config.txt_input_size, generator=generator),
+            "encoder_attention_mask": text_mask(s),
+            "timestep": torch.full((s.batch,), 0.75),
+            "step_length": torch.full((s.batch,), 0.25),
+            "guidance": torch.full((s.batch,), 6.0),
+            "guidance_interval": torch.tensor([INTERVAL] * s.batch),
+        }
+
+    component = _component(module, shape, inputs, LATENTS, _MiniT2I, _StandIn, made)
+    # The text is not looked at behind the last block.
+    last = f"model.net.double_blocks.{config.depth_double - 1}.txt_"
+    return replace(component, idle=(f"{last}attn_proj", f"{last}mlp"))

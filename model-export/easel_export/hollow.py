@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from . import ExportError, UsageError, export, ip_adapter, layout, manifest, quantize
 from .checkpoint import Source, read_json
+from .classes import find_class
 
 # Folder of the checkpoint, name and shape of a parameter -> its values, float32.
 Parameters = Callable[[str, str, tuple[int, ...]], np.ndarray]
@@ -36,8 +37,7 @@ def export_source(source: Source, out: Path, precision: str, size: int | None, p
         if part.name == "unet" and source.adapters.picture:
             source.adapters.picture.attach(module)
         component = part.component(module, source.shape())
-        storage = {layer: kinds[precision] for layer in quantize.candidates(quantize.part_of(component.module, component.children))} \
-            if precision in kinds else {}
+        storage = dict.fromkeys(quantize.layers(component), kinds[precision]) if precision in kinds else {}
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
             traced = export.trace(component, Path(scratch), weights=False)
             export.rewrite(component, traced, out / part.name, storage, values(module, part.origin, parameters))
@@ -46,7 +46,6 @@ def export_source(source: Source, out: Path, precision: str, size: int | None, p
 
 def build(origin: str, config: dict[str, Any], classes: tuple[str, ...]) -> nn.Module:
     """The network of `config` with parameters that all read 0 and hold no memory."""
-    import diffusers
     import transformers
     from accelerate import init_empty_weights
 
@@ -56,7 +55,7 @@ def build(origin: str, config: dict[str, Any], classes: tuple[str, ...]) -> nn.M
     try:
         with init_empty_weights(include_buffers=False):
             if "_class_name" in config:
-                module = getattr(diffusers, name).from_config(config)
+                module = find_class(name).from_config(config)
             else:
                 kind = getattr(transformers, name)
                 module = kind(kind.config_class.from_dict(config))

@@ -26,8 +26,13 @@ def copy_parts(source: Source, out: Path, components: tuple[str, ...] = ()) -> N
         tokenizers = tuple(name for name in tokenizers if name.replace("tokenizer", "text_encoder") in components)
         kept = {"scheduler", *tokenizers, *(source.family.part(name).origin for name in components)}
         index = {key: value for key, value in index.items() if not isinstance(value, list) or key in kept}
+    if source.family.scheduler:
+        index["scheduler"] = ["diffusers", source.family.scheduler["_class_name"]]
+        (out / "scheduler").mkdir()
+        write_json(source.family.scheduler, out / "scheduler" / "scheduler_config.json")
+    else:
+        shutil.copytree(source.directory / "scheduler", out / "scheduler", copy_function=shutil.copyfile)
     write_json(index, out / "model_index.json")
-    shutil.copytree(source.directory / "scheduler", out / "scheduler", copy_function=shutil.copyfile)
     for name in tokenizers:
         shutil.copytree(source.directory / name, out / name, copy_function=shutil.copyfile)
         if (out / name / "vocab.json").exists() and not (out / name / "tokenizer.json").exists():

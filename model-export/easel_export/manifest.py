@@ -55,7 +55,8 @@ def scheduler_name(config: dict[str, Any]) -> str | None:
 def defaults(source: Source, size: int | None) -> dict[str, Any]:
     """Size, steps, guidance and scheduler: `--size`, then the source's own `easel.json`, then what its configurations say."""
     family = source.family
-    sample = source.configs[family.denoiser].get("sample_size") or family.sample_size
+    config = source.configs[family.denoiser]
+    sample = config.get("sample_size") or config.get("image_size") or family.sample_size
     height, width = sample if isinstance(sample, (list, tuple)) else (sample, sample)
     factor = source.vae_factor()
     values = {"width": width * factor, "height": height * factor}

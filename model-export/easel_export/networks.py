@@ -49,6 +49,7 @@ class Component:
     channels: int | None = None  # so many of an output's channels are read, if not all
     sizes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of an output, all but the batch, where the tracer loses them
     rounds_tokens: bool = False  # what int8 costs is measured with the inputs of its linear layers in int8, too
+    idle: tuple[str, ...] = ()  # those of `module` whose answer nobody reads, with all that is in them
     together: bool = False  # all that is read is measured as one: it is added to numbers of one size
 
     def stand_in(self, run: Run, rest: Any = None) -> Any:

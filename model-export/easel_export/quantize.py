@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from .networks import Component
+
 # Smaller tensors save nothing and would cost an operator each.
 MIN_WEIGHTS = 1024
 # Below it a scale could underflow; such a channel is zero for every purpose.
@@ -58,6 +60,13 @@ def candidates(module: nn.Module) -> dict[str, nn.Module]:
         for name, layer in module.named_modules()
         if isinstance(layer, kinds) and layer.weight.numel() >= MIN_WEIGHTS
     }
+
+
+def layers(component: Component) -> dict[str, nn.Module]:
+    """Those of a network that do its work and may become int8, by module name."""
+    found = candidates(part_of(component.module, component.children))
+    idle = component.idle
+    return {name: layer for name, layer in found.items() if not any(f"{name}.".startswith(f"{part}.") for part in idle)}
 
 
 def part_of(module: nn.Module, children: tuple[str, ...]) -> nn.Module:

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import t5_tokenizer
 from .architectures import ARCHITECTURES, Architecture
+from .classes import find_class
 from .hollow import Parameters
 
 _TOKENS = 77
@@ -71,7 +72,6 @@ def build_hollow(kind: str, directory: Path, seed: int = 0) -> Parameters:
 
 def _assemble(of: Architecture, directory: Path) -> Any:
     """The pipeline; its tokenizers' files are in `directory`."""
-    import diffusers
     import transformers
 
     parts: dict[str, Any] = {}
@@ -90,9 +90,9 @@ def _assemble(of: Architecture, directory: Path) -> Any:
             parts[tokenizer], ids = _clip_tokenizer(directory / tokenizer, folder == "text_encoder_2")
             parts[folder] = getattr(transformers, name)(transformers.CLIPTextConfig(**options, **ids))
         else:
-            parts[folder] = getattr(diffusers, name)(**options)
+            parts[folder] = find_class(name)(**options)
     name, options = of.scheduler
-    return getattr(diffusers, of.pipeline)(**parts, **of.index, scheduler=getattr(diffusers, name)(**options))
+    return find_class(of.pipeline)(**parts, **of.index, scheduler=find_class(name)(**options))
 
 
 def _clip_tokenizer(directory: Path, second: bool) -> tuple[Any, dict[str, Any]]:

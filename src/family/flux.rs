@@ -1,8 +1,8 @@
 //! Flux.1, schnell and dev.
 
 use super::{
-    Defaults, Family, HIDDEN_STATES, POOLED_TEXT, PictureFacts, Reads, TEXT, TIMESTEP, TextSource,
-    skipped_of_a_flow,
+    Defaults, Family, GUIDANCE, HIDDEN_STATES, POOLED_TEXT, PictureFacts, Reads, TEXT, TIMESTEP,
+    TRAINED_TIMES, TextSource, skipped_of_a_flow,
 };
 use crate::component::Component;
 use crate::config::Config;
@@ -11,14 +11,10 @@ use crate::preview::PreviewFactors;
 use crate::scheduler::FlowLevels;
 use crate::stages::{Hidden, TextEmbedding};
 
-/// The guidance scale, of the model that was distilled to follow it.
-const GUIDANCE: &str = "guidance";
 /// Where a patch lies: 0, row, column.
 const PATCH_IDS: &str = "img_ids";
 /// Where a token of the text lies: nowhere, three zeros.
 const TEXT_IDS: &str = "txt_ids";
-/// Times of the training schedule, of which the network is told the share.
-const TRAINED_TIMES: f32 = 1000.0;
 
 /// Black Forest Labs, Flux.1 (2024), as diffusers' `FluxPipeline` paints with it: patches of 2×2 latents are tokens, T5 says what is
 /// attended to, and CLIP what the whole is like.
@@ -123,7 +119,7 @@ impl Family for Flux {
         Inputs::default().with(HIDDEN_STATES, &dims, packed)
     }
 
-    fn timestep(&self, timestep: f32) -> Inputs {
+    fn timestep(&self, timestep: f32, _next: f32) -> Inputs {
         Inputs::default().with(TIMESTEP, &[], vec![timestep / TRAINED_TIMES])
     }
 

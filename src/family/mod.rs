@@ -5,6 +5,7 @@
 //! (docs/adding-a-model-family.md).
 
 mod flux;
+mod minit2i;
 mod pixart;
 mod sd;
 mod sd3;
@@ -30,6 +31,12 @@ pub(crate) const TIMESTEP: &str = "timestep";
 pub(crate) const TEXT: &str = "encoder_hidden_states";
 /// The text as a whole, of transformers.
 const POOLED_TEXT: &str = "pooled_projections";
+/// 1 for each token of the text that counts, of transformers.
+const TEXT_MASK: &str = "encoder_attention_mask";
+/// The guidance scale as a number, of models that were distilled to follow it.
+const GUIDANCE: &str = "guidance";
+/// Times of the training schedule, of which some networks are told the share.
+const TRAINED_TIMES: f32 = 1000.0;
 /// The guidance scale as an embedding: of latent consistency models (arXiv 2310.04378, section 4.3).
 pub(crate) const EMBEDDED_GUIDANCE: &str = "timestep_cond";
 
@@ -87,8 +94,8 @@ pub(crate) trait Family: std::fmt::Debug + Send + Sync {
         Inputs::default().with(SAMPLE, &extents.sample(), sample)
     }
 
-    /// What the denoiser is told of the time of a step.
-    fn timestep(&self, timestep: f32) -> Inputs {
+    /// What the denoiser is told of the time of a step; `next`: that of the one behind it, 0 behind the last.
+    fn timestep(&self, timestep: f32, _next: f32) -> Inputs {
         Inputs::default().with(TIMESTEP, &[], vec![timestep])
     }
 
@@ -210,6 +217,8 @@ pub(crate) fn of(index: &Config, denoiser: &Config) -> Result<Box<dyn Family>, S
         Box::new(flux::Flux::of(class, denoiser)?)
     } else if class.starts_with("PixArt") {
         Box::new(pixart::PixArt::of(class))
+    } else if class.starts_with("MiniT2I") {
+        Box::new(minit2i::MiniT2I::of(denoiser))
     } else {
         Box::new(sd::StableDiffusion::of(denoiser))
     })
@@ -226,6 +235,7 @@ pub(crate) fn all_offers(component: &Component) -> Vec<Offer> {
     offers.extend_from_slice(&sd3::OFFERS);
     offers.extend_from_slice(&pixart::OFFERS);
     offers.extend_from_slice(&flux::OFFERS);
+    offers.extend_from_slice(&minit2i::OFFERS);
     offers.extend([
         // ControlNets and adapters.
         Offer::each(HINT, PICTURE),

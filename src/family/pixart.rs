@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::{Defaults, Family, HIDDEN_STATES, PictureFacts, Reads, TEXT, TIMESTEP, TextSource};
+use super::{
+    Defaults, Family, HIDDEN_STATES, PictureFacts, Reads, TEXT, TEXT_MASK, TIMESTEP, TextSource,
+};
 use crate::component::Component;
 use crate::inputs::{Dim, Extents, Inputs, Offer};
 use crate::preview::PreviewFactors;
 use crate::stages::{Hidden, TextEmbedding};
 
-/// 1 for each token of the text that counts.
-const MASK: &str = "encoder_attention_mask";
 /// Height and width of the picture, pixels, of the model for 1024×1024.
 const RESOLUTION: &str = "resolution";
 /// Height by width, of the same.
@@ -46,7 +46,7 @@ pub(super) static OFFERS: [Offer; 6] = [
     Offer::each(HIDDEN_STATES, &[Dim::Sample, Dim::Height, Dim::Width]),
     Offer::shared(TIMESTEP, &[]),
     Offer::each(TEXT, &[Dim::Tokens, Dim::Features]),
-    Offer::each(MASK, &[Dim::Tokens]),
+    Offer::each(TEXT_MASK, &[Dim::Tokens]),
     Offer::each(RESOLUTION, &[Dim::Exactly(2)]),
     Offer::each(ASPECT_RATIO, &[Dim::Exactly(1)]),
 ];
@@ -77,7 +77,7 @@ impl Family for PixArt {
         let (width, height) = (picture.size.0 as f32, picture.size.1 as f32);
         Ok(Inputs::default()
             .with(TEXT, &[text.tokens, text.width], text.data.clone())
-            .with(MASK, &[text.tokens], text.mask())
+            .with(TEXT_MASK, &[text.tokens], text.mask())
             .with(RESOLUTION, &[2], vec![height, width])
             .with(ASPECT_RATIO, &[1], vec![height / width]))
     }

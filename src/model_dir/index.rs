@@ -7,7 +7,7 @@ use crate::text::excerpt;
 
 /// What easel paints, for messages.
 const PAINTED: &str =
-    "easel paints Stable Diffusion 1.x, 2.x, XL and 3, PixArt and Flux.1 type models";
+    "easel paints Stable Diffusion 1.x, 2.x, XL and 3, PixArt, Flux.1 and MiniT2I type models";
 
 /// Parts that painting from text alone does without.
 pub(super) const UNUSED: [&str; 5] = [

@@ -58,13 +58,7 @@ impl Painter<'_> {
         for index in self.first..self.first + self.passes {
             let mut input = latents.data.clone();
             sampler.scale_model_input(index, &mut input);
-            let prediction = self.predict(
-                job,
-                &extents,
-                input,
-                (sampler.timesteps()[index], index),
-                conditions,
-            )?;
+            let prediction = self.predict(job, &extents, input, sampler, index, conditions)?;
             sampler.step(
                 index,
                 &prediction,
@@ -114,15 +108,18 @@ impl Painter<'_> {
         source.noisy(sampler, self.first, &job.latents)
     }
 
-    /// What the model predicts for noisy latents at a time and an evaluation, guided.
+    /// What the model predicts for noisy latents at an evaluation, guided.
     fn predict(
         &mut self,
         job: &Job,
         extents: &Extents,
         input: Vec<f32>,
-        (timestep, index): (f32, usize),
+        sampler: &Scheduler,
+        index: usize,
         conditions: &Conditions,
     ) -> Result<Vec<f32>, Error> {
+        let timestep = sampler.timesteps()[index];
+        let next = sampler.timesteps().get(index + 1);
         let mut rows = conditions.rows.clone();
         let pass = index - self.first;
         self.control(
@@ -133,7 +130,7 @@ impl Painter<'_> {
             &mut rows,
         )?;
         let family = &*self.pipeline.model.family;
-        let step = family.timestep(timestep);
+        let step = family.timestep(timestep, next.copied().unwrap_or(0.0));
         let source = conditions.source.as_ref();
         for (number, row) in rows.iter_mut().enumerate() {
             let mut sample = input.clone();

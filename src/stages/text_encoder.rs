@@ -37,9 +37,10 @@ impl TextEmbedding {
         mask
     }
 
-    /// Zeros of the same size.
+    /// Zeros of the same size: no token counts.
     pub(crate) fn zeroes_alike(&self) -> Self {
         Self {
+            length: 0,
             data: vec![0.0; self.data.len()],
             pooled: vec![0.0; self.pooled.len()],
             ..*self

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 /// Width and height of the golden pictures, pixels, unless a case says otherwise.
 pub(crate) const SIZE: (u32, u32) = (24, 16);
-/// Pixels per latent of the test models, each way.
-const FACTOR: u32 = 2;
+/// Pixels per latent of the test models, each way, unless a case says otherwise.
+const FACTOR: u64 = 2;
 
 pub(crate) fn models(kind: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -48,6 +48,8 @@ pub(crate) fn case(name: &str) -> Value {
 pub(crate) struct Stack {
     data: Vec<f32>,
     each: usize,
+    /// The last axis.
+    columns: usize,
 }
 
 impl Stack {
@@ -69,6 +71,7 @@ impl Stack {
         Self {
             data: values.iter().map(|v| f32::from_le_bytes(*v)).collect(),
             each: shape[1..].iter().product(),
+            columns: shape[3],
         }
     }
 
@@ -77,21 +80,21 @@ impl Stack {
     }
 }
 
-/// The recorded noise, draw after draw; of each draw the upper left, `size` pixels wide and high.
+/// The recorded noise, draw after draw; of each draw the upper left, so many latents wide and high.
 struct Recorded<'a> {
     draws: ChunksExact<'a, f32>,
-    size: (u32, u32),
+    /// Channels and columns of a draw.
+    drawn: (usize, usize),
+    size: (usize, usize),
 }
 
 impl NoiseSource for Recorded<'_> {
     fn fill(&mut self, out: &mut [f32]) {
         let draw = self.draws.next().expect("one draw a step at most");
-        let latents =
-            |(width, height): (u32, u32)| ((width / FACTOR) as usize, (height / FACTOR) as usize);
-        let ((width, height), (drawn_width, drawn_height)) = (latents(self.size), latents(SIZE));
+        let ((channels, columns), (width, height)) = (self.drawn, self.size);
         let rows = draw
-            .chunks_exact(drawn_width * drawn_height)
-            .flat_map(|channel| channel.chunks_exact(drawn_width).take(height));
+            .chunks_exact(draw.len() / channels)
+            .flat_map(|channel| channel.chunks_exact(columns).take(height));
         let kept: Vec<f32> = rows.flat_map(|row| &row[..width]).copied().collect();
         out.copy_from_slice(&kept);
     }
@@ -107,9 +110,10 @@ pub(crate) fn load(model: &Path) -> Pipeline {
 
 /// Width and height of a case's picture, pixels.
 fn size(case: &Value) -> (u32, u32) {
-    let side =
-        |at: usize| u32::try_from(case["latent"][at].as_u64().expect("a side")).expect("small");
-    (side(1) * FACTOR, side(0) * FACTOR)
+    let factor = case["factor"].as_u64().unwrap_or(FACTOR);
+    let side = |at: usize| case["latent"][at].as_u64().expect("a side") * factor;
+    let pixels = |at: usize| u32::try_from(side(at)).expect("small");
+    (pixels(1), pixels(0))
 }
 
 /// `families.json`: by model, the cases that diffusers' pipeline of its family was run with.
@@ -195,18 +199,23 @@ pub(crate) fn request(case: &Value) -> PaintRequest {
 
 /// The painting and the latents after each step, from the recorded noise.
 pub(crate) fn paint(pipeline: &mut Pipeline, request: &PaintRequest) -> (Painting, Vec<Vec<f32>>) {
-    let noise = match pipeline.defaults().latent_channels {
+    let channels = pipeline.defaults().latent_channels;
+    let factor = pipeline.defaults().vae_factor;
+    let noise = match channels {
+        3 => "noise-3.npy",
         16 => "noise-16.npy",
         _ => "noise.npy",
     };
     let noise = Stack::read(&goldens().join(noise));
+    let size = request.size.expect("golden cases have one");
     let mut steps = Vec::new();
     let painting = pipeline
         .paint_with_noise(
             request,
             &mut Recorded {
                 draws: noise.arrays(),
-                size: request.size.expect("golden cases have one"),
+                drawn: (channels, noise.columns),
+                size: ((size.0 / factor) as usize, (size.1 / factor) as usize),
             },
             &CancelToken::new(),
             &mut |progress| steps.extend(progress.latents.map(|latents| latents.data.clone())),

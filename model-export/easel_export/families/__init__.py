@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from .. import UsageError
-from . import flux, pixart, sd, sd3, sdxl
+from . import flux, minit2i, pixart, sd, sd3, sdxl
 from .family import Configs, Family, Part, halvings, pixels_per_latent
 
 # What the name of a diffusers pipeline begins with -> its family; the first that fits.
 FAMILIES: dict[str, Family] = {
     "StableDiffusionXL": sdxl.FAMILY, "StableDiffusion3": sd3.FAMILY, "Flux": flux.FAMILY,
-    "PixArtAlpha": pixart.ALPHA, "PixArtSigma": pixart.SIGMA, "": sd.FAMILY}
+    "PixArtAlpha": pixart.ALPHA, "PixArtSigma": pixart.SIGMA, "MiniT2I": minit2i.FAMILY, "": sd.FAMILY}
 
 # Present in many checkpoints, no part of text to image.
 IGNORED = {"safety_checker", "feature_extractor", "image_encoder", "requires_safety_checker"}
@@ -35,7 +35,7 @@ def recognise(index: dict[str, Any], alone: bool = False) -> Family:
     known: dict[str, tuple[str, ...] | None] = {"scheduler": None}
     known |= family.tokenizers
     known |= {part.origin: part.classes for part in family.parts}
-    needed = ("scheduler", family.denoiser, "vae") if alone else tuple(known)
+    needed = ("scheduler", *family.always) if alone else tuple(known)
     ends = f"easel_export takes {' and '.join(sorted({f.title for f in FAMILIES.values()}))} type text-to-image checkpoints"
     for key, name in parts.items():
         if key not in known and key not in IGNORED:

@@ -17,7 +17,7 @@ Configs = dict[str, dict[str, Any]]
 AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
 UNETS = ("UNet2DConditionModel",)
 CLIP_TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast", "PreTrainedTokenizerFast")
-T5_TOKENIZERS = ("T5Tokenizer", "T5TokenizerFast")
+T5_TOKENIZERS = ("T5Tokenizer", "T5TokenizerFast", "AutoTokenizer")
 CLIP, CLIP_PROJECTED, T5 = ("CLIPTextModel",), ("CLIPTextModelWithProjection",), ("T5EncoderModel",)
 
 
@@ -45,6 +45,12 @@ class Family:
     cells: Callable[[Configs], int] = lambda configs: halvings(configs["unet"])  # latents are whole multiples of it
     sample_size: int = 64  # of latents, where the denoiser's configuration says nothing
     told: dict[str, Any] = field(default_factory=dict)  # what the pipeline is told beside the prompt, always
+    scheduler: dict[str, Any] | None = None  # its configuration, where the checkpoint's own is of a class that nobody else knows
+
+    @property
+    def always(self) -> tuple[str, ...]:
+        """Folders of a checkpoint without which it is not known how large its pictures are."""
+        return (self.denoiser, *("vae" for part in self.parts if part.name == "vae_decoder"))
 
     @property
     def tokenizers(self) -> dict[str, tuple[str, ...]]:

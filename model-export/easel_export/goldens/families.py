@@ -6,7 +6,8 @@ tells from an empty one: the unconditional half is then zeros. `export` names th
 painted with, if only that one is meant. `clip_skip` is diffusers': so many of the text encoder's last layers are left out.
 `image`, `strength`, `mask` and `image_guidance` are of cases that begin with a picture, which are in `pictures_in.py`; `control`,
 `control_guess`, `ip_image` and `ip_scale` of those with ControlNets and IP-Adapters, in `adapters.py`; what is made of long and weighted
-prompts is in `texts.py`; `true_guidance` and `text_tokens` are of transformers, in `transformer_families.py`.
+prompts is in `texts.py`; `true_guidance` and `text_tokens` are of transformers, in `transformer_families.py`; what paints pixels is in
+`minit2i.py`.
 
 | kind | what it is for |
 |---|---|
@@ -77,6 +78,7 @@ class Case:
     image_guidance: float | None = None  # of InstructPix2Pix
     true_guidance: float | None = None  # of a second pass, where the guidance is an input
     text_tokens: int | None = None  # T5's
+    factor: int = 2  # pixels per latent
 
     def record(self) -> dict[str, Any]:
         """For `families.json`."""

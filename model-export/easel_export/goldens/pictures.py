@@ -22,6 +22,8 @@ STEPS = 6
 # Not square, to catch a mix-up; even on every level of the U-Net.
 LATENT = (1, 4, 8, 12)
 PROMPT = "a red house and three trees"
+# Rows and columns of latents that are pixels: square, as the authors' code of MiniT2I takes them alone.
+PIXELS = (3, 24, 24)
 # Enough for the initial latents and one draw a step.
 DRAWS = STEPS + 1
 
@@ -59,8 +61,9 @@ def cases() -> list[Case]:
 
 
 def noise(channels: int = LATENT[1]) -> np.ndarray:
-    """float32 [draws, channels, 8, 12]: the initial latents, then what stochastic schedulers take, one a step."""
-    shape = (channels, *LATENT[2:])
+    """float32 [draws, channels, 8, 12], of three channels [draws, 3, 24, 24]: the initial latents, then what stochastic schedulers
+    take, one a step."""
+    shape = PIXELS if channels == PIXELS[0] else (channels, *LATENT[2:])
     return np.stack([normals(SEED, draw, math.prod(shape)).reshape(shape) for draw in range(DRAWS)])
 
 

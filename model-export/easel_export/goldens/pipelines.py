@@ -7,9 +7,9 @@
 The models have random weights, the same bits on every machine, and real structure: down, mid and up blocks,
 cross-attention, group norms, mid-block attention in the VAE. `index.json` names the cases that `tiny`, `tiny-sd21` and `tiny-taesd`
 have in common and the weights' SHA-256, `families.json` the same of the others, one by one (`families.py`, `adapters.py` and
-`transformer_families.py` have tables of the kinds, `pictures_in.py` the cases that begin with a picture, `texts.py` those of long and
+`transformer_families.py` have tables of the kinds, `minit2i.py` those that paint pixels, `pictures_in.py` the cases that begin with a picture, `texts.py` those of long and
 weighted prompts); `noise.npy` [draws, 4, 8, 12] is the initial noise and what stochastic schedulers take, one draw a step, `noise-16.npy`
-the same for latents of 16 channels; `KIND/CASE.npy` [steps, c, h, w] the latents after each step and `KIND/CASE.png` the picture.
+the same for latents of 16 channels, `noise-3.npy` [draws, 3, 24, 24] for pixels; `KIND/CASE.npy` [steps, c, h, w] the latents after each step and `KIND/CASE.png` the picture.
 
 | in `test-models/KIND` | written by |
 |---|---|
@@ -43,23 +43,24 @@ from PIL import Image
 
 from easel_export import cli, random_checkpoint
 from easel_export.architectures import ARCHITECTURES
-from easel_export.goldens import adapters, families, pictures, pictures_in, texts, transformer_families, unets, variants, weights
+from easel_export.classes import find_class
+from easel_export.goldens import adapters, families, minit2i, pictures, pictures_in, texts, transformer_families, unets, variants, weights
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODELS = REPOSITORY / "test-models"
 GOLDENS = REPOSITORY / "tests" / "goldens" / "pipelines"
 KINDS = ("tiny", "tiny-sd21", "tiny-taesd")
 # Whose cases are those of `families.json`.
-MODULES = (families, pictures_in, texts, adapters, transformer_families)
+MODULES = (families, pictures_in, texts, adapters, transformer_families, minit2i)
 # AutoencoderTiny is not exported by optimum; of the rest one of each layout is enough.
 BY_OPTIMUM = ("tiny", "tiny-sd21", "tiny-sdxl", "tiny-lcm", "tiny-inpaint", "tiny-sd35", "tiny-flux")
 # Of the rest, those whose networks have what no other has.
 INT8 = (*KINDS, "tiny-lcm", "tiny-sdxs", "tiny-bksdm", "tiny-sdxl", "tiny-ssd1b", "tiny-inpaint", *adapters.KINDS,
-        "tiny-pixart", "tiny-sd3", "tiny-sd35", "tiny-flux")
+        "tiny-pixart", "tiny-sd3", "tiny-sd35", "tiny-flux", *minit2i.KINDS)
 # As they come where weights are not measured: one at a time, and nothing of the graph is folded.
 UNMEASURED = ("tiny-pixart-1024", "tiny-sd3-no-t5", "tiny-flux-schnell")
 # By the channels of the latents that begin with it.
-NOISE = {4: "noise.npy", 16: "noise-16.npy"}
+NOISE = {3: "noise-3.npy", 4: "noise.npy", 16: "noise-16.npy"}
 # Another machine may sum in another order: float32 rounding, amplified by the networks and six steps.
 SAME_LATENTS, SAME_PIXELS = 1e-4, 1
 
@@ -84,7 +85,7 @@ def checkpoint(kind: str, directory: Path) -> tuple[Any, str]:
     if kind in adapters.KINDS:
         digest = adapters.add(kind, directory, digest)
     # From disk: a scheduler's options that were never written down count as "not given" when diffusers changes its class.
-    pipeline = getattr(diffusers, ARCHITECTURES[base].pipeline).from_pretrained(directory, **transformer_families.absent(base))
+    pipeline = find_class(ARCHITECTURES[base].pipeline).from_pretrained(directory, **transformer_families.absent(base))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline, digest
 
@@ -120,7 +121,7 @@ def painted(kind: str) -> Iterator[tuple[str, np.ndarray, Image.Image]]:
         for found in (
             families.all_pictures(kind, pipeline, onnx), pictures_in.all_pictures(kind, pipeline),
             texts.all_pictures(kind, pipeline), adapters.all_pictures(kind, pipeline, source),
-            transformer_families.all_pictures(kind, pipeline),
+            transformer_families.all_pictures(kind, pipeline), minit2i.all_pictures(kind, pipeline),
         ):
             for case, steps, picture in found:
                 yield case.name, steps, picture
