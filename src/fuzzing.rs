@@ -7,6 +7,7 @@ use std::path::Path;
 use prost::Message as _;
 use tract_onnx::pb::{ModelProto, TensorProto, tensor_proto::DataLocation};
 
+use crate::lexicon::Lexicon;
 use crate::runtime::look_into;
 use crate::text::message;
 use crate::weights::{TensorBytes, TensorSource, read_network, with_index};
@@ -19,6 +20,22 @@ pub fn pack(bytes: &[u8]) {
         file.write_all(content).expect("memory for a file");
         look_into(file, content.len() as u64);
     }
+}
+
+/// Reads a lexicon, and a prompt by it.
+///
+/// # Panics
+/// When what comes of a prompt has no bounds.
+pub fn lexicon(file: &str, prompt: &str, seed: u64) {
+    let Ok(lexicon) = Lexicon::parse(file, &[]) else {
+        return;
+    };
+    if let Some(reading) = lexicon.reading(prompt, seed) {
+        assert!(reading.text.len() <= prompt.len() + (1 << 16), "bounded");
+        assert!(reading.warnings.len() <= 1 << 8, "bounded");
+    }
+    let (things, example) = lexicon.examples();
+    assert!(things.len() + example.len() < 1 << 12, "bounded");
 }
 
 /// Reads a network's file, and all weights that it says it has.

@@ -37,6 +37,7 @@ mod guidance;
 pub mod import;
 mod inputs;
 mod latents;
+mod lexicon;
 mod mask;
 mod memory;
 mod model_dir;

@@ -239,6 +239,16 @@ pub enum RequestError {
     /// Nothing but white space.
     #[error("prompt: is empty: say what to paint")]
     EmptyPrompt,
+    /// The model has a lexicon, and nothing of the prompt is in it.
+    #[error(
+        "prompt: nothing in it is known to this model: it paints things such as {things}: try \"{example}\""
+    )]
+    NothingKnown {
+        /// Some that it knows.
+        things: String,
+        /// A prompt.
+        example: String,
+    },
     /// Over [`LONGEST_PROMPT`].
     #[error("{what}: {bytes} bytes: at most {LONGEST_PROMPT} are taken; shorten it")]
     LongPrompt {

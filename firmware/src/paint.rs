@@ -93,6 +93,8 @@ struct Report<'a> {
     steps: usize,
     scheduler: String,
     guidance: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    painted: Option<&'a str>,
     timings_ms: TimingsMs,
     peak_rss_mib: Option<u64>,
     kernel: &'static str,
@@ -180,11 +182,12 @@ pub(crate) fn run(arguments: &PaintArguments) -> Result<(), Failure> {
 /// What the picture's file says of it.
 fn parameters<'a>(
     request: &'a PaintRequest,
-    painting: &Painting,
+    painting: &'a Painting,
     model: &'a str,
 ) -> Parameters<'a> {
     Parameters {
         prompt: &request.prompt,
+        painted: painting.painted.as_deref(),
         negative: request.negative.as_deref().unwrap_or_default(),
         steps: painting.steps,
         scheduler: Some(painting.scheduler),
@@ -216,6 +219,7 @@ fn say(arguments: &PaintArguments, out: &Path, painting: &Painting) -> Result<()
             steps: painting.steps,
             scheduler: painting.scheduler.to_string(),
             guidance: painting.guidance,
+            painted: painting.painted.as_deref(),
             timings_ms: TimingsMs {
                 load: ms(timings.load),
                 // With pictures to begin with or to follow alone.

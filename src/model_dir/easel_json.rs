@@ -4,11 +4,12 @@ use std::path::Path;
 
 use super::{ModelDirError, read_if_there};
 use crate::config::{self, Config};
+use crate::lexicon::Lexicon;
 use crate::preview::PreviewFactors;
 use crate::request::LARGEST_SIDE;
 
 /// What `easel.json` may say.
-const EASEL_KEYS: [&str; 15] = [
+const EASEL_KEYS: [&str; 16] = [
     "format",
     "defaults",
     "latent_rgb_factors",
@@ -26,6 +27,8 @@ const EASEL_KEYS: [&str; 15] = [
     "sizes",
     "vocabulary",
     "lexicon",
+    // What is painted behind things when a prompt does not say.
+    "backgrounds",
 ];
 const DEFAULTS_KEYS: [&str; 5] = ["width", "height", "steps", "guidance", "scheduler"];
 
@@ -37,6 +40,12 @@ pub(super) struct EaselJson {
     pub(super) guidance: Option<f32>,
     /// Name of a sampler, not yet looked at.
     pub(super) scheduler: Option<String>,
+    /// Widths and heights that the model was trained on, pixels; none: it does not say.
+    pub(super) trained_sizes: Vec<(u32, u32)>,
+    /// A file beside it.
+    lexicon: Option<String>,
+    /// What is behind things in prompts that do not say.
+    backgrounds: Vec<String>,
     all: Config,
 }
 
@@ -55,8 +64,21 @@ impl EaselJson {
             steps: steps.map(|steps| steps as usize),
             guidance: defaults.number("guidance", 0.0..=50.0)?,
             scheduler: defaults.text("scheduler")?.map(str::to_owned),
+            trained_sizes: trained_sizes(&all)?,
+            lexicon: lexicon_name(&all)?,
+            backgrounds: backgrounds(&all)?,
             all,
         })
+    }
+
+    /// The lexicon of the model in this folder, where it has one.
+    pub(super) fn lexicon(&self, folder: &Path) -> Result<Option<Lexicon>, ModelDirError> {
+        let read = |name: &String| {
+            let path = folder.join(name);
+            let read = Lexicon::read(&path, &self.backgrounds);
+            read.map_err(|problem| ModelDirError::new(path, problem))
+        };
+        self.lexicon.as_ref().map(read).transpose()
     }
 
     /// The map from latents of so many channels to colours, where there is one.
@@ -80,6 +102,73 @@ fn checked_defaults(easel: &Config) -> Result<Config, String> {
         Some(key) => Err(unknown(format!("defaults.{key}"))),
         None => Ok(defaults),
     }
+}
+
+/// Of sizes, and of backgrounds.
+const MOST_LISTED: usize = 64;
+
+fn trained_sizes(easel: &Config) -> Result<Vec<(u32, u32)>, String> {
+    let key = "sizes";
+    let Some(value) = easel.get(key) else {
+        return Ok(Vec::new());
+    };
+    let wanted = "a list of sizes, such as [[512, 512], [768, 512]]";
+    let list = value
+        .as_array()
+        .filter(|list| (1..=MOST_LISTED).contains(&list.len()));
+    let list = list.ok_or_else(|| config::bad(key, value, wanted))?;
+    let size = |value: &serde_json::Value| {
+        let sides: Option<Vec<u64>> = value
+            .as_array()?
+            .iter()
+            .map(serde_json::Value::as_u64)
+            .collect();
+        let side = |side: u64| {
+            u32::try_from(side)
+                .ok()
+                .filter(|side| (1..=LARGEST_SIDE).contains(side))
+        };
+        match sides?[..] {
+            [width, height] => side(width).zip(side(height)),
+            _ => None,
+        }
+    };
+    let sizes = list
+        .iter()
+        .map(|value| size(value).ok_or_else(|| config::bad(key, value, wanted)));
+    sizes.collect()
+}
+
+/// The name of a file in the same folder: what a model says leads nowhere else.
+fn lexicon_name(easel: &Config) -> Result<Option<String>, String> {
+    let Some(name) = easel.text("lexicon")? else {
+        return Ok(None);
+    };
+    let is_beside =
+        name.ends_with(".json") && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+    match is_beside && name.len() <= 100 {
+        true => Ok(Some(name.to_owned())),
+        false => Err("`lexicon`: give the name of a .json file beside easel.json".into()),
+    }
+}
+
+fn backgrounds(easel: &Config) -> Result<Vec<String>, String> {
+    let key = "backgrounds";
+    let Some(value) = easel.get(key) else {
+        return Ok(Vec::new());
+    };
+    if easel.get("lexicon").is_none() {
+        return Err(format!(
+            "`{key}` counts with a `lexicon` alone: name one, or remove it"
+        ));
+    }
+    let wanted = "a list of names, such as [\"blue\", \"white\"]";
+    let list = value.as_array().filter(|list| list.len() <= MOST_LISTED);
+    let list = list.ok_or_else(|| config::bad(key, value, wanted))?;
+    let names = list.iter().map(|name| name.as_str().map(str::to_owned));
+    names
+        .collect::<Option<_>>()
+        .ok_or_else(|| config::bad(key, value, wanted))
 }
 
 /// The map from latents of so many channels to colours, where `easel.json` has one.

@@ -14,6 +14,7 @@ use crate::family::{self, ChooseFamily, Defaults, Family};
 use crate::files::{SETTINGS, read_text};
 use crate::inputs::PATCH;
 use crate::latents::Latents;
+use crate::lexicon::Lexicon;
 use crate::preview::PreviewFactors;
 use crate::request::{LARGEST_SIDE, RequestError};
 use crate::scheduler::{self, Run, SchedulerConfig, SchedulerError, SchedulerKind};
@@ -70,6 +71,8 @@ pub struct ModelDefaults {
     pub vae_factor: u32,
     /// Channels of the latents.
     pub latent_channels: usize,
+    /// Widths and heights that it was trained on, pixels; none: it does not say.
+    pub trained_sizes: Vec<(u32, u32)>,
 }
 
 /// What the JSON files say of the size of pictures and latents: enough to run the networks one by one.
@@ -131,6 +134,8 @@ pub(crate) struct ModelDir {
     /// See [`Geometry::even_latents`].
     pub(crate) even_latents: usize,
     pub(crate) beside: BesideLatents,
+    /// What it knows of what people type.
+    pub(crate) lexicon: Option<Lexicon>,
 }
 
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
@@ -223,6 +228,12 @@ impl Files {
             beside,
             even_latents,
         };
+        for size in &self.easel.trained_sizes {
+            if let Err(error) = geometry.check_size(*size) {
+                let problem = format!("`sizes`: {error}");
+                return Err(ModelDirError::new(path.join("easel.json"), problem));
+            }
+        }
         if let Err(error) = geometry.check_size(size) {
             return Err(match (width, height) {
                 (None, None) => in_denoiser(format!("`sample_size`: {error}")),
@@ -340,6 +351,7 @@ impl ModelDir {
             scheduler: kind,
             vae_factor: geometry.factor,
             latent_channels: geometry.channels,
+            trained_sizes: files.easel.trained_sizes.clone(),
         };
         let vae = &files.vae;
         let own = geometry.channels == family.preview().rows.len() && !vae.tiny;
@@ -357,6 +369,7 @@ impl ModelDir {
             preview: preview.or_else(|| own.then(|| family.preview())),
             even_latents: geometry.even_latents,
             beside: geometry.beside,
+            lexicon: files.easel.lexicon(path)?,
             family,
         })
     }
@@ -437,6 +450,18 @@ fn read_scheduler(
 }
 
 impl ModelDefaults {
+    /// The size that the model was trained on whose shape is nearest to that of a panel or a picture; `None`: it does not say which.
+    #[must_use]
+    pub fn trained_size_like(&self, shape: (u32, u32)) -> Option<(u32, u32)> {
+        let ratio =
+            |(width, height): (u32, u32)| (f64::from(width.max(1)) / f64::from(height.max(1))).ln();
+        let off = |size: &(u32, u32)| (ratio(*size) - ratio(shape)).abs();
+        // Of equal shapes the usual size, or the one that is named first.
+        let usual = self.trained_sizes.iter().filter(|size| **size == self.size);
+        let all = usual.chain(&self.trained_sizes);
+        all.min_by(|a, b| off(a).total_cmp(&off(b))).copied()
+    }
+
     /// The size of pictures that are painted out of one of this shape: about as many pixels as usual.
     pub(crate) fn size_like(&self, (width, height): (u32, u32), even: u32) -> (u32, u32) {
         /// Longer ones are not what models were trained with.

@@ -12,6 +12,8 @@ use crate::scheduler::SchedulerKind;
 pub struct Parameters<'a> {
     /// What was to be painted.
     pub prompt: &'a str,
+    /// What the model was given for it, if that is not the same.
+    pub painted: Option<&'a str>,
     /// What was to be kept out; empty for nothing.
     pub negative: &'a str,
     /// Denoising steps.
@@ -41,12 +43,15 @@ impl fmt::Display for Parameters<'_> {
         let (width, height) = self.size;
         write!(
             f,
-            "CFG scale: {}, Seed: {}, Size: {width}x{height}, Model: {}, Version: easel {}",
+            "CFG scale: {}, Seed: {}, Size: {width}x{height}, Model: {}, ",
             self.guidance,
             self.seed,
             value(self.model),
-            env!("CARGO_PKG_VERSION"),
-        )
+        )?;
+        if let Some(painted) = self.painted {
+            write!(f, "Painted prompt: {}, ", value(painted))?;
+        }
+        write!(f, "Version: easel {}", env!("CARGO_PKG_VERSION"))
     }
 }
 
@@ -120,6 +125,7 @@ mod tests {
     fn of<'a>(prompt: &'a str, negative: &'a str) -> Parameters<'a> {
         Parameters {
             prompt,
+            painted: None,
             negative,
             steps: 10,
             scheduler: Some(SchedulerKind::EulerAncestral),

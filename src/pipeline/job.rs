@@ -150,10 +150,11 @@ impl Pipeline {
         }
     }
 
-    /// The prompt and, when there is a second pass, the negative prompt, equally long for all encoders.
+    /// The prompt, worded as `text`, and, when there is a second pass, the negative prompt, equally long for all encoders.
     pub(super) fn prompts(
         &self,
         request: &PaintRequest,
+        text: &str,
         second_pass: f32,
         warnings: &mut Vec<String>,
     ) -> Result<Prompts, Error> {
@@ -161,7 +162,7 @@ impl Pipeline {
         if asked.is_some() && !self.model.family.counts_tokens() {
             return Err(RequestError::NoTextTokens.into());
         }
-        let (mut positive, said) = self.prompt(&request.prompt, asked)?;
+        let (mut positive, said) = self.prompt(text, asked)?;
         warnings.extend(said.into_iter().map(|w| format!("prompt: {w}")));
         if second_pass <= 1.0 {
             self.lengthen(&mut [&mut positive]);

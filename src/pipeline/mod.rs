@@ -129,6 +129,8 @@ pub struct Painting {
     pub seed: u64,
     /// Where the time went.
     pub timings: Timings,
+    /// What the model was given for the prompt, where that is not what was asked for word by word.
+    pub painted: Option<String>,
     /// What the user should know: a prompt cut short, a scheduler replaced.
     pub warnings: Vec<String>,
 }
@@ -280,7 +282,9 @@ impl Pipeline {
         let like = image.filter(|image| image.width.min(image.height) > 0);
         let like = like.map(|image| {
             let even = u32::try_from(self.model.even_latents).unwrap_or(1);
-            defaults.size_like((image.width, image.height), even)
+            let shape = (image.width, image.height);
+            let trained = defaults.trained_size_like(shape);
+            trained.unwrap_or_else(|| defaults.size_like(shape, even))
         });
         request.size.or(like).unwrap_or(defaults.size)
     }

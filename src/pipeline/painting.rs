@@ -1,5 +1,6 @@
 //! One picture, from request to pixels: the drawing in [the crate's documentation](crate), a function for each part.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use super::denoising::Conditions;
@@ -14,7 +15,7 @@ use crate::latents::Latents;
 use crate::noise::NoiseSource;
 use crate::picture::Picture;
 use crate::progress::Stage;
-use crate::request::PaintRequest;
+use crate::request::{PaintRequest, RequestError};
 use crate::scheduler::{self, Scheduler};
 use crate::stages::TextEmbedding;
 use crate::tiling::Tile;
@@ -30,7 +31,9 @@ impl Painter<'_> {
         let job = self.pipeline.job(request, noise)?;
         let mut sampler = self.sampler(&job)?;
 
-        let prompts = self.plan(request, &job)?;
+        let text = self.read_prompt(request)?;
+        self.check_trained_size(request);
+        let prompts = self.plan(request, &text, &job)?;
         let conditions = self.conditions(request, &job, &prompts, sampler.init_noise_sigma())?;
         let latents = self.denoise(&job, &conditions, &mut sampler, noise)?;
         let mut picture = self.decode(&latents)?;
@@ -49,8 +52,42 @@ impl Painter<'_> {
             guidance: job.guidance,
             seed: request.seed,
             timings: self.timings,
+            painted: (text != request.prompt).then(|| text.into_owned()),
             warnings: self.warnings,
         })
+    }
+
+    /// The prompt in the model's words, where it has a lexicon.
+    fn read_prompt<'a>(&mut self, request: &'a PaintRequest) -> Result<Cow<'a, str>, RequestError> {
+        let Some(lexicon) = &self.pipeline.model.lexicon else {
+            return Ok(Cow::Borrowed(&request.prompt));
+        };
+        let Some(reading) = lexicon.reading(&request.prompt, request.seed) else {
+            let (things, example) = lexicon.examples();
+            return Err(RequestError::NothingKnown { things, example });
+        };
+        let said = reading.warnings.into_iter();
+        self.warnings.extend(said.map(|w| format!("prompt: {w}")));
+        Ok(match reading.text == request.prompt {
+            true => Cow::Borrowed(&request.prompt),
+            false => Cow::Owned(reading.text),
+        })
+    }
+
+    /// Tells of a size that was asked for and that the model was not trained on.
+    fn check_trained_size(&mut self, request: &PaintRequest) {
+        let sizes = &self.pipeline.model.defaults.trained_sizes;
+        let asked = request
+            .size
+            .filter(|size| !sizes.is_empty() && !sizes.contains(size));
+        if let Some((width, height)) = asked {
+            let named = |(width, height): &(u32, u32)| format!("{width}x{height}");
+            let known: Vec<String> = sizes.iter().take(6).map(named).collect();
+            self.warnings.push(format!(
+                "size: {width}x{height}: this model was trained on {}, and paints things in other numbers and shapes at other sizes",
+                known.join(", ")
+            ));
+        }
     }
 
     fn sampler(&mut self, job: &Job) -> Result<Scheduler, Error> {
@@ -70,10 +107,10 @@ impl Painter<'_> {
     }
 
     /// Reads the prompts, and sees to it that the networks fit memory for them.
-    fn plan(&mut self, request: &PaintRequest, job: &Job) -> Result<Prompts, Error> {
+    fn plan(&mut self, request: &PaintRequest, text: &str, job: &Job) -> Result<Prompts, Error> {
         let clock = Instant::now();
         let pipeline = &mut *self.pipeline;
-        let prompts = pipeline.prompts(request, job.second_pass, &mut self.warnings)?;
+        let prompts = pipeline.prompts(request, text, job.second_pass, &mut self.warnings)?;
         let family = &pipeline.model.family;
         if request.guidance.is_some()
             && family.embeds_guidance()

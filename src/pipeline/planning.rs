@@ -77,7 +77,7 @@ impl Pipeline {
                 self.open_encoder(&cancel)?;
             }
             self.open_adapters(request, &latents, &cancel)?;
-            let prompts = self.prompts(request, second_pass, &mut Vec::new())?;
+            let prompts = self.prompts(request, &request.prompt, second_pass, &mut Vec::new())?;
             let sizes = self.sizes(&latents, &prompts, request);
             self.check_size(&latents, &sizes)?;
             self.settle(&latents, &sizes);

@@ -112,6 +112,7 @@ mod tests {
             scheduler: Some(SchedulerKind::Ddim),
             vae_factor,
             latent_channels: 4,
+            trained_sizes: Vec::new(),
         }
     }
 

@@ -13,6 +13,9 @@ pub struct Painted {
     pub id: JobId,
     /// What was to be painted.
     pub prompt: String,
+    /// What the model was given for it, if that is not the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub painted_prompt: Option<String>,
     /// What was to be kept out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub negative: Option<String>,
@@ -96,6 +99,7 @@ impl Painted {
         Self {
             id: job.id.clone(),
             prompt: job.order.prompt.clone(),
+            painted_prompt: painting.painted.clone(),
             negative: job.order.negative.clone(),
             width: painting.picture.width,
             height: painting.picture.height,
@@ -120,6 +124,7 @@ impl Painted {
     pub(super) fn parameters(&self) -> Parameters<'_> {
         Parameters {
             prompt: &self.prompt,
+            painted: self.painted_prompt.as_deref(),
             negative: self.negative.as_deref().unwrap_or_default(),
             steps: self.steps,
             scheduler: self.scheduler.parse().ok(),

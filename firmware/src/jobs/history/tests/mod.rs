@@ -45,6 +45,7 @@ fn painted(number: u32) -> Painted {
     Painted {
         id: id(number),
         prompt: format!("cat \"{number}\"\nat night"),
+        painted_prompt: None,
         negative: Some("dogs".to_owned()),
         width: 8,
         height: 8,
@@ -144,13 +145,14 @@ fn details_are_of_the_job_and_of_the_painting() {
             denoise: Duration::from_micros(1999),
             ..Default::default()
         },
+        painted: Some("z".to_owned()),
         warnings: vec!["cut short".to_owned()],
     };
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(8);
     let painted = Painted::new(&job, &painting, "pocket", now);
     let json = serde_json::to_value(&painted).expect("it is plain");
     let should = serde_json::json!({
-        "id": "a", "prompt": "x", "negative": "y", "width": 8, "height": 8, "steps": 4, "guidance": 2.0, "seed": 9,
+        "id": "a", "prompt": "x", "painted_prompt": "z", "negative": "y", "width": 8, "height": 8, "steps": 4, "guidance": 2.0, "seed": 9,
         "scheduler": "euler-ancestral", "model": "pocket", "source": "mqtt", "accepted_unix_ms": 7, "painted_unix_ms": 8,
         "timings_ms": {"load": 0, "text": 0, "denoise": 1, "decode": 0, "total": 0}, "warnings": ["cut short"],
     });
