@@ -1,13 +1,15 @@
 //! Paints a list of prompts with one loaded model: `paint_list MODEL [THREADS] < list.jsonl`.
 //!
 //! Each line of standard input is `{"prompt", "out", "seed"}` and, if wanted, `"negative"`, `"steps"`, `"guidance"`,
-//! `"scheduler"`; each picture painted is answered with its file name on standard output.
+//! `"scheduler"`. Each is answered by a line on standard output: `{"out", "painted", "warnings"}`, where `painted` is what the model was
+//! given if that is not the prompt, or `{"out", "refused"}` for a prompt that cannot be painted.
 
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 
-use easel::{CancelToken, LoadOptions, PaintRequest, Pipeline};
+use easel::{CancelToken, Error, LoadOptions, PaintRequest, Pipeline};
 use serde::Deserialize;
+use serde_json::json;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,9 +44,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             scheduler: line.scheduler.as_deref().map(str::parse).transpose()?,
             ..PaintRequest::new(line.prompt)
         };
-        let painting = pipeline.paint(&request, &CancelToken::new(), &mut |_| {})?;
-        painting.picture.write_png(&line.out)?;
-        writeln!(std::io::stdout(), "{}", line.out.display())?;
+        let painted = pipeline.paint(&request, &CancelToken::new(), &mut |_| {});
+        let answer = match painted {
+            Ok(painting) => {
+                painting.picture.write_png(&line.out)?;
+                json!({"out": line.out, "painted": painting.painted, "warnings": painting.warnings})
+            }
+            Err(Error::Request(refused)) => {
+                json!({"out": line.out, "refused": refused.to_string()})
+            }
+            Err(error) => return Err(error.into()),
+        };
+        writeln!(std::io::stdout(), "{answer}")?;
     }
     Ok(())
 }
