@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import scenes
-from lexicon_words import COLOURS, LANGUAGES, NEAR, SAME, SIBLINGS, THINGS
+from lexicon_words import COLOURS, LANGUAGES, NEAR, NEAREST, SAME, SIBLINGS, THINGS
 from objects import objects, plural
 
 SPECIAL = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "ß": "ss", "ð": "d", "þ": "th"})
@@ -113,6 +113,9 @@ def nearest_things(english: Annotations, glyph_of: dict[str, str]) -> dict[str, 
         best = max(score, key=lambda t: (score[t], t))
         if glyph not in glyph_of.values() and score[best] > 0.08:
             nearest[glyph] = best
+    for thing, glyphs in NEAREST.items():
+        for glyph in glyphs:
+            nearest |= {g: thing for g in (glyph, glyph + "\ufe0f") if g in english.words}
     return nearest
 
 

@@ -32,6 +32,12 @@ NEAR = {
     "pencil": "crayon|pen", "cloud": "rain cloud|storm cloud", "wave": "sea|ocean", "frog": "toad", "crab": "lobster", "fire": "campfire|bonfire", "castle": "palace|tower", "light bulb": "lamp|lantern", "tent": "wigwam|tipi|teepee", "motorcycle": "moped", "scooter": "vespa", "rose": "roses red", "mushroom": "toadstool|fungus", "ladybug": "beetle|bug", "elephant": "mammoth", "rocket": "missile|space shuttle", "chair": "stool|armchair|seat", "stack of books": "notebook|textbook", "gift": "parcel|package|box", "star": "starfish",
 }  # fmt: skip
 
+# Things that people ask for and that are nobody's first words, by the thing that is nearest, where keywords do not tell.
+NEAREST = {
+    "cat": "🦁🐯🐅🐆", "dog": "🐺🦝", "horse": "🐮🐄🐐🐑🐏🦓🦄🐪🦌🫏", "rabbit": "🐭🐁🐹🦘", "chicken": "🦆🦅🦜🦢🐓🦃🐣🐤🐥🦚🦩🕊", "dolphin": "🐳🐋🦈🦭", "bear": "🐨🐵🦍", "frog": "🐍🦎🐊🐉🐲",
+    "car": "🚙🚚🚛🚓🏎", "bicycle": "🛹", "train": "🚃🚄🚋🚆", "sailboat": "🚢🚤🛥", "house": "🏡🏢🏫⛪🏥", "castle": "🗼🗽", "bee": "🕷🐜🦗🪲", "apple": "🍊🍅🥭", "rose": "🌺🌼💐❤", "star": "☀🌞🌟❄", "bread": "🥖🥐🥪", "hamburger": "🌭🌮🥙", "alarm clock": "⌚🕰", "light bulb": "🕯🔦", "snowman": "🎅",
+}  # fmt: skip
+
 # Glyphs that are the same thing seen otherwise: CLDR names an animal's face "cat face", and the animal "cat".
 SIBLINGS = {"cat": "🐈", "dog": "🐕", "rabbit": "🐇", "pig": "🐖", "horse": "🐎", "bunch of grapes": "🍇", "snowman": "☃", "umbrella": "🌂", "key": "🗝", "light bulb": "💡", "shoe": "👞", "camera": "📸", "train": "🚂", "moon": "🌛", "sailboat": "⛵", "house": "🏡", "tent": "🏕", "dolphin": "🐬"}  # fmt: skip
 

@@ -12,6 +12,8 @@ pub(super) struct Scene {
     pub(super) style: Option<usize>,
     /// Words that put things as the model cannot, such as "above".
     pub(super) apart: Vec<String>,
+    /// It is not said in the order of the training's captions: things, a word between each two, then what is behind them.
+    pub(super) is_reordered: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +46,12 @@ struct Pending {
     is_behind: bool,
     /// The word "background" came without a colour.
     wants_ground: bool,
+}
+
+impl Pending {
+    fn is_after_and(&self) -> bool {
+        matches!(self.relation, Some((Relation::And, _)))
+    }
 }
 
 impl Scene {
@@ -90,7 +98,7 @@ impl Scene {
                     };
                 }
                 Meaning::Function => {}
-                Meaning::Other(_) => pending.is_behind = false,
+                Meaning::Other(_) => {}
             }
         }
         scene
@@ -106,6 +114,8 @@ impl Scene {
             tint: before.colour,
         };
         pending.wants_ground = before.wants_ground;
+        let is_joined = before.relation.is_some() || self.things.is_empty();
+        self.is_reordered |= !is_joined || self.ground.is_some() || before.wants_ground;
         match before.relation {
             // Things are painted from left to right.
             Some((Relation::Right, _)) if !self.things.is_empty() => {
@@ -121,9 +131,14 @@ impl Scene {
 
     fn colour(&mut self, colour: usize, next: Next, pending: &mut Pending) {
         match next {
-            Next::Background => self.ground = self.ground.or(Some(colour)),
+            Next::Background => {
+                // "With a blue background" is none of the captions.
+                self.is_reordered |= pending.is_after_and();
+                self.ground = self.ground.or(Some(colour));
+            }
             Next::Noun if !pending.wants_ground => pending.colour = Some(colour),
-            _ if pending.is_behind || pending.wants_ground => {
+            _ if pending.is_behind || pending.wants_ground || pending.is_after_and() => {
+                self.is_reordered |= pending.wants_ground || pending.is_after_and();
                 self.ground = self.ground.or(Some(colour));
                 pending.wants_ground = false;
                 pending.relation = None;

@@ -94,6 +94,22 @@ fn other_words_for_the_same_are_read_without_a_word() {
             "a large purple cat on a pink background",
         ),
         ("book on yellow", "a stack of books on a yellow background"),
+        (
+            "pink background and a panda",
+            "a panda on a pink background",
+        ),
+        (
+            "an owl with a purple background",
+            "an owl on a purple background",
+        ),
+        (
+            "a dog, a cat on blue",
+            "a dog and a cat on a blue background",
+        ),
+        (
+            "a tent with green behind it",
+            "a tent on a green background",
+        ),
     ] {
         assert_eq!(silent(prompt), expected, "{prompt}");
     }

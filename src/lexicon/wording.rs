@@ -25,6 +25,7 @@ impl Lexicon {
         self.limit(&mut scene, &mut warnings);
         let is_own = warnings.is_empty()
             && words.iter().all(|word| word.is_trained)
+            && !scene.is_reordered
             && !scene.things.iter().any(is_uncounted);
         let ground = scene.ground;
         scene.ground = ground.or_else(|| self.usual_background(&scene, seed));
