@@ -99,6 +99,9 @@ pub struct ImageInfo {
     /// The order, with what the board or the model chose put in.
     #[serde(flatten)]
     pub order: Order,
+    /// What the model was given for the prompt, if that is not the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub painted_prompt: Option<String>,
     /// When it was done, seconds since 1970; `None` while the clock is not set.
     pub finished: Option<u64>,
     /// Whether it is never thrown away.

@@ -35,7 +35,7 @@ impl House {
         self.publish_picture(&picture, painted);
         self.show(Screen::Picture {
             picture: Arc::new(picture),
-            caption: None,
+            caption: left_out(painted),
         });
     }
 
@@ -184,6 +184,13 @@ impl House {
     }
 }
 
+/// What was not painted as it was asked for: people in front of the panel wonder.
+fn left_out(painted: &Painted) -> Option<String> {
+    let mut warnings = painted.warnings.iter();
+    let said = warnings.find_map(|warning| warning.strip_prefix("prompt: "));
+    said.map(str::to_owned)
+}
+
 fn info(painted: &Painted, favourite: bool) -> ImageInfo {
     let finished = painted.painted;
     let since_1970 = finished.duration_since(SystemTime::UNIX_EPOCH);
@@ -192,6 +199,7 @@ fn info(painted: &Painted, favourite: bool) -> ImageInfo {
     ImageInfo {
         id: painted.id.clone(),
         order: painted.order(),
+        painted_prompt: painted.painted_prompt.clone(),
         finished: since_1970
             .ok()
             .filter(|_| jobs::is_set(finished))

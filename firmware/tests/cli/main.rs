@@ -4,6 +4,7 @@ mod bench;
 mod doctor;
 mod hostile;
 mod importing;
+mod lexicon;
 mod memory;
 mod models;
 mod outputs;

@@ -197,6 +197,7 @@ fn payloads_are_as_their_schemas_say() {
     let picture = ImageInfo {
         id: id(),
         order,
+        painted_prompt: Some("a cat on a blue background".to_owned()),
         finished: Some(1_790_000_000),
         favourite: true,
         timings_ms: [("denoise".to_owned(), 1234)].into(),

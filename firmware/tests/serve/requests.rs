@@ -88,6 +88,68 @@ fn an_id_is_that_of_one_order_also_when_the_journal_is_lost() {
 }
 
 #[test]
+fn what_the_model_does_not_know_is_answered_and_on_the_panel() {
+    let broker = Broker::open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let responses = Ear::on(&broker, "easel/frame/response");
+    let pictures = Ear::on(&broker, "easel/frame/image/info");
+    let daemon = Daemon::start(&broker, folder.path());
+    let order = |id: &str, prompt: &str| {
+        format!(r#"{{"prompt": "{prompt}", "id": "{id}", "seed": 3, "steps": 2}}"#)
+    };
+    // Dark below the picture, behind the words: the default model paints a bright background there.
+    let is_dark = |panel: &image::RgbImage| {
+        let row = panel.height() - 8;
+        (0..panel.width()).all(|x| {
+            panel
+                .get_pixel(x, row)
+                .0
+                .iter()
+                .map(|v| u32::from(*v))
+                .sum::<u32>()
+                < 420
+        })
+    };
+    say(
+        &broker,
+        PAINT,
+        &order("known", "a cat on a yellow background"),
+    );
+    let done = answer(&responses, "known", "done");
+    assert!(done.get("warnings").is_none(), "{done}");
+    daemon.panel_shows(|panel| !is_dark(panel) && panel.get_pixel(4, 4).0[0] > 180);
+    say(
+        &broker,
+        PAINT,
+        &order("partly", "a cat and a dinosaur on a yellow background"),
+    );
+    let done = answer(&responses, "partly", "done");
+    let said = done["warnings"][0].as_str().unwrap_or_default();
+    assert!(
+        said.starts_with("prompt: \"dinosaur\" is not known and was left out"),
+        "{done}"
+    );
+    daemon.panel_shows(|panel| is_dark(panel) && panel.get_pixel(4, 4).0[0] > 180);
+    let info = loop {
+        let info = pictures.next_json();
+        if info["id"] == "partly" {
+            break info;
+        }
+    };
+    assert_eq!(
+        info["prompt"],
+        "a cat and a dinosaur on a yellow background"
+    );
+    assert_eq!(info["painted_prompt"], "a cat on a yellow background");
+    say(&broker, PAINT, &order("unknown", "asdfgh"));
+    let refused = answer(&responses, "unknown", "error");
+    assert_eq!(refused["error"]["code"], "refused", "{refused}");
+    let text = refused["error"]["text"].as_str().unwrap_or_default();
+    assert!(text.contains("nothing in it is known"), "{text}");
+    daemon.stop();
+}
+
+#[test]
 fn a_size_that_cannot_be_painted_is_refused_also_when_it_waits_already() {
     let broker = Broker::open();
     let folder = tempfile::tempdir().expect("a folder");
