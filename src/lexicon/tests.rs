@@ -283,6 +283,22 @@ fn what_is_not_painted_as_asked_is_said() {
 }
 
 #[test]
+fn what_other_programs_read_is_said_once() {
+    let reading = read("eine Katze <lora:ink:1> auf Blau");
+    assert_eq!(reading.text, "a cat on a blue background");
+    assert!(
+        reading.warnings.len() == 1 && reading.warnings[0].contains("<lora:ink:1>"),
+        "{:?}",
+        reading.warnings
+    );
+    // Whoever reads the text next says so.
+    assert_eq!(
+        silent("a cat <lora:ink:1> on blue"),
+        "a cat <lora:ink:1> on blue"
+    );
+}
+
+#[test]
 fn words_that_are_merely_near_are_no_misspellings() {
     for word in [
         "horde", "beer", "board", "mouse", "bread", "fix", "bet", "bare", "pearl", "start",

@@ -12,7 +12,7 @@ impl Lexicon {
     /// What the model is to have for a prompt; `seed` chooses the background where the prompt has none. `None`: there is no thing in it
     /// that the model knows.
     pub(crate) fn reading(&self, prompt: &str, seed: u64) -> Option<Reading> {
-        let (text, _) = prompt::leave_out(prompt);
+        let (text, foreign) = prompt::leave_out(prompt);
         let runs = prompt::parse(&text);
         let is_weighted = runs.iter().any(|(_, weight)| *weight != 1.0);
         let text: String = runs.into_iter().map(|(text, _)| text).collect();
@@ -40,6 +40,7 @@ impl Lexicon {
                 }
             }
             _ => {
+                warnings.extend(foreign);
                 if is_weighted {
                     warnings.push("weights are not kept, as it was put in other words".into());
                 }
