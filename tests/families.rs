@@ -7,7 +7,7 @@ mod common;
 use std::collections::HashSet;
 
 use common::{distance_from_golden, families, load, models, paint, psnr, request};
-use easel::Stage;
+use easel::{PaintRequest, Picture, Stage};
 
 /// Relative error in the 2-norm, of the latents after any step.
 const LATENTS: f64 = 1e-3;
@@ -100,7 +100,7 @@ fn few_step_models_paint_in_few_steps_unless_told_otherwise() {
         let steps = pipeline.defaults().steps;
         assert!((1..=4).contains(&steps), "{kind}: {steps} steps");
         let mut passes = 0;
-        let request = easel::PaintRequest::new("a tree");
+        let request = PaintRequest::new("a tree");
         let mut count = |progress: &easel::Progress<'_>| {
             passes += usize::from(progress.stage == Stage::Denoise && progress.step > 0);
         };
@@ -108,4 +108,66 @@ fn few_step_models_paint_in_few_steps_unless_told_otherwise() {
         painted.expect("it paints");
         assert_eq!(passes, steps, "{kind}");
     }
+}
+
+/// A model without an autoencoder: a picture is its own latents.
+#[test]
+fn pixels_are_latents() {
+    let mut pipeline = load(&models("tiny-minit2i").join("fp32"));
+    let defaults = pipeline.defaults();
+    assert_eq!((defaults.vae_factor, defaults.latent_channels), (1, 3));
+    assert!(pipeline.picture_abilities().begins);
+    let size = (32, 24);
+    let pixels = (0..3 * 32 * 24).map(|at| (at * 89 % 251) as u8);
+    let given = Picture {
+        width: size.0,
+        height: size.1,
+        rgb: pixels.collect(),
+    };
+    let request = PaintRequest {
+        image: Some(given.clone()),
+        size: Some(size),
+        steps: Some(4),
+        guidance: Some(2.0),
+        ..PaintRequest::new("a tree")
+    };
+    // Of two networks, none of them an autoencoder's, and with what a sampler keeps of so many pixels.
+    let plan = pipeline.memory_plan_of(&request).expect("a plan");
+    let names: Vec<&str> = plan.stages.iter().map(|s| s.component.name()).collect();
+    assert_eq!(names, ["text_encoder", "transformer"]);
+
+    let mut last = None;
+    let mut paint = |request: &PaintRequest| {
+        let mut watch = |progress: &easel::Progress<'_>| last = progress.preview().or(last.take());
+        let painted = pipeline.paint(request, &easel::CancelToken::new(), &mut watch);
+        (painted.expect("it paints").picture, last.take())
+    };
+    // No step leaves it as it is, to the bit.
+    let request = |strength| PaintRequest {
+        strength: Some(strength),
+        ..request.clone()
+    };
+    assert_eq!(paint(&request(0.0)).0, given);
+    let (painted, preview) = paint(&request(0.5));
+    assert_ne!(painted, given);
+    // After the last step the preview is the picture.
+    assert!(psnr(&preview.expect("one a step").rgb, &painted.rgb) > PICTURE);
+
+    // What a mask keeps stays.
+    let right = (0..32 * 24).flat_map(|at| [if at % 32 < 16 { 0 } else { 255 }; 3]);
+    let mask = Picture {
+        rgb: right.collect(),
+        ..given.clone()
+    };
+    let (painted, _) = paint(&PaintRequest {
+        mask: Some(mask),
+        paste: false,
+        ..request(1.0)
+    });
+    let kept = |picture: &Picture| -> Vec<u8> {
+        let rows = picture.rgb.chunks(3 * 32);
+        rows.flat_map(|row| row[..3 * 16].to_vec()).collect()
+    };
+    assert_eq!(kept(&painted), kept(&given));
+    assert_ne!(painted, given);
 }

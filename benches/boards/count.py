@@ -20,6 +20,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from easel_export.architectures import ARCHITECTURES
+from easel_export.classes import find_class
 from torch.overrides import TorchFunctionMode
 
 HERE = Path(__file__).parent
@@ -128,15 +129,19 @@ def unet(config: dict, latents: tuple[int, int], tokens: int) -> dict[str, int]:
 
 
 def transformer(kind: str, config: dict, latents: tuple[int, int], tokens: int) -> dict[str, int]:
-    import diffusers
-
     with torch.device("meta"):
-        model = getattr(diffusers, kind).from_config(config)
+        model = find_class(kind).from_config(config)
         channels = config.get("in_channels", 4)
         told = dict(hidden_states=torch.zeros(1, channels, *latents), timestep=torch.zeros(1))
         if kind == "SD3Transformer2DModel":
             told |= dict(encoder_hidden_states=torch.zeros(1, tokens, config["joint_attention_dim"]),
                          pooled_projections=torch.zeros(1, config["pooled_projection_dim"]))
+        elif kind == "MiniT2IMMJiTModel":
+            told |= dict(hidden_states=torch.zeros(1, 3, 512, 512),  # pixels
+                         encoder_hidden_states=torch.zeros(1, tokens, model.config.txt_input_size),
+                         encoder_attention_mask=torch.zeros(1, tokens, dtype=torch.int64))
+            if model.config.mean_flow:
+                told |= dict(step_length=torch.zeros(1), guidance=torch.zeros(1), guidance_interval=torch.zeros(1, 2))
         else:
             told |= dict(encoder_hidden_states=torch.zeros(1, tokens, config["caption_channels"]),
                          added_cond_kwargs=dict(resolution=None, aspect_ratio=None))
@@ -210,6 +215,8 @@ def main() -> int:
         "sdxl-turbo": published("sdxl-turbo", True),
         "pixart": published("pixart-alpha-512", True, tokens=120),
         # CLIP's tokens, and zeros in the place of T5's.
+        "minit2i": published("minit2i", False, tokens=256),
+        "minit2i-student": published("minit2i-student", False, tokens=256),
         "sd35-medium": published("sd35-medium", True, tokens=77 + 256, without=("text_encoder_3",)),
     }
     WORK.write_text(json.dumps(work, indent=1) + "\n")

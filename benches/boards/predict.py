@@ -45,6 +45,8 @@ MODELS = (
     Model("sd-turbo", "SD-Turbo with TAESD, 512x512, without guidance", (1, 4), False),
     Model("sdxl-turbo", "SDXL-Turbo with TAESD, 512x512, without guidance", (1, 4), False),
     Model("pixart", "PixArt-alpha with TAESD, 512x512, guided", (20,), True),
+    Model("minit2i-student", "MiniT2I, the student, 512x512, without a second pass", (4,), False),
+    Model("minit2i", "MiniT2I, 512x512, guided", (100,), True),
     Model("sd35-medium", "Stable Diffusion 3.5 medium without T5, with TAESD, 512x512, guided", (28,), True),
     Model("pocket", "the default model, 128x128, guided", (10,), True, small=True),
 )
@@ -127,8 +129,10 @@ def picture(board: Board, model: Model, steps: int, which: int) -> dict[str, flo
     streamed = not fits(board, [steady])
     step, limit = seconds(board, steady, texts, streamed, which)
     read = steady["weights"] / (board.card * 1e6) if apart and not streamed else 0.0
-    decode, _ = seconds(board, networks["vae_decoder"], 1, apart, which)
-    decode *= TILED if streamed else 1
+    decode = 0.0
+    if "vae_decoder" in networks:
+        decode, _ = seconds(board, networks["vae_decoder"], 1, apart, which)
+        decode *= TILED if streamed else 1
     return {"text": text, "step": step, "limit": limit, "decode": decode, "all": text + read + steps * step + decode}
 
 
@@ -169,7 +173,8 @@ def predictions() -> str:
                 best, worst = (picture(board, model, steps, which) for which in (FAVOURABLE, UNFAVOURABLE))
                 limits = sorted({best["limit"], worst["limit"]})
                 cells = [span(best[stage], worst[stage]) for stage in ("text", "step")]
-                cells += [" or ".join(limits), span(best["decode"], worst["decode"]), str(steps)]
+                decode = span(best["decode"], worst["decode"]) if worst["decode"] else "none"
+                cells += [" or ".join(limits), decode, str(steps)]
                 cells += [span(best["all"], worst["all"]), f"**{span(*expected(model, best, worst, steps))}**"]
                 lines.append(f"| {model.title} | {board.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

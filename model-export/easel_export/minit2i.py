@@ -57,15 +57,16 @@ def _waves(angles: Tensor) -> Waves:
     return both.cos(), both.sin()
 
 
-def _parts(x: Tensor, count: int) -> list[Tensor]:
-    """Equal parts of the last axis. With sizes that are numbers, which the tracer writes as one operator."""
-    return list(x.split([x.shape[-1] // count] * count, dim=-1))
-
-
-def _rotate(x: Tensor, waves: Waves) -> Tensor:
-    """Rotary positions (arXiv 2104.09864) of x [b, tokens, heads, features]."""
-    first, second = _parts(x, 2)
+def _rotate(x: Tensor, waves: Waves, features: int) -> Tensor:
+    """Rotary positions (arXiv 2104.09864) of x [b, tokens, heads, features]. Of sizes that are numbers, and not x's, the tracer makes
+    one operator."""
+    first, second = x.split([features // 2] * 2, dim=-1)
     return x * waves[0] + torch.cat([-second, first], dim=-1) * waves[1]
+
+
+def _heads(qkv: Tensor, heads: int, features: int) -> list[Tensor]:
+    """Queries, keys and values [b, tokens, heads, features], which lie side by side."""
+    return [part.unflatten(-1, (heads, features)) for part in qkv.split([heads * features] * 3, dim=-1)]
 
 
 def _frequencies(count: int) -> Tensor:
@@ -96,15 +97,16 @@ class TextBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, features: int, ratio: float) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.features = heads, features
         self.norm1, self.norm2 = _norm(width), _norm(width)
         self.qkv, self.attn_proj = nn.Linear(width, 3 * heads * features), nn.Linear(heads * features, width)
         self.q_norm, self.k_norm = _norm(features), _norm(features)
         self.mlp = FeedForward(width, ratio)
 
     def forward(self, text: Tensor, waves: Waves) -> Tensor:
-        q, k, v = (part.unflatten(-1, (self.heads, -1)) for part in _parts(self.qkv(self.norm1(text)), 3))
-        text = text + self.attn_proj(_attend(_rotate(self.q_norm(q), waves), _rotate(self.k_norm(k), waves), v))
+        q, k, v = _heads(self.qkv(self.norm1(text)), self.heads, self.features)
+        q, k = (_rotate(norm(x), waves, self.features) for norm, x in ((self.q_norm, q), (self.k_norm, k)))
+        text = text + self.attn_proj(_attend(q, k, v))
         return text + self.mlp(self.norm2(text))
 
 
@@ -113,7 +115,7 @@ class JointBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, features: int, ratio: float) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.features = heads, features
         for stream in ("img", "txt"):
             setattr(self, f"{stream}_norm1", _norm(width))
             setattr(self, f"{stream}_norm2", _norm(width))
@@ -123,11 +125,11 @@ class JointBlock(nn.Module):
         self.q_norm, self.k_norm = _norm(features), _norm(features)
 
     def forward(self, picture: Tensor, text: Tensor, waves: Waves) -> tuple[Tensor, Tensor]:
-        qkv = [_parts(projection(norm(x)), 3) for projection, norm, x in (
+        qkv = [_heads(projection(norm(x)), self.heads, self.features) for projection, norm, x in (
             (self.txt_qkv, self.txt_norm1, text), (self.img_qkv, self.img_norm1, picture))]
-        q, k, v = ([part.unflatten(-1, (self.heads, -1)) for part in parts] for parts in zip(*qkv, strict=True))
-        q, k = (torch.cat([norm(part) for part in parts], dim=1) for norm, parts in ((self.q_norm, q), (self.k_norm, k)))
-        answer = _attend(_rotate(q, waves), _rotate(k, waves), torch.cat(v, dim=1))
+        q, k, v = (torch.cat(parts, dim=1) for parts in zip(*qkv, strict=True))
+        q, k = (_rotate(norm(x), waves, self.features) for norm, x in ((self.q_norm, q), (self.k_norm, k)))
+        answer = _attend(q, k, v)
         length = text.shape[1]
         picture = picture + self.img_attn_proj(answer[:, length:])
         text = text + self.txt_attn_proj(answer[:, :length])
