@@ -1,4 +1,7 @@
-//! Tells the library which sources it is made of, so that caches that other sources made are not used.
+//! Tells the library which sources it is made of, so that caches that other sources made are not used, and gives it CLIP's vocabulary.
+
+#[path = "build/clip_vocabulary.rs"]
+mod clip_vocabulary;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +23,9 @@ fn main() {
         }
     }
     println!("cargo::rustc-env=EASEL_SOURCES={hash:016x}");
+    println!("cargo::rerun-if-changed=build");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo says where"));
+    fs::write(out.join("clip-merges"), clip_vocabulary::merges()).expect("room");
 }
 
 /// All files below a folder; none where there is no such folder, as in a package of the library alone.

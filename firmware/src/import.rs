@@ -4,7 +4,7 @@ use crate::paint::{parse_size, parse_steps};
 use crate::{failure::Failure, interrupt, report};
 use clap::{Args, ValueEnum};
 use easel::SchedulerKind;
-use easel::import::{self, ImportError, Precision, Progress, Report};
+use easel::import::{self, Configuration, ImportError, Precision, Progress, Report};
 use easel::process_memory;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -17,16 +17,20 @@ use std::time::{Duration, Instant};
 /// What `easel import` is told.
 #[derive(Args)]
 pub(crate) struct ImportArguments {
-    /// A folder that diffusers saved: a whole checkpoint, or a ControlNet alone
+    /// A folder that diffusers saved: a whole checkpoint, or a ControlNet alone; or a file with a whole checkpoint (.safetensors)
     source: PathBuf,
+    /// Of a checkpoint in one file, what the file does not say: a folder with diffusers' configurations, or what the U-Net predicts,
+    /// epsilon or v_prediction [default: as the published models of its shape]
+    #[arg(long, value_name = "DIR|PREDICTION")]
+    config: Option<Configuration>,
     /// The model directory to make; it must not be there yet
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// How weights are stored: int8 is smallest and fastest
     #[arg(long, value_name = "KIND", default_value = "int8")]
     precision: Stored,
-    /// A folder of diffusers with another autoencoder for the checkpoint's own, as TAESD, which paints faster
-    #[arg(long, value_name = "DIR")]
+    /// Another autoencoder for the checkpoint's own: a folder of diffusers, as TAESD, which paints faster, or a file (.safetensors)
+    #[arg(long, value_name = "DIR|FILE")]
     decoder: Option<PathBuf>,
     /// An IP-Adapter, plain or Plus, in its authors' format (.safetensors)
     #[arg(long, value_name = "FILE")]
@@ -81,6 +85,8 @@ struct Line<'a> {
     bytes: u64,
     seconds: f64,
     peak_rss_mib: Option<u64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    assumed: &'a [String],
 }
 
 /// Imports a checkpoint and says what was made.
@@ -90,6 +96,7 @@ pub(crate) fn run(arguments: &ImportArguments) -> Result<(), Failure> {
     let precision = Precision::from(arguments.precision);
     let request = import::Request {
         source: arguments.source.clone(),
+        configuration: arguments.config.clone(),
         out: arguments.out.clone(),
         precision,
         decoder: arguments.decoder.clone(),
@@ -124,6 +131,7 @@ pub(crate) fn run(arguments: &ImportArguments) -> Result<(), Failure> {
             bytes: made.bytes,
             seconds: (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
             peak_rss_mib: process_memory::peak().map(|bytes| (bytes as u64).div_ceil(1 << 20)),
+            assumed: &made.assumed,
         };
         serde_json::to_string(&line).map_err(|error| Failure::Failed(format!("report: {error}")))?
     } else {
@@ -139,11 +147,15 @@ fn readable(out: &Path, made: &Report, took: Duration) -> String {
         _ => format!("{:.0} min", seconds / 60.0),
     };
     let size = mib(made.bytes);
-    format!(
+    let mut text = format!(
         "{}: {size} MiB, made of {} in {took}",
         out.display(),
         easel::one_line(&made.name)
-    )
+    );
+    for line in &made.assumed {
+        text.extend(["\n", line]);
+    }
+    text
 }
 
 fn mib(bytes: u64) -> u64 {

@@ -120,7 +120,7 @@ impl Network {
 
 /// Autoencoders that were saved before 2023 call the layers of their attention otherwise, and some have convolutions of one pixel for
 /// them.
-fn rename_old_attention(weights: &mut Weights) -> Result<(), ImportError> {
+pub(super) fn rename_old_attention(weights: &mut Weights) -> Result<(), ImportError> {
     const NAMES: [(&str, &str); 4] = [
         ("query", "to_q"),
         ("key", "to_k"),

@@ -139,6 +139,7 @@ impl<'c> Networks<'c> {
             name,
             networks,
             bytes,
+            assumed: Vec::new(),
         })
     }
 }

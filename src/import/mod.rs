@@ -19,6 +19,7 @@ mod onnx;
 mod output;
 mod plan;
 mod safetensors;
+mod single_file;
 mod tensor;
 #[cfg(test)]
 mod testing;
@@ -32,6 +33,7 @@ use std::path::PathBuf;
 
 use checkpoint::{Checkpoint, Network};
 pub use error::ImportError;
+pub use single_file::{Configuration, Prediction};
 pub use writer::Precision;
 
 use crate::scheduler::SchedulerKind;
@@ -39,13 +41,15 @@ use crate::scheduler::SchedulerKind;
 /// What is to be imported, and how.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// A folder that diffusers saved: a whole checkpoint, or a ControlNet alone.
+    /// A folder that diffusers saved: a whole checkpoint, or a ControlNet alone. Or a file with a whole checkpoint.
     pub source: PathBuf,
+    /// What such a file does not say itself.
+    pub configuration: Option<Configuration>,
     /// The model directory to be made. It must not be there yet.
     pub out: PathBuf,
     /// How weights are stored.
     pub precision: Precision,
-    /// A folder of diffusers with an autoencoder to take in place of the checkpoint's own.
+    /// An autoencoder to take in place of the checkpoint's own: a folder of diffusers, or a file.
     pub decoder: Option<PathBuf>,
     /// An IP-Adapter for the U-Net, in its authors' format.
     pub ip_adapter: Option<PathBuf>,
@@ -81,6 +85,8 @@ pub struct Report {
     pub networks: Vec<(String, u64)>,
     /// Bytes on the disk.
     pub bytes: u64,
+    /// What was neither said nor in the source, and how to say it: a line each.
+    pub assumed: Vec<String>,
 }
 
 /// Imports a checkpoint. `progress` is called about once a MiB of weights, and may end it.
@@ -100,12 +106,21 @@ pub fn run(
     if onnx::is_source(source) {
         return onnx::write(request, progress);
     }
-    let mut checkpoint = Checkpoint::open(source)?;
-    if let Some(folder) = &request.decoder {
-        checkpoint.replace_autoencoder(Network::open(folder)?)?;
+    let (mut checkpoint, assumed) = if source.is_file() {
+        single_file::open(source, request.configuration.as_ref())?
+    } else {
+        (Checkpoint::open(source)?, Vec::new())
+    };
+    if let Some(decoder) = &request.decoder {
+        let decoder = match checkpoint.networks.get("vae") {
+            Some(own) if decoder.is_file() => single_file::autoencoder(decoder, own)?,
+            _ => Network::open(decoder)?,
+        };
+        checkpoint.replace_autoencoder(decoder)?;
     }
     if let Some(file) = &request.ip_adapter {
         checkpoint.add_ip_adapter(file, request.image_encoder.as_deref())?;
     }
-    directory::write_model(&checkpoint, request, progress)
+    let report = directory::write_model(&checkpoint, request, progress)?;
+    Ok(Report { assumed, ..report })
 }
