@@ -32,6 +32,9 @@ pub(crate) struct ImportArguments {
     /// Another autoencoder for the checkpoint's own: a folder of diffusers, as TAESD, which paints faster, or a file (.safetensors)
     #[arg(long, value_name = "DIR|FILE")]
     decoder: Option<PathBuf>,
+    /// A LoRA for the checkpoint (.safetensors), and how strong it is [default: 1]; may be given several times
+    #[arg(long, value_name = "FILE[:SCALE]", value_parser = parse_lora)]
+    lora: Vec<(PathBuf, f32)>,
     /// An IP-Adapter, plain or Plus, in its authors' format (.safetensors)
     #[arg(long, value_name = "FILE")]
     ip_adapter: Option<PathBuf>,
@@ -100,6 +103,7 @@ pub(crate) fn run(arguments: &ImportArguments) -> Result<(), Failure> {
         out: arguments.out.clone(),
         precision,
         decoder: arguments.decoder.clone(),
+        loras: arguments.lora.clone(),
         ip_adapter: arguments.ip_adapter.clone(),
         image_encoder: arguments.image_encoder.clone(),
         size: arguments.size,
@@ -168,6 +172,22 @@ fn parse_guidance(text: &str) -> Result<f32, String> {
         .ok()
         .filter(|guidance| (0.0..=50.0).contains(guidance));
     guidance.ok_or_else(|| crate::fields::GUIDANCE.to_owned())
+}
+
+/// A file, and behind a colon how strong it is.
+fn parse_lora(text: &str) -> Result<(PathBuf, f32), String> {
+    let Some((file, scale)) = text.rsplit_once(':') else {
+        return Ok((text.into(), 1.0));
+    };
+    let number: f32 = match scale.parse() {
+        Ok(number) => number,
+        // A name with a colon in it.
+        Err(_) => return Ok((text.into(), 1.0)),
+    };
+    if !(-10.0..=10.0).contains(&number) {
+        return Err("the scale of a LoRA is a number from -10 to 10".into());
+    }
+    Ok((file.into(), number))
 }
 
 impl From<ImportError> for Failure {

@@ -14,6 +14,7 @@ mod error;
 mod graph;
 mod ip_adapter;
 mod layers;
+mod lora;
 mod networks;
 mod onnx;
 mod output;
@@ -51,6 +52,8 @@ pub struct Request {
     pub precision: Precision,
     /// An autoencoder to take in place of the checkpoint's own: a folder of diffusers, or a file.
     pub decoder: Option<PathBuf>,
+    /// LoRAs, and how strong each is: they become a part of the weights.
+    pub loras: Vec<(PathBuf, f32)>,
     /// An IP-Adapter for the U-Net, in its authors' format.
     pub ip_adapter: Option<PathBuf>,
     /// The folder of its image encoder, where that is not beside it.
@@ -117,6 +120,9 @@ pub fn run(
             _ => Network::open(decoder)?,
         };
         checkpoint.replace_autoencoder(decoder)?;
+    }
+    for (file, scale) in &request.loras {
+        lora::apply(file, *scale, &mut checkpoint.networks)?;
     }
     if let Some(file) = &request.ip_adapter {
         checkpoint.add_ip_adapter(file, request.image_encoder.as_deref())?;

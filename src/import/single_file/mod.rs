@@ -12,6 +12,7 @@
 //! What comes out is what diffusers would have saved. Configurations are found from names and shapes; what those cannot tell is what
 //! all published models have in common, or comes from the folder that is given beside the file.
 
+mod authors_names;
 mod autoencoder;
 mod recognise;
 mod settings;
@@ -27,7 +28,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+pub(super) use self::authors_names::authors_names;
 use self::autoencoder::Autoencoder;
+pub(super) use self::recognise::open as open_weights;
 use self::recognise::{AUTOENCODER, UNET};
 use self::settings::Folder;
 pub use self::settings::{Configuration, Prediction};

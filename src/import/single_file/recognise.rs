@@ -44,7 +44,7 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// Opens a file of weights; one in another format is called by its name.
-pub(super) fn open(path: &Path) -> Result<SafeTensors, ImportError> {
+pub(in crate::import) fn open(path: &Path) -> Result<SafeTensors, ImportError> {
     let unreadable = |error| ImportError::unreadable(path, &error);
     let file = open_file(path).map_err(unreadable)?;
     if let Some(problem) = other_format(&file).map_err(unreadable)? {

@@ -19,7 +19,7 @@ use super::untold;
 use crate::config::Config;
 
 /// Layers outside blocks.
-const OUTSIDE: [(&str, &str); 8] = [
+pub(super) const OUTSIDE: [(&str, &str); 8] = [
     ("time_embed.0", "time_embedding.linear_1"),
     ("time_embed.2", "time_embedding.linear_2"),
     ("time_embed.cond_proj", "time_embedding.cond_proj"),
@@ -30,7 +30,7 @@ const OUTSIDE: [(&str, &str); 8] = [
     ("out.2", "conv_out"),
 ];
 /// Layers of a residual block.
-const RESIDUAL: [(&str, &str); 6] = [
+pub(super) const RESIDUAL: [(&str, &str); 6] = [
     ("in_layers.0", "norm1"),
     ("in_layers.2", "conv1"),
     ("emb_layers.1", "time_emb_proj"),
