@@ -12,6 +12,7 @@ mod checkpoint;
 mod directory;
 mod error;
 mod graph;
+pub mod hub;
 mod ip_adapter;
 mod layers;
 mod lora;
