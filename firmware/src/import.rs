@@ -1,8 +1,12 @@
 //! `easel import`: a checkpoint becomes a model directory, without Python.
 
+mod download;
+mod list;
+
 use crate::paint::{parse_size, parse_steps};
 use crate::{failure::Failure, interrupt, report};
 use clap::{Args, ValueEnum};
+use download::Downloads;
 use easel::SchedulerKind;
 use easel::import::{self, Configuration, ImportError, Precision, Progress, Report};
 use easel::process_memory;
@@ -17,19 +21,28 @@ use std::time::{Duration, Instant};
 /// What `easel import` is told.
 #[derive(Args)]
 pub(crate) struct ImportArguments {
-    /// A folder that diffusers saved: a whole checkpoint, or a ControlNet alone; or a file with a whole checkpoint (.safetensors)
-    source: PathBuf,
+    /// A folder that diffusers saved: a whole checkpoint, or a ControlNet alone; a file with a whole checkpoint (.safetensors); a folder
+    /// of ONNX networks; or OWNER/NAME on the Hugging Face hub
+    #[arg(required_unless_present = "list")]
+    source: Option<PathBuf>,
     /// Of a checkpoint in one file, what the file does not say: a folder with diffusers' configurations, or what the U-Net predicts,
     /// epsilon or v_prediction [default: as the published models of its shape]
     #[arg(long, value_name = "DIR|PREDICTION")]
     config: Option<Configuration>,
     /// The model directory to make; it must not be there yet
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "list")]
+    out: Option<PathBuf>,
+    /// A branch, tag or commit of the hub's repository [default: main]
+    #[arg(long, value_name = "R")]
+    revision: Option<String>,
+    /// Print models that suit small boards, and import nothing
+    #[arg(long, conflicts_with_all = ["source", "out", "revision"])]
+    list: bool,
     /// How weights are stored: int8 is smallest and fastest
     #[arg(long, value_name = "KIND", default_value = "int8")]
     precision: Stored,
-    /// Another autoencoder for the checkpoint's own: a folder of diffusers, as TAESD, which paints faster, or a file (.safetensors)
+    /// Another autoencoder for the checkpoint's own, as TAESD, which paints faster: a folder of diffusers, a file (.safetensors), or a
+    /// name of the hub
     #[arg(long, value_name = "DIR|FILE")]
     decoder: Option<PathBuf>,
     /// A LoRA for the checkpoint (.safetensors), and how strong it is [default: 1]; may be given several times
@@ -90,19 +103,31 @@ struct Line<'a> {
     peak_rss_mib: Option<u64>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     assumed: &'a [String],
+    /// Bytes that were downloaded for it in this call.
+    downloaded: u64,
+    /// The licence that the card on the hub states.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    licence: Option<&'a str>,
 }
 
 /// Imports a checkpoint and says what was made.
 pub(crate) fn run(arguments: &ImportArguments) -> Result<(), Failure> {
+    let (Some(source), Some(out)) = (&arguments.source, &arguments.out) else {
+        return list::print(arguments.json);
+    };
     let begun = Instant::now();
     let cancel = interrupt::cancel_on_signal()?;
     let precision = Precision::from(arguments.precision);
+    let mut downloads = Downloads::new(out, precision, arguments.quiet, &cancel);
     let request = import::Request {
-        source: arguments.source.clone(),
+        source: downloads.source(source, arguments.revision.as_deref())?,
         configuration: arguments.config.clone(),
-        out: arguments.out.clone(),
+        out: out.clone(),
         precision,
-        decoder: arguments.decoder.clone(),
+        decoder: match &arguments.decoder {
+            Some(decoder) => Some(downloads.part(decoder)?),
+            None => None,
+        },
         loras: arguments.lora.clone(),
         ip_adapter: arguments.ip_adapter.clone(),
         image_encoder: arguments.image_encoder.clone(),
@@ -121,10 +146,12 @@ pub(crate) fn run(arguments: &ImportArguments) -> Result<(), Failure> {
         }
     });
     shown.finish();
-    let made = made?;
+    let made = made.map_err(|error| downloads.kept(error.into()))?;
+    let (licence, received) = (downloads.licence.take(), downloads.received);
+    downloads.remove();
     let text = if arguments.json {
         let line = Line {
-            model: &arguments.out,
+            model: out,
             source: &made.name,
             precision: precision.name(),
             weights: made
@@ -136,10 +163,16 @@ pub(crate) fn run(arguments: &ImportArguments) -> Result<(), Failure> {
             seconds: (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
             peak_rss_mib: process_memory::peak().map(|bytes| (bytes as u64).div_ceil(1 << 20)),
             assumed: &made.assumed,
+            downloaded: received,
+            licence: licence.as_deref(),
         };
         serde_json::to_string(&line).map_err(|error| Failure::Failed(format!("report: {error}")))?
     } else {
-        readable(&arguments.out, &made, begun.elapsed())
+        let mut text = readable(out, &made, begun.elapsed());
+        if let Some(licence) = &licence {
+            text += &format!("\nits card states the licence {}", easel::one_line(licence));
+        }
+        text
     };
     report::print(&text, "the model is there all the same")
 }

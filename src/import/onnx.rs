@@ -62,6 +62,17 @@ pub(super) fn is_source(folder: &Path) -> bool {
 /// Writes the model in the request's folder anew.
 pub(super) fn write(request: &Request, watch: &mut Watch<'_>) -> Result<Report, ImportError> {
     let source = &request.source;
+    let added = [
+        ("--lora", !request.loras.is_empty()),
+        ("--decoder", request.decoder.is_some()),
+        ("--ip-adapter", request.ip_adapter.is_some()),
+    ];
+    if let Some((flag, _)) = added.iter().find(|(_, given)| *given) {
+        return Err(ImportError::bad(
+            source,
+            format_args!("{flag}: is for checkpoints; these ONNX networks have lost the names of their layers: take the checkpoint that they were made of"),
+        ));
+    }
     let folders = NETWORKS
         .into_iter()
         .map(|(name, kind)| (name, kind, source.join(name)));

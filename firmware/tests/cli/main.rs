@@ -3,6 +3,7 @@
 mod bench;
 mod doctor;
 mod hostile;
+mod hub;
 mod importing;
 mod lexicon;
 mod memory;

@@ -144,6 +144,7 @@ pub(crate) fn is_progress(line: &str) -> bool {
     ["reading", "decoding"].contains(&line)
         || line.starts_with("painting: step ")
         || line.starts_with("importing: ")
+        || line.starts_with("downloading: ")
 }
 
 /// Whether it is a family of kernels that this CPU runs.
