@@ -70,7 +70,9 @@ pub(super) fn write(request: &Request, watch: &mut Watch<'_>) -> Result<Report, 
     if let Some((flag, _)) = added.iter().find(|(_, given)| *given) {
         return Err(ImportError::bad(
             source,
-            format_args!("{flag}: is for checkpoints; these ONNX networks have lost the names of their layers: take the checkpoint that they were made of"),
+            format_args!(
+                "{flag}: is for checkpoints; these ONNX networks have lost the names of their layers: take the checkpoint that they were made of"
+            ),
         ));
     }
     let folders = NETWORKS
