@@ -169,7 +169,7 @@ mod tests {
     prop_compose! {
         fn configuration()(
             board in lines(&["description = 'seven \"inches\" é'"]),
-            model in lines(&["dir = 'm'", "memory_mib = 300", "threads = 3", "vary_strength = 0.4"]),
+            model in lines(&["dir = 'm'", "memory_mib = 300", "threads = 3", "vary_strength = 0.4", "steps = 4", "guidance = 0.5", "scheduler = 'lcm'"]),
             panel in lines(&["rotation = 270", "fit = 'crop'", "round = true", "brightness = 0.3", "file = 'p.png'"]),
             kind in proptest::sample::select(&["png", "terminal", "window", "drm", "fb", "spi", "epaper"][..]),
             spi in lines(&["model = 'st7789'", "dc = 25", "pwm = '/sys/x'", "invert = false", "x_offset = 80"]),

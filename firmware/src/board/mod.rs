@@ -17,10 +17,11 @@ pub use section::{Section, Wrong, within};
 
 use crate::display::PanelSettings;
 use crate::inputs::InputsSettings;
-use crate::jobs::{HistorySettings, QueueSettings};
+use crate::jobs::{HistorySettings, Order, QueueSettings};
 use crate::kiosk::KioskSettings;
 use crate::mqtt::BrokerSettings;
 use crate::watch::LimitSettings;
+use easel::SchedulerKind;
 use file::File;
 use parents::Parents;
 use serde::{Deserialize, Serialize};
@@ -116,6 +117,22 @@ pub struct ModelSettings {
     pub threads: Option<usize>,
     /// How much of a picture is given up when it is varied, 0 to 1.
     pub vary_strength: f32,
+    /// Steps of a picture whose order does not say; `None`: the model's.
+    pub steps: Option<usize>,
+    /// Its guidance scale, likewise.
+    pub guidance: Option<f32>,
+    /// Its sampler, likewise.
+    #[serde(with = "crate::jobs::scheduler_name")]
+    pub scheduler: Option<SchedulerKind>,
+}
+
+impl ModelSettings {
+    /// Puts what the board's file says into an order that does not say.
+    pub(crate) fn complete(&self, order: &mut Order) {
+        order.steps = order.steps.or(self.steps);
+        order.guidance = order.guidance.or(self.guidance);
+        order.scheduler = order.scheduler.or(self.scheduler);
+    }
 }
 
 impl Default for ModelSettings {
@@ -125,6 +142,9 @@ impl Default for ModelSettings {
             memory_mib: None,
             threads: None,
             vary_strength: 0.6,
+            steps: None,
+            guidance: None,
+            scheduler: None,
         }
     }
 }
@@ -138,6 +158,12 @@ impl Section for ModelSettings {
             within("memory_mib", mib, 1, 1 << 20)?;
         }
         within("vary_strength", self.vary_strength, 0.0, 1.0)?;
+        if let Some(steps) = self.steps {
+            within("steps", steps, 1, 1000)?;
+        }
+        if let Some(guidance) = self.guidance {
+            within("guidance", guidance, 0.0, 50.0)?;
+        }
         self.threads
             .map_or(Ok(()), |threads| within("threads", threads, 1, 256))
     }

@@ -176,6 +176,8 @@ fn a_wrong_value_names_file_and_key() {
         ("[board]\ndescription = \"a\\nb\"", "board.description"),
         ("[model]\nmemory_mib = 0", "model.memory_mib"),
         ("[model]\nvary_strength = 1.5", "model.vary_strength"),
+        ("[model]\nsteps = 0", "model.steps"),
+        ("[model]\nguidance = 51", "model.guidance"),
         ("[model]\nthreads = 257", "model.threads"),
         ("[panel]\nwidth = 0", "panel.width"),
         ("[panel]\nheight = 8193", "panel.height"),
@@ -203,4 +205,23 @@ fn what_no_file_has_is_missing() {
             &["a.toml: ", key, "missing"],
         );
     }
+}
+
+#[test]
+fn what_an_order_does_not_say_the_file_says() {
+    let text = "steps = 1\nguidance = 0\nscheduler = 'lcm'\n";
+    let settings: ModelSettings = toml::from_str(text).expect("it is right");
+    let mut order = Order::new("a cat");
+    order.steps = Some(4);
+    settings.complete(&mut order);
+    assert_eq!((order.steps, order.guidance), (Some(4), Some(0.0)));
+    assert_eq!(order.scheduler, Some(SchedulerKind::Lcm));
+    let mut plain = Order::new("a cat");
+    ModelSettings::default().complete(&mut plain);
+    assert_eq!(
+        (plain.steps, plain.guidance, plain.scheduler),
+        (None, None, None)
+    );
+    let wrong = toml::from_str::<ModelSettings>("scheduler = 'magic'");
+    assert!(wrong.expect_err("no sampler").to_string().contains("magic"));
 }

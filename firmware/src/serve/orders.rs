@@ -65,6 +65,7 @@ impl House {
         let asked = new.order.clone();
         new.given = Some(asked.given());
         self.live.complete(&mut new.order);
+        self.config.model.complete(&mut new.order);
         if let Some(known) = self.known_by_its_picture(id.as_ref(), &asked) {
             match known {
                 Ok(id) => self.answer(Some(id), Status::Done, None, reply),

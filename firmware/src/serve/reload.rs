@@ -2,14 +2,17 @@
 //! start, and a broken file changes nothing.
 
 use super::house::{House, log};
-use crate::board::{ConfigError, Reread, changed_keys};
+use crate::board::{ConfigError, ModelSettings, Reread, changed_keys};
 use crate::kiosk::PlaylistFile;
 use std::time::{Duration, Instant};
 use toml::{Table, Value};
 
 /// Keys whose change the running board takes over; a section's name with a dot is all of it.
-const AT_ONCE: [&str; 8] = [
+const AT_ONCE: [&str; 11] = [
     "model.vary_strength",
+    "model.steps",
+    "model.guidance",
+    "model.scheduler",
     "inputs",
     "kiosk.",
     "limits.",
@@ -108,8 +111,21 @@ impl House {
             self.config.limits = config.limits;
             self.guard.set_limits(&self.config.limits);
         }
-        if has("model.vary_strength") {
-            self.config.model.vary_strength = config.model.vary_strength;
+        if has("model.") {
+            let ModelSettings {
+                vary_strength,
+                steps,
+                guidance,
+                scheduler,
+                ..
+            } = config.model;
+            self.config.model = ModelSettings {
+                vary_strength,
+                steps,
+                guidance,
+                scheduler,
+                ..self.config.model.clone()
+            };
         }
         if has("queue.") {
             self.config.queue = config.queue;
