@@ -11,6 +11,7 @@ use easel::SchedulerKind;
 use easel::import::{self, Configuration, ImportError, Precision, Progress, Report};
 use easel::process_memory;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+pub(crate) use list::models as recommended_models;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;

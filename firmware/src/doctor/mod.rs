@@ -63,6 +63,7 @@ const CHECKS: &[Check] = &[
     // Four gigabytes from a card.
     ("hashes", 900, sums::check),
     ("memory", 300, memory::check),
+    ("models", 10, model::recommended),
     ("panel", 10, model::fits),
     // Electronic paper takes half a minute, and somebody may look at the pattern for a minute.
     ("display", 120, display::check),

@@ -30,7 +30,7 @@ const SERVICE_STATE: &str = "/var/lib/easel";
 const SERVICE_PASSWORD: &str = "/etc/easel/mqtt-password";
 
 /// Whether this is a configuration that the package's service is run with.
-fn is_the_services(file: &Path) -> bool {
+pub(super) fn is_the_services(file: &Path) -> bool {
     std::path::absolute(file).is_ok_and(|file| file.starts_with("/etc/easel"))
 }
 

@@ -55,13 +55,14 @@ fn tiny_dir() -> String {
     tiny().to_str().expect("UTF-8").to_owned()
 }
 
-const EVERY: [&str; 14] = [
+const EVERY: [&str; 15] = [
     "board",
     "cpu",
     "cores",
     "model",
     "hashes",
     "memory",
+    "models",
     "panel",
     "display",
     "inputs",
