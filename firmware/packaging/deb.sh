@@ -62,7 +62,7 @@ Architecture: $1
 Maintainer: $maintainer
 Installed-Size: $(du -k -s --apparent-size --exclude=DEBIAN "$root" | cut -f 1)
 Depends: libc6 (>= ${glibc#GLIBC_}), libgcc-s1 (>= 4.2), init-system-helpers (>= 1.54), systemd | systemd-standalone-sysusers | systemd-sysusers
-Recommends: mosquitto, polkitd
+Recommends: ca-certificates, mosquitto, polkitd
 Suggests: mosquitto-clients
 Section: graphics
 Priority: optional

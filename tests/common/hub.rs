@@ -58,14 +58,39 @@ pub(crate) enum Answer {
 
 type Rule = dyn Fn(&Asked) -> Answer + Send;
 
+/// Files by their paths.
+type Files = BTreeMap<String, Vec<u8>>;
+
 struct State {
-    files: BTreeMap<String, Vec<u8>>,
+    /// Of every repository that is not in `named`.
+    files: Files,
+    named: BTreeMap<String, Files>,
     rule: Box<Rule>,
     asked: Vec<Asked>,
     sent: BTreeMap<String, usize>,
 }
 
-/// A hub that has one repository, under every name. It ends with the test.
+impl State {
+    fn files_of(&self, owner: &str, name: &str) -> &Files {
+        let named = self.named.get(&format!("{owner}/{name}"));
+        named.unwrap_or(&self.files)
+    }
+}
+
+/// Reads all files below a folder.
+fn collect(folder: &Path, at: &str, files: &mut Files) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        let name = format!("{at}{}", entry.file_name().to_string_lossy());
+        if path.is_dir() {
+            collect(&path, &format!("{name}/"), files);
+        } else {
+            files.insert(name, std::fs::read(&path).expect("a file"));
+        }
+    }
+}
+
+/// A hub that has one repository under every name, and others under their own. It ends with the test.
 #[derive(Clone)]
 pub(crate) struct Hub {
     address: String,
@@ -86,6 +111,7 @@ impl Hub {
             address: format!("http://{}", listener.local_addr().expect("an address")),
             state: Arc::new(Mutex::new(State {
                 files: files.collect(),
+                named: BTreeMap::new(),
                 rule: Box::new(rule),
                 asked: Vec::new(),
                 sent: BTreeMap::new(),
@@ -102,19 +128,19 @@ impl Hub {
         hub
     }
 
-    /// Adds the files of a folder, below `at`.
+    /// Adds the files of a folder to the repository of every name.
     #[allow(dead_code, reason = "not every test that shares it has a folder")]
-    pub(crate) fn with_folder(self, folder: &Path, at: &str) -> Self {
-        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-            let path = entry.path();
-            let name = format!("{at}{}", entry.file_name().to_string_lossy());
-            if path.is_dir() {
-                let _ = self.clone().with_folder(&path, &format!("{name}/"));
-            } else {
-                let bytes = std::fs::read(&path).expect("a file");
-                self.lock().files.insert(name, bytes);
-            }
-        }
+    pub(crate) fn with_folder(self, folder: &Path) -> Self {
+        collect(folder, "", &mut self.lock().files);
+        self
+    }
+
+    /// Adds a repository with the files of a folder.
+    #[allow(dead_code, reason = "not every test that shares it has a folder")]
+    pub(crate) fn with_repository(self, name: &str, folder: &Path) -> Self {
+        let mut files = Files::new();
+        collect(folder, "", &mut files);
+        self.lock().named.insert(name.to_owned(), files);
         self
     }
 
@@ -257,7 +283,7 @@ impl Hub {
         let (place, query) = path.split_once('?').unwrap_or((path, ""));
         let parts: Vec<&str> = place.trim_start_matches('/').splitn(5, '/').collect();
         match *parts.as_slice() {
-            ["api", "models", _, _, rest] => {
+            ["api", "models", owner, name, rest] => {
                 let (kind, revision) = rest.split_once('/')?;
                 match (kind, revision) {
                     (_, "gone") => None,
@@ -272,15 +298,15 @@ impl Hub {
                             .split_once("cursor=")
                             .map_or(Some(0), |(_, at)| at.parse().ok())?;
                         let state = self.lock();
-                        let entries = state
-                            .files
+                        let files = state.files_of(owner, name);
+                        let entries = files
                             .iter()
                             .skip(begin)
                             .take(PAGE)
                             .map(|(name, bytes)| entry(name, bytes));
                         let text = format!("[{}]", entries.collect::<Vec<_>>().join(","));
                         let next = begin + PAGE;
-                        let link = if next < state.files.len() {
+                        let link = if next < files.len() {
                             format!(
                                 "Link: <https://elsewhere{place}?recursive=true&cursor={next}>; rel=\"next\"\r\n"
                             )
@@ -292,9 +318,9 @@ impl Hub {
                     _ => None,
                 }
             }
-            [_, _, "resolve", COMMIT, file] => {
+            [owner, name, "resolve", COMMIT, file] => {
                 let file = file.replace("%20", " ");
-                let bytes = self.lock().files.get(&file)?.clone();
+                let bytes = self.lock().files_of(owner, name).get(&file)?.clone();
                 Some((Some(file), bytes, String::new()))
             }
             _ => None,

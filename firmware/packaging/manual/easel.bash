@@ -259,13 +259,17 @@ _easel() {
             return 0
             ;;
         easel__subcmd__import)
-            opts="-h --out --precision --decoder --ip-adapter --image-encoder --size --steps --guidance --scheduler --json --quiet --help"
+            opts="-h --out --revision --list --precision --decoder --ip-adapter --image-encoder --size --steps --guidance --scheduler --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --revision)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -96,16 +96,18 @@ complete -c easel -n "__fish_easel_using_subcommand plan" -l ip-image -d 'With a
 complete -c easel -n "__fish_easel_using_subcommand plan" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c easel -n "__fish_easel_using_subcommand import" -l out -d 'The model directory to make; it must not be there yet' -r -F
+complete -c easel -n "__fish_easel_using_subcommand import" -l revision -d 'A branch, tag or commit of the hub\'s repository [default: main]' -r
 complete -c easel -n "__fish_easel_using_subcommand import" -l precision -d 'How weights are stored: int8 is smallest and fastest' -r -f -a "int8\t''
 fp16\t''
 fp32\t''"
-complete -c easel -n "__fish_easel_using_subcommand import" -l decoder -d 'A folder of diffusers with another autoencoder for the checkpoint\'s own, as TAESD, which paints faster' -r -F
+complete -c easel -n "__fish_easel_using_subcommand import" -l decoder -d 'A folder of diffusers, or a name of the hub, with another autoencoder for the checkpoint\'s own, as TAESD, which paints faster' -r -F
 complete -c easel -n "__fish_easel_using_subcommand import" -l ip-adapter -d 'An IP-Adapter, plain or Plus, in its authors\' format (.safetensors)' -r -F
 complete -c easel -n "__fish_easel_using_subcommand import" -l image-encoder -d 'The folder of its image encoder [default: where it is published, beside the adapter]' -r -F
 complete -c easel -n "__fish_easel_using_subcommand import" -l size -d 'Picture size of the model where none is asked for [default: the checkpoint\'s]' -r
 complete -c easel -n "__fish_easel_using_subcommand import" -l steps -d 'Denoising steps, likewise' -r
 complete -c easel -n "__fish_easel_using_subcommand import" -l guidance -d 'Guidance scale, likewise, 0 to 50' -r
 complete -c easel -n "__fish_easel_using_subcommand import" -l scheduler -d 'Sampler, likewise' -r
+complete -c easel -n "__fish_easel_using_subcommand import" -l list -d 'Print models that suit small boards, and import nothing'
 complete -c easel -n "__fish_easel_using_subcommand import" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand import" -l quiet -d 'No progress'
 complete -c easel -n "__fish_easel_using_subcommand import" -s h -l help -d 'Print help'

@@ -114,19 +114,21 @@ _arguments "${_arguments_options[@]}" : \
 (import)
 _arguments "${_arguments_options[@]}" : \
 '--out=[The model directory to make; it must not be there yet]:DIR:_files' \
+'--revision=[A branch, tag or commit of the hub'\''s repository \[default\: main\]]:R:_default' \
 '--precision=[How weights are stored\: int8 is smallest and fastest]:KIND:(int8 fp16 fp32)' \
-'--decoder=[A folder of diffusers with another autoencoder for the checkpoint'\''s own, as TAESD, which paints faster]:DIR:_files' \
+'--decoder=[A folder of diffusers, or a name of the hub, with another autoencoder for the checkpoint'\''s own, as TAESD, which paints faster]:DIR:_files' \
 '--ip-adapter=[An IP-Adapter, plain or Plus, in its authors'\'' format (.safetensors)]:FILE:_files' \
 '--image-encoder=[The folder of its image encoder \[default\: where it is published, beside the adapter\]]:DIR:_files' \
 '--size=[Picture size of the model where none is asked for \[default\: the checkpoint'\''s\]]:WxH:_default' \
 '--steps=[Denoising steps, likewise]:N:_default' \
 '--guidance=[Guidance scale, likewise, 0 to 50]:G:_default' \
 '--scheduler=[Sampler, likewise]:NAME:_default' \
+'(--out --revision)--list[Print models that suit small boards, and import nothing]' \
 '--json[Print one line of JSON on standard output]' \
 '--quiet[No progress]' \
 '-h[Print help]' \
 '--help[Print help]' \
-':source -- A folder that diffusers saved\: a whole checkpoint, or a ControlNet alone:_files' \
+'::source -- A folder that diffusers saved\: a whole checkpoint, or a ControlNet alone; or OWNER/NAME on the Hugging Face hub:_files' \
 && ret=0
 ;;
 (doctor)

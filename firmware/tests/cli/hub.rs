@@ -2,7 +2,7 @@
 
 #[path = "../../../tests/common/hub.rs"]
 #[allow(dead_code, reason = "the library's tests need more of it")]
-mod server;
+pub(crate) mod server;
 
 use crate::support::{Workplace, json_line, model, stderr, stdout};
 use server::{Answer, Asked, Hub};
@@ -15,12 +15,17 @@ fn checkpoint() -> PathBuf {
     model("checkpoint")
 }
 
-fn tiny_decoder() -> PathBuf {
+pub(crate) fn tiny_decoder() -> PathBuf {
     model("checkpoint").join("../../tiny-taesd/checkpoint/vae")
 }
 
 fn import(place: &Workplace, hub: &str, arguments: &[&str]) -> Command {
-    let mut command = place.command(&[&["import"], arguments].concat());
+    with_hub(place, hub, &[&["import"], arguments].concat())
+}
+
+/// `easel` with these arguments, which asks this hub.
+pub(crate) fn with_hub(place: &Workplace, hub: &str, arguments: &[&str]) -> Command {
+    let mut command = place.command(arguments);
     command
         .env("HF_ENDPOINT", hub)
         // Nobody's own token.
@@ -42,7 +47,7 @@ fn hub(rule: impl Fn(&Asked) -> Answer + Send + 'static) -> Hub {
         ("README.md", b"# Tiny"),
         ("unet/diffusion_pytorch_model.bin", b"pickled"),
     ];
-    Hub::new(unneeded, rule).with_folder(&checkpoint(), "")
+    Hub::new(unneeded, rule).with_folder(&checkpoint())
 }
 
 #[test]
@@ -103,7 +108,7 @@ fn a_name_of_the_hub_becomes_a_model_that_paints() {
 #[test]
 fn a_decoder_of_the_hub_takes_the_place_of_a_checkpoints_own() {
     let place = Workplace::new();
-    let server = Hub::new(&[], |_| Answer::Right).with_folder(&tiny_decoder(), "");
+    let server = Hub::new(&[], |_| Answer::Right).with_folder(&tiny_decoder());
     let checkpoint = checkpoint();
     let source = checkpoint.to_str().expect("UTF-8");
     let output = run(

@@ -2,6 +2,7 @@
 
 mod bench;
 mod doctor;
+mod documents;
 mod hostile;
 mod hub;
 mod importing;
