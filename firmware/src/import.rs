@@ -46,7 +46,7 @@ pub(crate) struct ImportArguments {
     /// name of the hub
     #[arg(long, value_name = "DIR|FILE")]
     decoder: Option<PathBuf>,
-    /// A LoRA for the checkpoint (.safetensors), and how strong it is [default: 1]; may be given several times
+    /// A LoRA for the checkpoint (.safetensors, or OWNER/NAME/FILE.safetensors on the hub), and how strong it is [default: 1]; may be given several times
     #[arg(long, value_name = "FILE[:SCALE]", value_parser = parse_lora)]
     lora: Vec<(PathBuf, f32)>,
     /// An IP-Adapter, plain or Plus, in its authors' format (.safetensors)
@@ -129,7 +129,7 @@ pub(crate) fn run(arguments: &ImportArguments) -> Result<(), Failure> {
             Some(decoder) => Some(downloads.part(decoder)?),
             None => None,
         },
-        loras: arguments.lora.clone(),
+        loras: downloads.loras(&arguments.lora)?,
         ip_adapter: arguments.ip_adapter.clone(),
         image_encoder: arguments.image_encoder.clone(),
         size: arguments.size,

@@ -259,12 +259,16 @@ _easel() {
             return 0
             ;;
         easel__subcmd__import)
-            opts="-h --out --revision --list --precision --decoder --ip-adapter --image-encoder --size --steps --guidance --scheduler --json --quiet --help"
+            opts="-h --config --out --revision --list --precision --decoder --lora --ip-adapter --image-encoder --size --steps --guidance --scheduler --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --out)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -278,6 +282,10 @@ _easel() {
                     return 0
                     ;;
                 --decoder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lora)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

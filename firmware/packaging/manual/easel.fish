@@ -95,12 +95,14 @@ complete -c easel -n "__fish_easel_using_subcommand plan" -l image -d 'With a pi
 complete -c easel -n "__fish_easel_using_subcommand plan" -l ip-image -d 'With a picture to paint like'
 complete -c easel -n "__fish_easel_using_subcommand plan" -l json -d 'Print one line of JSON on standard output'
 complete -c easel -n "__fish_easel_using_subcommand plan" -s h -l help -d 'Print help'
+complete -c easel -n "__fish_easel_using_subcommand import" -l config -d 'Of a checkpoint in one file, what the file does not say: a folder with diffusers\' configurations, or what the U-Net predicts, epsilon or v_prediction [default: as the published models of its shape]' -r
 complete -c easel -n "__fish_easel_using_subcommand import" -l out -d 'The model directory to make; it must not be there yet' -r -F
 complete -c easel -n "__fish_easel_using_subcommand import" -l revision -d 'A branch, tag or commit of the hub\'s repository [default: main]' -r
 complete -c easel -n "__fish_easel_using_subcommand import" -l precision -d 'How weights are stored: int8 is smallest and fastest' -r -f -a "int8\t''
 fp16\t''
 fp32\t''"
-complete -c easel -n "__fish_easel_using_subcommand import" -l decoder -d 'A folder of diffusers, or a name of the hub, with another autoencoder for the checkpoint\'s own, as TAESD, which paints faster' -r -F
+complete -c easel -n "__fish_easel_using_subcommand import" -l decoder -d 'Another autoencoder for the checkpoint\'s own, as TAESD, which paints faster: a folder of diffusers, a file (.safetensors), or a name of the hub' -r -F
+complete -c easel -n "__fish_easel_using_subcommand import" -l lora -d 'A LoRA for the checkpoint (.safetensors, or OWNER/NAME/FILE.safetensors on the hub), and how strong it is [default: 1]; may be given several times' -r
 complete -c easel -n "__fish_easel_using_subcommand import" -l ip-adapter -d 'An IP-Adapter, plain or Plus, in its authors\' format (.safetensors)' -r -F
 complete -c easel -n "__fish_easel_using_subcommand import" -l image-encoder -d 'The folder of its image encoder [default: where it is published, beside the adapter]' -r -F
 complete -c easel -n "__fish_easel_using_subcommand import" -l size -d 'Picture size of the model where none is asked for [default: the checkpoint\'s]' -r

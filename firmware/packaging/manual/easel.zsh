@@ -113,10 +113,12 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (import)
 _arguments "${_arguments_options[@]}" : \
+'--config=[Of a checkpoint in one file, what the file does not say\: a folder with diffusers'\'' configurations, or what the U-Net predicts, epsilon or v_prediction \[default\: as the published models of its shape\]]:DIR|PREDICTION:_default' \
 '--out=[The model directory to make; it must not be there yet]:DIR:_files' \
 '--revision=[A branch, tag or commit of the hub'\''s repository \[default\: main\]]:R:_default' \
 '--precision=[How weights are stored\: int8 is smallest and fastest]:KIND:(int8 fp16 fp32)' \
-'--decoder=[A folder of diffusers, or a name of the hub, with another autoencoder for the checkpoint'\''s own, as TAESD, which paints faster]:DIR:_files' \
+'--decoder=[Another autoencoder for the checkpoint'\''s own, as TAESD, which paints faster\: a folder of diffusers, a file (.safetensors), or a name of the hub]:DIR|FILE:_files' \
+'*--lora=[A LoRA for the checkpoint (.safetensors, or OWNER/NAME/FILE.safetensors on the hub), and how strong it is \[default\: 1\]; may be given several times]:FILE[:SCALE]:_default' \
 '--ip-adapter=[An IP-Adapter, plain or Plus, in its authors'\'' format (.safetensors)]:FILE:_files' \
 '--image-encoder=[The folder of its image encoder \[default\: where it is published, beside the adapter\]]:DIR:_files' \
 '--size=[Picture size of the model where none is asked for \[default\: the checkpoint'\''s\]]:WxH:_default' \
@@ -128,7 +130,7 @@ _arguments "${_arguments_options[@]}" : \
 '--quiet[No progress]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::source -- A folder that diffusers saved\: a whole checkpoint, or a ControlNet alone; or OWNER/NAME on the Hugging Face hub:_files' \
+'::source -- A folder that diffusers saved\: a whole checkpoint, or a ControlNet alone; a file with a whole checkpoint (.safetensors); a folder of ONNX networks; or OWNER/NAME on the Hugging Face hub:_files' \
 && ret=0
 ;;
 (doctor)

@@ -69,6 +69,17 @@ impl<'a> Downloads<'a> {
         }
     }
 
+    /// As [`source`](Self::source), of LoRAs with their scales.
+    pub(super) fn loras(
+        &mut self,
+        loras: &[(PathBuf, f32)],
+    ) -> Result<Vec<(PathBuf, f32)>, Failure> {
+        let found = loras
+            .iter()
+            .map(|(file, scale)| Ok((self.part(file)?, *scale)));
+        found.collect()
+    }
+
     fn fetch(
         &mut self,
         name: &Name,

@@ -4,8 +4,9 @@
 use crate::hub::server::{Answer, Hub};
 use crate::hub::{tiny_decoder, with_hub};
 use crate::support::{Workplace, model, stderr, stdout};
+use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Places of the system, and where they are here.
 const PLACES: [(&str, &str); 2] = [
@@ -58,6 +59,13 @@ fn place(page: &str) -> (Workplace, Hub) {
         symlink(whole, place.path(name)).expect("room");
     }
     std::fs::create_dir(place.path("srv")).expect("room");
+    let lora = lora(&of(
+        "tiny",
+        "checkpoint/unet/diffusion_pytorch_model.safetensors",
+    ));
+    let place = place.with("style.safetensors", &lora);
+    std::fs::create_dir(place.path("lora")).expect("room");
+    let place = place.with("lora/pytorch_lora_weights.safetensors", &lora);
     let settings = page
         .split("```toml\n")
         .nth(1)
@@ -69,8 +77,41 @@ fn place(page: &str) -> (Workplace, Hub) {
     let place = place.with("board.toml", board);
     let hub = Hub::new(&[], |_| Answer::Right)
         .with_repository("stabilityai/sd-turbo", &of("tiny-turbo", "checkpoint"))
-        .with_repository("madebyollin/taesd", &tiny_decoder());
+        .with_repository("madebyollin/taesd", &tiny_decoder())
+        .with_repository("latent-consistency/lcm-lora-sdv1-5", &place.path("lora"));
     (place, hub)
+}
+
+/// A small LoRA for a network, as kohya's scripts write them: for one layer of its attention.
+fn lora(network: &Path) -> Vec<u8> {
+    let bytes = std::fs::read(network).expect("a test model");
+    let (length, rest) = bytes.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().expect("eight bytes"));
+    let header: Value = serde_json::from_slice(&rest[..length as usize]).expect("a header");
+    let layers = header.as_object().expect("an object");
+    let (name, weight) = layers
+        .iter()
+        .find(|(name, _)| name.ends_with("attn1.to_q.weight"))
+        .expect("attention");
+    let [rows, columns] = [0, 1].map(|at| weight["shape"][at].as_u64().expect("a number"));
+    let name = format!(
+        "lora_unet_{}",
+        name.trim_end_matches(".weight").replace('.', "_")
+    );
+    let [down, up] = [columns * 4, (columns + rows) * 4];
+    let header = json!({
+        format!("{name}.lora_down.weight"): {"dtype": "F32", "shape": [1, columns], "data_offsets": [0, down]},
+        format!("{name}.lora_up.weight"): {"dtype": "F32", "shape": [rows, 1], "data_offsets": [down, up]},
+        format!("{name}.alpha"): {"dtype": "F32", "shape": [], "data_offsets": [up, up + 4]},
+    })
+    .to_string();
+    let numbers = 0.1_f32.to_le_bytes().repeat((columns + rows + 1) as usize);
+    [
+        &(header.len() as u64).to_le_bytes(),
+        header.as_bytes(),
+        &numbers,
+    ]
+    .concat()
 }
 
 fn any_picture() -> PathBuf {
@@ -125,7 +166,7 @@ fn the_commands_of_the_pages_about_importing_work() {
         (
             "my-own-checkpoint.md",
             include_str!("../../../docs/my-own-checkpoint.md"),
-            6,
+            9,
         ),
         (
             "importing.md",
