@@ -11,11 +11,13 @@
 //! EaselLinear ─► EaselLinear                         a feed-forward whose middle is large: see `feed_forward`
 //! EaselLayerNorm ─► Mul [n, 1, c] ─► Add [n, 1, c]   what a diffusion transformer makes of a norm: see `modulation`
 //! Add of a constant ─► EaselAttention                what only depends on distances: see `relative`
+//! Concat of large images or tokens                   an operator of ours, on all threads: see `joined`
 //! ```
 //!
 //! Each step spares a pass over an image in memory.
 
 mod feed_forward;
+mod joined;
 mod modulation;
 mod relative;
 
@@ -55,6 +57,7 @@ pub(super) fn run(model: &mut TypedModel, pixels16: Option<usize>) -> TractResul
             patch.apply(model)?;
         }
     }
+    joined::run(model)?;
     model.compact()
 }
 

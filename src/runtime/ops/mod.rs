@@ -33,7 +33,7 @@ use tract_onnx::tract_hir::internal::*;
 
 pub(super) use activations::{Activation, GeGlu};
 pub(super) use attention::Attention;
-use concat::Concat;
+pub(super) use concat::Concat;
 pub(super) use conv2d::Conv2d;
 use embedding::Embedding;
 pub(super) use feed_forward::{FeedForward, HIDDEN};
