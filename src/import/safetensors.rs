@@ -203,3 +203,121 @@ enum Metadata {
     Texts(BTreeMap<String, String>),
     Other(IgnoredAny),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a file with this table and so many bytes behind it.
+    fn problem(table: &str, data: usize) -> Option<String> {
+        let mut bytes = (table.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(table.as_bytes());
+        bytes.resize(bytes.len() + data, 0);
+        said_of(&bytes)
+    }
+
+    fn said_of(bytes: &[u8]) -> Option<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.safetensors");
+        std::fs::write(&path, bytes).expect("room");
+        let error = SafeTensors::open(&path).err()?.to_string();
+        assert!(error.len() < 1000 && !error.contains('\n'), "{error}");
+        Some(error)
+    }
+
+    #[test]
+    fn tables_that_lie_are_refused() {
+        let entry = |shape: &str, start: u64, end: u64| {
+            format!(r#"{{"dtype":"F32","shape":{shape},"data_offsets":[{start},{end}]}}"#)
+        };
+        let one = |shape: &str, start, end| format!(r#"{{"a":{}}}"#, entry(shape, start, end));
+        let two = |name: &str, start, end| {
+            format!(
+                r#"{{"a":{},"{name}":{}}}"#,
+                entry("[2]", 0, 8),
+                entry("[2]", start, end)
+            )
+        };
+        let full = (1_u64 << 62).to_string();
+        for (table, wanted) in [
+            (one("[2]", 0, 12), "`a` ends 4 bytes behind its end"),
+            (
+                one("[3]", 0, 8),
+                "`a` is said to be 3, which its place does not hold",
+            ),
+            (one("[2]", 8, 0), "which its place does not hold"),
+            (
+                one(&format!("[{full},{full},2]"), 0, 8),
+                "which its place does not hold",
+            ),
+            (
+                one(&format!("[{full},4]"), 0, 0),
+                "which its place does not hold",
+            ),
+            (one("[-2]", 0, 8), "its table is not what it should be"),
+            (one("[2.5]", 0, 8), "its table is not what it should be"),
+            (one("[2]", 0, u64::MAX), "bytes behind its end"),
+            (two("b", 4, 12), "lie upon each other"),
+            (two("b", 0, 8), "lie upon each other"),
+            (two("a", 8, 16), "`a` is there twice"),
+            (
+                r#"{"a":{"dtype":"F31","shape":[],"data_offsets":[0,4]}}"#.into(),
+                "`a` has numbers of an unknown kind",
+            ),
+            (
+                r#"{"a":{"shape":[],"data_offsets":[0,4]}}"#.into(),
+                "its table is not what it should be",
+            ),
+            ("[]".into(), "its table is not what it should be"),
+            (String::new(), "its table is not what it should be"),
+            ("[".repeat(100_000), "its table is not what it should be"),
+            (
+                format!(r#"{{"a":{}}}"#, "[".repeat(100_000)),
+                "its table is not what it should be",
+            ),
+            (
+                format!(r#"{{"__metadata__":{}"#, r#"{"a":"#.repeat(100_000)),
+                "its table is not what it should be",
+            ),
+        ] {
+            let said = problem(
+                &table,
+                if wanted.contains("bytes behind") {
+                    8
+                } else {
+                    16
+                },
+            );
+            assert!(
+                said.as_ref().is_some_and(|said| said.contains(wanted)),
+                "{wanted}: {said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn tables_longer_than_the_file_are_not_read() {
+        for length in [1 << 60, u64::MAX, 9, 17 << 20] {
+            let mut bytes = length.to_le_bytes().to_vec();
+            bytes.extend_from_slice(b"{}");
+            let said = said_of(&bytes).expect("an error");
+            assert!(
+                said.contains("is not in the safetensors format, or cut short"),
+                "{said}"
+            );
+        }
+        let said = said_of(b"{}").expect("an error");
+        assert!(said.contains("is cut short"), "{said}");
+    }
+
+    #[test]
+    fn odd_shapes_are_read() {
+        let table = r#"{"__metadata__":{"format":"pt"},
+            "many":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[0,8]},
+            "none":{"dtype":"F16","shape":[0,3],"data_offsets":[8,8]},
+            "one":{"dtype":"BF16","shape":[],"data_offsets":[8,10]}}"#;
+        assert_eq!(problem(table, 10), None);
+        let odd = r#"{"__metadata__":{"format":["pt"],"n":1}}"#;
+        assert_eq!(problem(odd, 0), None);
+    }
+}
