@@ -111,6 +111,17 @@ pub fn picture(bytes: &[u8]) {
     }
 }
 
+/// Reads a file of weights as a checkpoint, and as a LoRA for the U-Net of which `base` has the weights. Tokenizers are taken from the
+/// folder that it is in. What is wrong with the file, as either, is one line.
+pub fn safetensors(path: &Path, base: &Path) -> [Result<(), String>; 2] {
+    let beside = base.parent().unwrap_or(Path::new("."));
+    let looked = [
+        crate::import::look_into_checkpoint(path, beside),
+        crate::import::look_into_lora(path, base),
+    ];
+    looked.map(|result| result.map_err(|error| error.to_string()))
+}
+
 /// Reads latents from a NumPy file's bytes.
 pub fn npy(bytes: &[u8]) {
     let _ = crate::latents::npy::decode(bytes);

@@ -30,8 +30,9 @@ mod tests;
 mod weights;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use checkpoint::{Checkpoint, Network};
 pub use error::ImportError;
@@ -130,4 +131,38 @@ pub fn run(
     }
     let report = directory::write_model(&checkpoint, request, progress)?;
     Ok(Report { assumed, ..report })
+}
+
+/// Reads all of a checkpoint in one file and builds its networks, for fuzzers. What it lacks is taken from the folder `beside`.
+pub(crate) fn look_into_checkpoint(path: &Path, beside: &Path) -> Result<(), ImportError> {
+    let configuration = Configuration::Folder(beside.to_owned());
+    let (checkpoint, _) = single_file::open(path, Some(&configuration))?;
+    for part in plan::parts(&checkpoint)? {
+        networks::build(part.network, part.kind)?;
+    }
+    read_all(checkpoint.networks.values())
+}
+
+/// Reads all that a LoRA makes of the U-Net of which `base` has the weights, for fuzzers.
+pub(crate) fn look_into_lora(path: &Path, base: &Path) -> Result<(), ImportError> {
+    let mut weights = weights::Weights::new();
+    weights::take_all(&mut weights, &safetensors::SafeTensors::open(base)?)?;
+    let unet = Network {
+        path: base.to_owned(),
+        config: crate::config::Config::default(),
+        weights,
+    };
+    let mut networks = BTreeMap::from([("unet".to_owned(), unet)]);
+    lora::apply(path, 1.0, &mut networks)?;
+    read_all(networks.values())
+}
+
+fn read_all<'n>(networks: impl Iterator<Item = &'n Network>) -> Result<(), ImportError> {
+    let mut values = Vec::new();
+    for weight in networks.flat_map(|network| network.weights.values()) {
+        let (rows, length) = weight.rows();
+        weight.read(0..rows, &mut values)?;
+        assert_eq!(values.len(), rows * length, "as many numbers as it says");
+    }
+    Ok(())
 }
