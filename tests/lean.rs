@@ -26,7 +26,7 @@ fn request() -> PaintRequest {
     PaintRequest {
         steps: Some(3),
         seed: 5,
-        ..PaintRequest::new("a yellow star above a blue house")
+        ..PaintRequest::new("a yellow star next to a blue house")
     }
 }
 

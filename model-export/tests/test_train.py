@@ -1,5 +1,6 @@
 """The default model's data and optimizer: what must hold before hours of training are spent on it."""
 
+import json
 import random
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
 
+import free_form  # noqa: E402
+import judge as detector  # noqa: E402
+import lexicon as words  # noqa: E402
 import objects  # noqa: E402
 import scenes  # noqa: E402
 import tokenizer as captions  # noqa: E402
@@ -120,3 +124,57 @@ def test_the_default_models_encoder_gives_what_its_decoder_makes_the_picture_of(
     encode, decode = (ort_run(POCKET / name / "model.onnx") for name in ("vae_encoder", "vae_decoder"))
     pictures = pixels(drawn)
     assert psnr(decode(encode(pictures)[0])[0], pictures).mean() > 28
+
+
+def test_the_free_form_list_names_things_and_backgrounds_that_there_are():
+    names = {name for _, name in objects.objects(COUNT)}
+    wanted = free_form.read_list()
+    assert len(wanted) >= 300
+    assert len({w.prompt for w in wanted}) > 0.95 * len(wanted)
+    for w in wanted:
+        assert {name for name, _, _ in w.things} <= names, w
+        assert w.background in ("", *scenes.BACKGROUNDS), w
+
+
+def test_a_free_form_picture_is_right_when_it_shows_what_was_asked_for():
+    names = [name for _, name in objects.objects(COUNT)]
+    cat, dog = (detector.Found(names.index(name), x, 64) for name, x in (("cat", 30), ("dog", 90)))
+    pair = free_form.Wanted("pair", "a cat and a dog on blue", (("cat", 1, 1), ("dog", 1, 1)), ">", "blue")
+    painted = {"out": "a.png", "painted": None, "warnings": []}
+    right = lambda wanted, found, ground="blue": free_form.score(wanted, painted, (found, ground), names)  # noqa: E731
+    assert right(pair, [cat, dog])["everything"]
+    assert not right(pair, [cat, dog], "red")["everything"]
+    assert not right(pair, [cat])["things"] and not right(pair, [cat, dog, dog])["everything"]
+    swapped = detector.Found(cat.index, 110, 64)
+    assert not right(pair, [swapped, dog])["arrangement"]
+    nonsense = free_form.Wanted("nothing known", "asdfgh", (), "", "")
+    assert free_form.score(nonsense, {"refused": "prompt: …"}, None, names)["everything"]
+    assert not right(nonsense, [cat])["everything"]
+
+
+def test_the_judge_is_shown_where_things_are():
+    glyphs = [glyph for glyph, _ in objects.objects(COUNT)]
+    rng = random.Random(4)
+    for _ in range(20):
+        picture, shown, ground = detector.draw(rng, glyphs)
+        assert picture.shape == (scenes.SIZE, scenes.SIZE, 3) and shown and 0 <= ground < len(scenes.BACKGROUNDS)
+        marks, things = detector.targets([shown])
+        for found in shown:
+            row, column = int(found.y / detector.CELL), int(found.x / detector.CELL)
+            assert marks[0, row, column] == 1 and things[0, row, column] >= 0
+    middle, thing, grounds = detector.Judge(COUNT)(pixels(picture[None]))
+    assert middle.shape == (1, 16, 16) and thing.shape == (1, COUNT, 16, 16) and grounds.shape == (1, 12)
+
+
+def test_words_are_folded_as_easel_folds_them():
+    for word, key in {"Äpfel": "apfel", "Fußball": "fussball", "hot-air  Balloon": "hot air balloon", "猫と犬": "猫 と 犬", "łódź": "lodz"}.items():
+        assert words.key(word) == key
+    assert words.distance("elefant", "elephant") == 2 and words.distance("gutiar", "guitar") == 1
+    assert words.near_words(["horde", "zebra"], ["horse"]) == ["horde"]
+
+
+def test_the_models_lexicon_is_of_its_objects():
+    made = json.loads((POCKET / "lexicon.json").read_text())
+    assert made["things"] == {name: objects.plural(name) for _, name in objects.objects(COUNT)}
+    assert len(made["languages"]) >= 20 and (POCKET / "lexicon.json").stat().st_size < 600_000
+    assert {c for line in made["languages"].values() for c in line["colours"]} <= set(scenes.BACKGROUNDS)
