@@ -12,6 +12,8 @@ const MOST_LANGUAGES: usize = 64;
 const MOST_THINGS: usize = 4096;
 /// Of colours, sizes and the like.
 const MOST_OTHERS: usize = 64;
+/// Of a language.
+const MOST_ENDINGS: usize = 200;
 /// Of all languages.
 const MOST_WORDS: usize = 100_000;
 /// Bytes.
@@ -149,6 +151,9 @@ impl File {
             if let Some(word) = words.find(|word| word.len() > LONGEST_WORD) {
                 return Err(format!("{}: {}", excerpt(code), too_long(word)));
             }
+            let endings = split(&language.endings).count();
+            within("endings", endings + 1, MOST_ENDINGS)
+                .map_err(|problem| format!("{}: {problem}", excerpt(code)))?;
             left = left
                 .checked_sub(language.all().count())
                 .ok_or_else(|| format!("has more than {MOST_WORDS} words"))?;
