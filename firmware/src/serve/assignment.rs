@@ -6,7 +6,7 @@ use crate::jobs::{
 };
 use crate::pictures_in::fitted;
 use easel::files::read_file;
-use easel::{Control, PaintRequest, Picture, Pipeline};
+use easel::{Control, ModelDefaults, PaintRequest, Picture, Pipeline};
 use std::path::PathBuf;
 
 /// A picture to paint.
@@ -35,6 +35,14 @@ impl Assignment {
             request: order.request(order.seed.unwrap_or_default()),
             pictures: order.pictures.clone(),
             folder,
+        }
+    }
+
+    /// Where no size is asked for: the one that the model was trained on whose shape is nearest to the panel's. The display enlarges it.
+    pub(crate) fn suit(&mut self, model: &ModelDefaults, panel: (u32, u32)) {
+        // A picture to begin with has a shape of its own.
+        if self.request.size.is_none() && self.pictures.image.is_none() {
+            self.request.size = model.trained_size_like(panel);
         }
     }
 
@@ -106,6 +114,35 @@ impl Assignment {
 mod tests {
     use super::*;
     use crate::jobs::NewPicture;
+
+    #[test]
+    fn a_picture_has_the_trained_shape_that_is_nearest_to_the_panels() {
+        let mut model = ModelDefaults {
+            size: (256, 256),
+            steps: 4,
+            guidance: 1.0,
+            scheduler: None,
+            vae_factor: 8,
+            latent_channels: 4,
+            trained_sizes: vec![(320, 192), (256, 256), (192, 320)],
+        };
+        let size = |model: &ModelDefaults, asked: Option<(u32, u32)>, panel| {
+            let request = PaintRequest {
+                size: asked,
+                ..PaintRequest::new("a cat")
+            };
+            let mut assignment = Assignment::from(request);
+            assignment.suit(model, panel);
+            assignment.request.size
+        };
+        assert_eq!(size(&model, None, (800, 480)), Some((320, 192)));
+        assert_eq!(size(&model, None, (480, 800)), Some((192, 320)));
+        assert_eq!(size(&model, None, (480, 480)), Some((256, 256)));
+        assert_eq!(size(&model, Some((64, 64)), (800, 480)), Some((64, 64)));
+        // One that does not say what it was trained on is left alone.
+        model.trained_sizes.clear();
+        assert_eq!(size(&model, None, (800, 480)), None);
+    }
 
     #[test]
     fn a_file_that_is_missing_or_damaged_is_said() {

@@ -8,7 +8,7 @@ use super::painter::{Ending, Painter, Report, Step};
 use super::reload::InForce;
 use super::size::Needs;
 use crate::board::Config;
-use crate::display::{Display, Screen};
+use crate::display::{Display, PanelSettings, Screen};
 use crate::inputs::{InputEvent, Inputs};
 use crate::jobs::{History, Job, JobId, NewJob, Order, Outcome, Queue, Source};
 use crate::kiosk::{Kiosk, Playlist, PlaylistFile, Wish};
@@ -388,13 +388,26 @@ impl House {
         if let Some((code, text)) = self.cannot_paint(&job.order) {
             return self.failed(job, code, &text);
         }
-        self.painter
-            .paint(Assignment::new(&job.order, self.queue.pictures()));
+        let mut assignment = Assignment::new(&job.order, self.queue.pictures());
+        if let Some(model) = &self.at.model {
+            assignment.suit(model, self.panel_as_mounted());
+        }
+        self.painter.paint(assignment);
         self.show(Screen::Caption {
             prompt: job.order.prompt.clone(),
             heading: String::new(),
         });
         self.at.work = Some(Work::new(job));
+    }
+
+    /// Width and height of what the viewer sees, as it is turned now.
+    fn panel_as_mounted(&self) -> (u32, u32) {
+        let rotation = self.live.rotation.unwrap_or(self.config.panel.rotation);
+        PanelSettings {
+            rotation,
+            ..self.config.panel.clone()
+        }
+        .as_mounted()
     }
 
     fn ask_the_kiosk(&mut self, now: &Moment) {
