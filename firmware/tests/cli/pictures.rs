@@ -279,7 +279,7 @@ fn controlnets_are_taken_from_the_model_or_from_folders_and_no_more_than_there_a
     place.refuses(
         2,
         &[&call[..], &nowhere].concat(),
-        &["controlnet: nowhere", "exported ControlNet"],
+        &["controlnet: nowhere", "imported ControlNet"],
     );
 }
 
