@@ -331,11 +331,7 @@ fn each_failure_is_one_clear_line() {
         (
             Answer::Status(503, ""),
             true,
-            &[
-                "HTTP 503",
-                "after 3 tries",
-                "the same command goes on with it",
-            ],
+            &["HTTP 503", "after 3 tries", "try again later"],
         ),
         (
             Answer::Silent,

@@ -2,8 +2,8 @@
 
 use crate::failure::Failure;
 use easel::CancelToken;
-use easel::import::Precision;
 use easel::import::hub::{Hub, Name, Progress, Staging};
+use easel::import::{ImportError, Precision};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
@@ -102,25 +102,29 @@ impl<'a> Downloads<'a> {
         });
         shown.finish();
         self.staging = Some(staging);
-        let fetched = fetched.map_err(|error| self.kept(error.into()))?;
+        let fetched = fetched.map_err(|error| match error {
+            ImportError::Stopped => self.kept(error.into()),
+            _ if self.has_files() => self.kept(error.into()),
+            // It may have been meant for a path.
+            _ => with(error.into(), "there is no file or folder of this name here"),
+        })?;
         self.received += fetched.received;
         Ok((fetched.source, fetched.licence))
     }
 
+    fn has_files(&self) -> bool {
+        self.staging.as_ref().is_some_and(Staging::has_files)
+    }
+
     /// Says of a failure that what was downloaded is still there.
     pub(super) fn kept(&self, failure: Failure) -> Failure {
-        let Some(staging) = self.staging.as_ref().filter(|staging| staging.has_files()) else {
-            return failure;
-        };
-        let more = |text: String| {
-            format!(
-                "{text}; the download is kept for the next try: {}",
-                staging.path().display()
-            )
-        };
-        match failure {
-            Failure::Usage(text) => Failure::Usage(more(text)),
-            Failure::Failed(text) => Failure::Failed(more(text)),
+        match &self.staging {
+            Some(staging) if staging.has_files() => {
+                let path = staging.path().display();
+                let kept = format!("the download is kept for the next try: {path}");
+                with(failure, &kept)
+            }
+            _ => failure,
         }
     }
 
@@ -129,6 +133,14 @@ impl<'a> Downloads<'a> {
         if let Some(Err(error)) = self.staging.map(Staging::remove) {
             eprintln!("easel: {}", easel::one_line(&error.to_string()));
         }
+    }
+}
+
+/// A failure that says more.
+fn with(failure: Failure, more: &str) -> Failure {
+    match failure {
+        Failure::Usage(text) => Failure::Usage(format!("{text}; {more}")),
+        Failure::Failed(text) => Failure::Failed(format!("{text}; {more}")),
     }
 }
 

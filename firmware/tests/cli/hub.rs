@@ -199,7 +199,11 @@ fn what_does_not_come_is_said_in_a_line() {
         1,
         "http://127.0.0.1:9",
         &["owner/tiny", "--out", "model"],
-        &["127.0.0.1:9", "after 3 tries"],
+        &[
+            "127.0.0.1:9",
+            "after 3 tries",
+            "no file or folder of this name here",
+        ],
     );
     refuses(
         2,

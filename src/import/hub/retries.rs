@@ -43,7 +43,7 @@ impl Retries {
         self.failed += 1;
         if self.failed >= self.patience.tries {
             return Err(ImportError::Failed(message(&format!(
-                "{what}: {problem}, after {} tries: try again later; what came is kept, and the same command goes on with it",
+                "{what}: {problem}, after {} tries: try again later",
                 self.failed
             ))));
         }
