@@ -137,3 +137,35 @@ fn remove_empty(folder: &Path) {
     // One with something in it stays.
     let _ = fs::remove_dir(folder);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_an_empty_folder_does_not_stay() {
+        let place = tempfile::tempdir().expect("a folder");
+        let staging = Staging::open(&place.path().join("model")).expect("a folder");
+        staging.needs(1).expect("there is room for a byte");
+        let error = staging.needs(1 << 60).expect_err("no disk is so large");
+        assert!(error.to_string().contains("free some space"), "{error}");
+        let name = Name::parse("owner/name").expect("a name");
+        let folder = staging.folder("0123", &name).expect("room");
+        drop(staging);
+        assert!(!place.path().join(".model.download").exists());
+        let staging = Staging::open(&place.path().join("model")).expect("a folder");
+        let again = staging.folder("0123", &name).expect("room");
+        assert_eq!(again, folder);
+        fs::write(folder.join("a.part"), "half").expect("room");
+        assert!(staging.has_files());
+        drop(staging);
+        assert!(folder.join("a.part").exists(), "what came stays");
+    }
+
+    #[test]
+    fn no_link_is_followed() {
+        let place = tempfile::tempdir().expect("a folder");
+        std::os::unix::fs::symlink("/tmp", place.path().join(".model.download")).expect("room");
+        assert!(Staging::open(&place.path().join("model")).is_err());
+    }
+}
