@@ -19,6 +19,8 @@ use crate::watched::CancelToken;
 /// Latents that are there while the denoiser runs, beside what it predicts for each row: the noise and the picture that painting began
 /// with, those of the last step, clean and noisy, those that the network is told, and two that samplers remember.
 const LATENTS_KEPT: usize = 7;
+/// Bytes of these that the plan's [margin](MemoryPlan::MARGIN) has room for: those of any autoencoder.
+const LATENTS_IN_MARGIN: usize = 4 << 20;
 
 /// All that a memory plan depends on but the budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,7 +273,9 @@ impl Pipeline {
         let rows = sizes.rows;
         // The sampler's latents are small, unless they are the picture.
         let latents = extents.latents.iter().product::<usize>() * size_of::<f32>();
-        let latents = latents.saturating_mul(LATENTS_KEPT + rows);
+        let latents = latents
+            .saturating_mul(LATENTS_KEPT + rows)
+            .saturating_sub(LATENTS_IN_MARGIN);
         let kept = move |rows: usize| {
             let residuals = residuals.saturating_mul(rows);
             embeddings.saturating_add(latents).saturating_add(residuals)
