@@ -60,6 +60,10 @@ fn imported_models_paint_what_diffusers_paints() {
     println!("| model | pictures | worst latents | worst picture, dB | int8, dB |");
     println!("|---|---|---|---|---|");
     for (kind, cases) in families() {
+        // Made of its authors' own format by the exporter alone.
+        if kind.starts_with("tiny-minit2i") {
+            continue;
+        }
         let folder = tempfile::tempdir().expect("a folder");
         let mut pipeline = load(&imported(
             &kind,
