@@ -330,24 +330,22 @@ impl Graph<'_> {
         heads: usize,
         mask: Option<&Value>,
     ) -> Result<Value, ImportError> {
-        let query = self.heads(query, heads)?;
-        let scale = Some(1.0 / (query.channels as f32).sqrt());
-        let (key, value) = (self.heads(key, heads)?, self.heads(value, heads)?);
-        Ok(self.attend(&query, &key, &value, heads, scale, mask))
+        let width = query.channels / heads.max(1);
+        let scale = Some(1.0 / (width as f32).sqrt());
+        self.scaled_attention([query, key, value], heads, scale, mask)
     }
 
-    /// The same without a factor.
-    pub(crate) fn unscaled_attention(
+    /// The same with another factor for the scores, or none.
+    pub(crate) fn scaled_attention(
         &mut self,
-        query: &Value,
-        key: &Value,
-        value: &Value,
+        [query, key, value]: [&Value; 3],
         heads: usize,
+        scale: Option<f32>,
         mask: Option<&Value>,
     ) -> Result<Value, ImportError> {
         let query = self.heads(query, heads)?;
         let (key, value) = (self.heads(key, heads)?, self.heads(value, heads)?);
-        Ok(self.attend(&query, &key, &value, heads, None, mask))
+        Ok(self.attend(&query, &key, &value, heads, scale, mask))
     }
 
     /// The features of each head: `[batch, tokens, features]` to `[batch, tokens, heads, width]`.

@@ -20,6 +20,7 @@ mod networks;
 mod onnx;
 mod output;
 mod plan;
+mod request;
 mod safetensors;
 mod single_file;
 mod tensor;
@@ -32,67 +33,12 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use checkpoint::{Checkpoint, Network};
 pub use error::ImportError;
+pub use request::{Precision, Progress, Report, Request};
 pub use single_file::{Configuration, Prediction};
-pub use writer::Precision;
-
-use crate::scheduler::SchedulerKind;
-
-/// What is to be imported, and how.
-#[derive(Debug, Clone, Default)]
-pub struct Request {
-    /// A folder that diffusers saved: a whole checkpoint, or a ControlNet alone. Or a file with a whole checkpoint.
-    pub source: PathBuf,
-    /// What such a file does not say itself.
-    pub configuration: Option<Configuration>,
-    /// The model directory to be made. It must not be there yet.
-    pub out: PathBuf,
-    /// How weights are stored.
-    pub precision: Precision,
-    /// An autoencoder to take in place of the checkpoint's own: a folder of diffusers, or a file.
-    pub decoder: Option<PathBuf>,
-    /// LoRAs, and how strong each is: they become a part of the weights.
-    pub loras: Vec<(PathBuf, f32)>,
-    /// An IP-Adapter for the U-Net, in its authors' format.
-    pub ip_adapter: Option<PathBuf>,
-    /// The folder of its image encoder, where that is not beside it.
-    pub image_encoder: Option<PathBuf>,
-    /// Defaults of the model, where they are not to be the checkpoint's: width and height in pixels.
-    pub size: Option<(u32, u32)>,
-    /// Steps of a picture.
-    pub steps: Option<usize>,
-    /// The guidance scale.
-    pub guidance: Option<f32>,
-    /// Name of a sampler.
-    pub scheduler: Option<SchedulerKind>,
-}
-
-/// How far an import is.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress<'a> {
-    /// The network that is being written.
-    pub network: &'a str,
-    /// Weights written, of all networks.
-    pub done: u64,
-    /// Weights in all.
-    pub total: u64,
-}
-
-/// What was made.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// What was imported: the checkpoint's name.
-    pub name: String,
-    /// The networks, and how many weights each has.
-    pub networks: Vec<(String, u64)>,
-    /// Bytes on the disk.
-    pub bytes: u64,
-    /// What was neither said nor in the source, and how to say it: a line each.
-    pub assumed: Vec<String>,
-}
 
 /// Imports a checkpoint. `progress` is called about once a MiB of weights, and may end it.
 ///

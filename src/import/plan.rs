@@ -1,14 +1,15 @@
 //! What a model directory is made of: which networks of a checkpoint, and what `easel.json` says of them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
-use super::Request;
 use super::checkpoint::{Checkpoint, Network};
 use super::error::ImportError;
 use super::ip_adapter::{image_tokens, is_plus};
 use super::networks::Kind;
 use super::output::Folder;
-use super::writer::{FloatLayers, Precision};
+use super::request::{Precision, Request};
 use crate::config::Config;
 use crate::model_dir::ModelDirError;
 
@@ -163,6 +164,9 @@ pub(super) fn parts(checkpoint: &Checkpoint) -> Result<Vec<Part<'_>>, ImportErro
     }
     Ok(parts)
 }
+
+/// Names of the layers that stayed float, by network, as `easel.json` lists them.
+pub(crate) type FloatLayers = BTreeMap<&'static str, Vec<String>>;
 
 /// What is written into the model's `easel.json`: what the checkpoint's own says, but for what was asked.
 pub(super) fn easel_json(

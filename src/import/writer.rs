@@ -7,7 +7,6 @@
 //! int8 is symmetric, one scale an output channel: scale = max|w| / 127, q = round(w / scale), half to even, within ±127. -128
 //! is never used, so that sums of products keep a bit of head-room. ONNX spells it `DequantizeLinear(q, scale)`.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -23,32 +22,9 @@ use super::graph::{Parameter, Stored};
 use super::networks::{Built, Kind};
 use super::output::{Folder, OutFile};
 use super::plan::Part;
+use super::request::Precision;
 use super::weights::{Weight, Weights};
 use crate::weights::TensorBytes;
-
-/// How weights are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// 8 bits with a scale an output channel.
-    #[default]
-    Int8,
-    /// 16 bits.
-    Fp16,
-    /// 32 bits: as they are.
-    Fp32,
-}
-
-impl Precision {
-    /// Its name on the command line and in `easel.json`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Int8 => "int8",
-            Self::Fp16 => "fp16",
-            Self::Fp32 => "fp32",
-        }
-    }
-}
 
 const DATA_FILE: &str = "model.onnx_data";
 /// Larger tensors lie in the data file.
@@ -550,9 +526,6 @@ impl<'w, 'a> Tensor<'w, 'a> {
         Ok(())
     }
 }
-
-/// Names of the layers that stayed float, by network, as `easel.json` lists them.
-pub(crate) type FloatLayers = BTreeMap<&'static str, Vec<String>>;
 
 #[cfg(test)]
 mod tests {

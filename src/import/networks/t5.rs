@@ -57,7 +57,7 @@ pub(super) fn build(graph: &mut Graph<'_>, masked: bool) -> Result<(), ImportErr
             of(graph, "k", &normed)?,
             of(graph, "v", &normed)?,
         );
-        let mixed = graph.unscaled_attention(&query, &key, &value, heads, Some(&bias))?;
+        let mixed = graph.scaled_attention([&query, &key, &value], heads, None, Some(&bias))?;
         let mixed = of(graph, "o", &mixed)?;
         x = graph.add(&x, &mixed);
 
